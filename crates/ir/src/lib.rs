@@ -1,1 +1,22 @@
-//! ir
+//! The Graph level: SSA tensor values, nodes, regions, symbolic shapes. This room knows no op: what an op means stands in `ops`.
+//!
+//! - [`dtype`]: element types and literals
+//! - [`tensor`]: concrete tensors: element bytes with a type
+//! - [`array`]: the interpreters' values: f64 or i64 per element
+//! - [`graph`]: the graph itself
+//! - [`guard`]: conditions on sizes that are checked at run time
+//! - [`error`]: diagnostics with codes and places
+
+pub mod array;
+pub mod dtype;
+pub mod error;
+pub mod graph;
+pub mod guard;
+pub mod tensor;
+
+pub use array::Array;
+pub use dtype::{DType, Literal};
+pub use error::{Code, Diagnostic, Diagnostics};
+pub use graph::{Attr, Attrs, Def, Graph, Location, Node, NodeId, TensorType, Value, ValueId};
+pub use guard::Guard;
+pub use tensor::Tensor;

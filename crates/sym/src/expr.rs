@@ -1,0 +1,457 @@
+//! The normal form of symbolic integers.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::ops::{Add, AddAssign, Mul, Neg, Sub};
+use std::sync::Arc;
+
+/// A named symbol: a tensor size, a loop iterator or a run-time index.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Sym(Arc<str>);
+
+impl Sym {
+    pub fn new(name: &str) -> Sym {
+        Sym(Arc::from(name))
+    }
+
+    pub fn name(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Sym {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for Sym {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl From<&str> for Sym {
+    fn from(name: &str) -> Sym {
+        Sym::new(name)
+    }
+}
+
+/// An indivisible factor of a monomial. Divisors are positive wherever the expression is evaluated.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Atom {
+    Sym(Sym),
+    FloorDiv(Expr, Expr),
+    Min(Expr, Expr),
+    Max(Expr, Expr),
+}
+
+/// A product of atoms, sorted; a power is a repeated atom; the empty product is 1.
+pub type Monomial = Vec<Atom>;
+
+/// A polynomial over atoms. Invariant: terms are sorted by monomial, monomials are distinct, no coefficient is 0.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Expr {
+    terms: Vec<(Monomial, i64)>,
+}
+
+impl Expr {
+    pub fn zero() -> Expr {
+        Expr::default()
+    }
+
+    pub fn one() -> Expr {
+        Expr::from(1)
+    }
+
+    pub fn sym(name: &Sym) -> Expr {
+        Expr::atom(Atom::Sym(name.clone()))
+    }
+
+    pub fn atom(atom: Atom) -> Expr {
+        Expr { terms: vec![(vec![atom], 1)] }
+    }
+
+    fn from_terms(terms: impl IntoIterator<Item = (Monomial, i64)>) -> Expr {
+        let mut sums: BTreeMap<Monomial, i64> = BTreeMap::new();
+        for (monomial, coefficient) in terms {
+            let sum = sums.entry(monomial).or_insert(0);
+            *sum = sum.saturating_add(coefficient);
+        }
+        Expr { terms: sums.into_iter().filter(|(_, c)| *c != 0).collect() }
+    }
+
+    pub fn terms(&self) -> &[(Monomial, i64)] {
+        &self.terms
+    }
+
+    pub fn is_zero(&self) -> bool {
+        self.terms.is_empty()
+    }
+
+    pub fn is_one(&self) -> bool {
+        self.as_const() == Some(1)
+    }
+
+    /// The value, where the expression has no symbols.
+    pub fn as_const(&self) -> Option<i64> {
+        match self.terms.as_slice() {
+            [] => Some(0),
+            [(monomial, value)] if monomial.is_empty() => Some(*value),
+            _ => None,
+        }
+    }
+
+    pub fn as_sym(&self) -> Option<&Sym> {
+        match self.terms.as_slice() {
+            [(monomial, 1)] => match monomial.as_slice() {
+                [Atom::Sym(sym)] => Some(sym),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// The constant term.
+    pub fn constant_part(&self) -> i64 {
+        self.terms.iter().find(|(m, _)| m.is_empty()).map_or(0, |(_, c)| *c)
+    }
+
+    /// Adds every symbol of the expression, also inside divisions, to `out`.
+    pub fn collect_symbols(&self, out: &mut BTreeSet<Sym>) {
+        for atom in self.terms.iter().flat_map(|(monomial, _)| monomial) {
+            match atom {
+                Atom::Sym(sym) => {
+                    out.insert(sym.clone());
+                }
+                Atom::FloorDiv(a, b) | Atom::Min(a, b) | Atom::Max(a, b) => {
+                    a.collect_symbols(out);
+                    b.collect_symbols(out);
+                }
+            }
+        }
+    }
+
+    pub fn symbols(&self) -> BTreeSet<Sym> {
+        let mut out = BTreeSet::new();
+        self.collect_symbols(&mut out);
+        out
+    }
+
+    pub fn mentions(&self, sym: &Sym) -> bool {
+        self.terms.iter().flat_map(|(monomial, _)| monomial).any(|atom| match atom {
+            Atom::Sym(s) => s == sym,
+            Atom::FloorDiv(a, b) | Atom::Min(a, b) | Atom::Max(a, b) => a.mentions(sym) || b.mentions(sym),
+        })
+    }
+
+    /// `(coefficient, rest)` with `self == coefficient*sym + rest` and neither mentioning `sym`; None where it is not linear in `sym`.
+    pub fn split_linear(&self, sym: &Sym) -> Option<(Expr, Expr)> {
+        let (mut coefficient, mut rest) = (Vec::new(), Vec::new());
+        for (monomial, c) in &self.terms {
+            let direct = monomial.iter().filter(|a| matches!(a, Atom::Sym(s) if s == sym)).count();
+            let others: Monomial = monomial.iter().filter(|a| !matches!(a, Atom::Sym(s) if s == sym)).cloned().collect();
+            let nested = others.iter().any(|a| Expr::atom(a.clone()).mentions(sym));
+            match (direct, nested) {
+                (0, false) => rest.push((others, *c)),
+                (1, false) => coefficient.push((others, *c)),
+                _ => return None,
+            }
+        }
+        Some((Expr::from_terms(coefficient), Expr::from_terms(rest)))
+    }
+
+    /// Replaces every symbol that `value` knows, everywhere.
+    pub fn substitute(&self, value: &dyn Fn(&Sym) -> Option<Expr>) -> Expr {
+        let mut sum = Expr::zero();
+        for (monomial, c) in &self.terms {
+            let mut product = Expr::from(*c);
+            for atom in monomial {
+                let factor = match atom {
+                    Atom::Sym(sym) => value(sym).unwrap_or_else(|| Expr::sym(sym)),
+                    Atom::FloorDiv(a, b) => a.substitute(value).floor_div(&b.substitute(value)),
+                    Atom::Min(a, b) => a.substitute(value).minimum(&b.substitute(value)),
+                    Atom::Max(a, b) => a.substitute(value).maximum(&b.substitute(value)),
+                };
+                product = &product * &factor;
+            }
+            sum += &product;
+        }
+        sum
+    }
+
+    pub fn replace(&self, sym: &Sym, value: &Expr) -> Expr {
+        if !self.mentions(sym) {
+            return self.clone();
+        }
+        self.substitute(&|s| (s == sym).then(|| value.clone()))
+    }
+
+    /// The value under an assignment; None where a symbol is unknown, a divisor is not positive or the arithmetic overflows.
+    pub fn eval(&self, value: &dyn Fn(&Sym) -> Option<i64>) -> Option<i64> {
+        let mut sum = 0i64;
+        for (monomial, c) in &self.terms {
+            let mut product = *c;
+            for atom in monomial {
+                let factor = match atom {
+                    Atom::Sym(sym) => value(sym)?,
+                    Atom::FloorDiv(a, b) => {
+                        let divisor = b.eval(value)?;
+                        (divisor > 0).then(|| a.eval(value)).flatten()?.div_euclid(divisor)
+                    }
+                    Atom::Min(a, b) => a.eval(value)?.min(b.eval(value)?),
+                    Atom::Max(a, b) => a.eval(value)?.max(b.eval(value)?),
+                };
+                product = product.checked_mul(factor)?;
+            }
+            sum = sum.checked_add(product)?;
+        }
+        Some(sum)
+    }
+
+    /// `q` with `self == q * divisor`, by dividing every term; None where a term does not divide.
+    pub fn exact_div(&self, divisor: &Expr) -> Option<Expr> {
+        if self == divisor {
+            return (!self.is_zero()).then(Expr::one);
+        }
+        if let [(monomial, c)] = divisor.terms.as_slice() {
+            let terms: Option<Vec<_>> = self.terms.iter().map(|term| divide_term(term, monomial, *c)).collect();
+            return terms.map(Expr::from_terms);
+        }
+        self.divide_by_polynomial(divisor)
+    }
+
+    /// Long division by leading terms; gives up where a remainder is left.
+    fn divide_by_polynomial(&self, divisor: &Expr) -> Option<Expr> {
+        let leading = |e: &Expr| e.terms.iter().max_by_key(|(m, _)| (m.len(), m.clone())).cloned();
+        let (lead, c) = leading(divisor)?;
+        let (mut rest, mut quotient) = (self.clone(), Expr::zero());
+        for _ in 0..16 {
+            if rest.is_zero() {
+                return Some(quotient);
+            }
+            let term = divide_term(&leading(&rest)?, &lead, c)?;
+            let term = Expr::from_terms([term]);
+            rest = &rest - &(&term * divisor);
+            quotient += &term;
+        }
+        None
+    }
+
+    /// `floor(self / divisor)`; the divisor is positive.
+    pub fn floor_div(&self, divisor: &Expr) -> Expr {
+        if divisor.is_one() || self.is_zero() {
+            return self.clone();
+        }
+        if let (Some(a), Some(b)) = (self.as_const(), divisor.as_const()) {
+            if b > 0 {
+                return Expr::from(a.div_euclid(b));
+            }
+        }
+        if let Some(quotient) = self.exact_div(divisor) {
+            return quotient;
+        }
+        let (whole, rest) = self.split_multiples(divisor);
+        if !whole.is_zero() {
+            return whole + rest.floor_div(divisor);
+        }
+        if let (Some(inner), Some(b)) = (self.single_atom(), divisor.as_const()) {
+            if let Atom::FloorDiv(x, c) = inner {
+                return x.floor_div(&(c * &Expr::from(b)));
+            }
+        }
+        Expr::atom(Atom::FloorDiv(self.clone(), divisor.clone()))
+    }
+
+    /// `(q, r)` with `self == q*divisor + r`, where `q` takes every term that a one-term divisor divides.
+    pub fn split_multiples(&self, divisor: &Expr) -> (Expr, Expr) {
+        let [(monomial, c)] = divisor.terms.as_slice() else {
+            return (Expr::zero(), self.clone());
+        };
+        let (mut whole, mut rest) = (Vec::new(), Vec::new());
+        for term in &self.terms {
+            match divide_term(term, monomial, *c) {
+                Some(quotient) => whole.push(quotient),
+                None if monomial.is_empty() => {
+                    let (q, r) = (term.1.div_euclid(*c), term.1.rem_euclid(*c));
+                    if q != 0 {
+                        whole.push((term.0.clone(), q));
+                    }
+                    rest.push((term.0.clone(), r));
+                }
+                None => rest.push(term.clone()),
+            }
+        }
+        (Expr::from_terms(whole), Expr::from_terms(rest))
+    }
+
+    fn single_atom(&self) -> Option<&Atom> {
+        match self.terms.as_slice() {
+            [(monomial, 1)] if monomial.len() == 1 => monomial.first(),
+            _ => None,
+        }
+    }
+
+    pub fn ceil_div(&self, divisor: &Expr) -> Expr {
+        (self + &(divisor - &Expr::one())).floor_div(divisor)
+    }
+
+    /// `self - divisor * floor(self / divisor)`.
+    pub fn modulo(&self, divisor: &Expr) -> Expr {
+        self - &(divisor * &self.floor_div(divisor))
+    }
+
+    /// The smallest multiple of `unit` that is at least `self`.
+    pub fn round_up(&self, unit: i64) -> Expr {
+        self.ceil_div(&Expr::from(unit)) * Expr::from(unit)
+    }
+
+    pub fn minimum(&self, other: &Expr) -> Expr {
+        match (self - other).as_const() {
+            Some(d) if d <= 0 => self.clone(),
+            Some(_) => other.clone(),
+            None => Expr::atom(if self <= other { Atom::Min(self.clone(), other.clone()) } else { Atom::Min(other.clone(), self.clone()) }),
+        }
+    }
+
+    pub fn maximum(&self, other: &Expr) -> Expr {
+        match (self - other).as_const() {
+            Some(d) if d >= 0 => self.clone(),
+            Some(_) => other.clone(),
+            None => Expr::atom(if self <= other { Atom::Max(self.clone(), other.clone()) } else { Atom::Max(other.clone(), self.clone()) }),
+        }
+    }
+
+    pub fn product<'a>(factors: impl IntoIterator<Item = &'a Expr>) -> Expr {
+        factors.into_iter().fold(Expr::one(), |product, factor| &product * factor)
+    }
+}
+
+fn divide_term((monomial, c): &(Monomial, i64), divisor: &Monomial, d: i64) -> Option<(Monomial, i64)> {
+    if d == 0 || c % d != 0 {
+        return None;
+    }
+    let mut left = monomial.clone();
+    for atom in divisor {
+        let at = left.iter().position(|a| a == atom)?;
+        left.remove(at);
+    }
+    Some((left, c / d))
+}
+
+impl From<i64> for Expr {
+    fn from(value: i64) -> Expr {
+        Expr::from_terms([(Vec::new(), value)])
+    }
+}
+
+impl From<&Sym> for Expr {
+    fn from(sym: &Sym) -> Expr {
+        Expr::sym(sym)
+    }
+}
+
+impl Add for &Expr {
+    type Output = Expr;
+    fn add(self, other: &Expr) -> Expr {
+        Expr::from_terms(self.terms.iter().chain(&other.terms).cloned())
+    }
+}
+
+impl Sub for &Expr {
+    type Output = Expr;
+    fn sub(self, other: &Expr) -> Expr {
+        self + &-other
+    }
+}
+
+impl Neg for &Expr {
+    type Output = Expr;
+    fn neg(self) -> Expr {
+        Expr { terms: self.terms.iter().map(|(m, c)| (m.clone(), c.saturating_neg())).collect() }
+    }
+}
+
+impl Mul for &Expr {
+    type Output = Expr;
+    fn mul(self, other: &Expr) -> Expr {
+        let pairs = self.terms.iter().flat_map(|a| other.terms.iter().map(move |b| (a, b)));
+        Expr::from_terms(pairs.map(|((m, c), (n, d))| {
+            let mut product: Monomial = m.iter().chain(n).cloned().collect();
+            product.sort();
+            (product, c.saturating_mul(*d))
+        }))
+    }
+}
+
+macro_rules! by_value {
+    ($($trait:ident $method:ident),*) => {$(
+        impl $trait for Expr {
+            type Output = Expr;
+            fn $method(self, other: Expr) -> Expr {
+                $trait::$method(&self, &other)
+            }
+        }
+        impl $trait<i64> for &Expr {
+            type Output = Expr;
+            fn $method(self, other: i64) -> Expr {
+                $trait::$method(self, &Expr::from(other))
+            }
+        }
+        impl $trait<i64> for Expr {
+            type Output = Expr;
+            fn $method(self, other: i64) -> Expr {
+                $trait::$method(&self, &Expr::from(other))
+            }
+        }
+    )*};
+}
+by_value!(Add add, Sub sub, Mul mul);
+
+impl Neg for Expr {
+    type Output = Expr;
+    fn neg(self) -> Expr {
+        -&self
+    }
+}
+
+impl AddAssign<&Expr> for Expr {
+    fn add_assign(&mut self, other: &Expr) {
+        *self = &*self + other;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn s(name: &str) -> Expr {
+        Expr::sym(&Sym::new(name))
+    }
+
+    #[test]
+    fn shape_arithmetic_simplifies() {
+        let n = s("n");
+        assert_eq!((n.clone() * 64).floor_div(&Expr::from(64)), n);
+        assert_eq!((s("a") * s("b")).floor_div(&s("a")), s("b"));
+        assert_eq!((n.clone() * 128 + 5).floor_div(&Expr::from(64)), n.clone() * 2);
+        let x = s("x");
+        assert_eq!(x.floor_div(&Expr::from(7)) * 7 + x.modulo(&Expr::from(7)), x);
+        assert_eq!(((s("a") + s("b")) * s("c")).exact_div(&(s("a") + s("b"))), Some(s("c")));
+        assert_eq!(x.floor_div(&Expr::from(2)).floor_div(&Expr::from(3)), x.floor_div(&Expr::from(6)));
+    }
+
+    #[test]
+    fn linear_parts() {
+        let e = s("i") * s("w") + s("j") * 2 + 3;
+        assert_eq!(e.split_linear(&Sym::new("i")), Some((s("w"), s("j") * 2 + 3)));
+        assert_eq!(s("i").floor_div(&Expr::from(2)).split_linear(&Sym::new("i")), None);
+    }
+
+    #[test]
+    fn floors_toward_minus_infinity() {
+        assert_eq!(Expr::from(-1).floor_div(&Expr::from(4)), Expr::from(-1));
+        let x = s("x").floor_div(&Expr::from(4));
+        assert_eq!(x.eval(&|_| Some(-1)), Some(-1));
+    }
+}
