@@ -1,1 +1,4 @@
 //! onnx
+pub mod proto;
+
+pub mod file;
