@@ -1,1 +1,15 @@
-//! kernel
+//! The Kernel level: explicit loops, buffers and vectors; no tensors, ops or shapes to infer.
+//!
+//! - [`kernel`]: the types
+//! - [`build`]: writing kernels in code
+//! - [`verify`]: the invariants K1..
+//! - [`text`]: printing and parsing
+//! - [`interp`]: the interpreter, in the kernel's own arithmetic: bit for bit what the generated code computes
+//! - [`schedule`]: the choices that turn a group of nests into one kernel
+//! - [`lower`]: group + schedule -> kernel, by templates
+
+pub mod build;
+pub mod kernel;
+
+pub use build::KernelBuilder;
+pub use kernel::{Binary, Buffer, BufferId, Carried, Compare, Cond, Kernel, Op, Space, Stmt, Ty, Unary, ValueId};
