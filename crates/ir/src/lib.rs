@@ -4,10 +4,12 @@
 //! - [`tensor`]: concrete tensors: element bytes with a type
 //! - [`array`]: the interpreters' values: f64 or i64 per element
 //! - [`graph`]: the graph itself
+//! - [`builder`]: writing graphs in code
 //! - [`guard`]: conditions on sizes that are checked at run time
 //! - [`error`]: diagnostics with codes and places
 
 pub mod array;
+pub mod builder;
 pub mod dtype;
 pub mod error;
 pub mod graph;
@@ -15,6 +17,7 @@ pub mod guard;
 pub mod tensor;
 
 pub use array::Array;
+pub use builder::{GraphBuilder, NewNode};
 pub use dtype::{DType, Literal};
 pub use error::{Code, Diagnostic, Diagnostics};
 pub use graph::{Attr, Attrs, Def, Graph, Location, Node, NodeId, TensorType, Value, ValueId};
