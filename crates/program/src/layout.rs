@@ -1,0 +1,110 @@
+//! How a buffer's elements lie in memory.
+
+use std::fmt;
+use sym::Expr;
+
+/// One physical axis: `((index of dim + low of its halo) / div) % modulo`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Axis {
+    pub dim: usize,
+    pub div: i64,
+    /// None: the quotient itself.
+    pub modulo: Option<i64>,
+}
+
+impl Axis {
+    pub fn whole(dim: usize) -> Axis {
+        Axis { dim, div: 1, modulo: None }
+    }
+}
+
+/// The physical axes, outermost first; the buffer is row-major over them. `halo` adds elements before and after each logical dim that are
+/// kept at `0`: reads outside the logical dim by no more than that find zeros in memory.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Layout {
+    pub axes: Vec<Axis>,
+    pub halo: Vec<(i64, i64)>,
+}
+
+impl Layout {
+    pub fn row_major(rank: usize) -> Layout {
+        Layout::permuted(&(0..rank).collect::<Vec<_>>())
+    }
+
+    /// Whole dims in the given order, outermost first.
+    pub fn permuted(order: &[usize]) -> Layout {
+        Layout { axes: order.iter().map(|dim| Axis::whole(*dim)).collect(), halo: vec![(0, 0); order.len()] }
+    }
+
+    /// Whole dims in the given order with the last one cut into blocks: `[last/block, others.., last%block]`.
+    pub fn panels(order: &[usize], last: usize, block: i64) -> Layout {
+        let mut axes = vec![Axis { dim: last, div: block, modulo: None }];
+        axes.extend(order.iter().map(|dim| Axis::whole(*dim)));
+        axes.push(Axis { dim: last, div: 1, modulo: Some(block) });
+        Layout { axes, halo: vec![(0, 0); order.len() + 1] }
+    }
+
+    pub fn is_row_major(&self) -> bool {
+        *self == Layout::row_major(self.halo.len())
+    }
+
+    pub fn has_halo(&self) -> bool {
+        self.halo.iter().any(|h| *h != (0, 0))
+    }
+
+    /// Extents of the physical axes for logical dims.
+    pub fn physical_dims(&self, dims: &[Expr]) -> Vec<Expr> {
+        let extent = |axis: &Axis| match axis.modulo {
+            Some(modulo) => Expr::from(modulo),
+            None => (&dims[axis.dim] + (self.halo[axis.dim].0 + self.halo[axis.dim].1)).ceil_div(&Expr::from(axis.div)),
+        };
+        self.axes.iter().map(extent).collect()
+    }
+
+    /// Physical index of a logical one.
+    pub fn physical_index(&self, index: &[Expr]) -> Vec<Expr> {
+        let at = |axis: &Axis| {
+            let quotient = (&index[axis.dim] + self.halo[axis.dim].0).floor_div(&Expr::from(axis.div));
+            axis.modulo.map_or(quotient.clone(), |m| quotient.modulo(&Expr::from(m)))
+        };
+        self.axes.iter().map(at).collect()
+    }
+}
+
+impl fmt::Display for Layout {
+    /// `(d0 + 1:1, d1/16, d1%16)`: dims with divisor, modulus, and halo as `+low:high` at a dim's first axis.
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let mut seen = vec![false; self.halo.len()];
+        let axes: Vec<String> = self
+            .axes
+            .iter()
+            .map(|axis| {
+                let mut text = format!("d{}", axis.dim);
+                let (low, high) = self.halo[axis.dim];
+                if (low, high) != (0, 0) && !std::mem::replace(&mut seen[axis.dim], true) {
+                    text += &format!("+{low}:{high}");
+                }
+                if axis.div != 1 {
+                    text += &format!("/{}", axis.div);
+                }
+                axis.modulo.map_or(text.clone(), |m| format!("{text}%{m}"))
+            })
+            .collect();
+        write!(f, "({})", axes.join(", "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn panels_cut_the_last_dim() {
+        let layout = Layout::panels(&[1, 2], 0, 48);
+        let dims: Vec<Expr> = [100, 3, 5].map(Expr::from).to_vec();
+        assert_eq!(layout.physical_dims(&dims), [3, 3, 5, 48].map(Expr::from).to_vec());
+        let index: Vec<Expr> = [50, 1, 2].map(Expr::from).to_vec();
+        assert_eq!(layout.physical_index(&index), [1, 1, 2, 2].map(Expr::from).to_vec());
+        assert_eq!(layout.to_string(), "(d0/48, d1, d2, d0%48)");
+    }
+}

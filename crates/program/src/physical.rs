@@ -1,0 +1,146 @@
+//! A group with its layouts applied: nests whose operands are plain row-major memory. Kernels are made from this alone.
+
+use crate::program::{BufferId, Group, Program, Role, Stage};
+use ir::TensorType;
+use nest::{Index, Iter, Nest, Read, ScalarOp};
+use sym::{Expr, Sym};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum PhysicalRole {
+    Input,
+    Output,
+    /// Scratch of the kernel; its dims lack the group's outer iterators.
+    Local,
+}
+
+/// Row-major memory with physical dims.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PhysicalBuffer {
+    pub ty: TensorType,
+    pub role: PhysicalRole,
+}
+
+/// A nest over physical indices; operands and writes name buffers of the group.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PhysicalStage {
+    pub nest: Nest,
+    pub operands: Vec<usize>,
+    pub writes: Vec<usize>,
+}
+
+/// What one kernel computes. Two equal values of this type make equal kernels, whatever the buffers were called.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PhysicalGroup {
+    /// The shared leading parallel iterators; every stage has them too.
+    pub outer: Vec<Iter>,
+    pub stages: Vec<PhysicalStage>,
+    pub buffers: Vec<PhysicalBuffer>,
+}
+
+impl PhysicalGroup {
+    /// The physical form of a group, with the program's buffer for each of its buffers.
+    pub fn new(program: &Program, group: &Group) -> (PhysicalGroup, Vec<BufferId>) {
+        let mut ids: Vec<BufferId> = group.reads();
+        ids.extend(group.writes());
+        let first = &group.stages[0].nest;
+        let outer = group.outer.iter().filter_map(|sym| first.iter(sym).cloned()).collect();
+        let stages = group.stages.iter().map(|stage| physical_stage(program, group, stage, &ids)).collect();
+        let writes = group.writes();
+        let buffers = ids.iter().map(|id| physical_buffer(program, group, *id, writes.contains(id))).collect();
+        (PhysicalGroup { outer, stages, buffers }, ids)
+    }
+
+    /// All sizes that the group mentions, in order of name.
+    pub fn sizes(&self) -> Vec<Sym> {
+        let mut all = std::collections::BTreeSet::new();
+        let mut iters = std::collections::BTreeSet::new();
+        for stage in &self.stages {
+            stage.nest.iters.iter().for_each(|iter| {
+                iters.insert(iter.sym.clone());
+                iter.extent.collect_symbols(&mut all);
+            });
+            for scalar in &stage.nest.body {
+                match &scalar.op {
+                    ScalarOp::Read(read) => read.index.iter().filter_map(Index::as_map).for_each(|e| e.collect_symbols(&mut all)),
+                    ScalarOp::Index(e) => e.collect_symbols(&mut all),
+                    ScalarOp::Literal(_) | ScalarOp::Apply(..) | ScalarOp::Convert(_) | ScalarOp::Reduce(..) => {}
+                }
+            }
+            stage.nest.writes.iter().flat_map(|w| &w.index).for_each(|e| e.collect_symbols(&mut all));
+        }
+        self.buffers.iter().flat_map(|b| &b.ty.dims).for_each(|d| d.collect_symbols(&mut all));
+        all.difference(&iters).cloned().collect()
+    }
+}
+
+fn is_local(program: &Program, id: BufferId) -> bool {
+    program.buffer(id).role == Role::Local
+}
+
+/// For each physical axis of a local buffer, whether it is indexed by an outer iterator (and so drops out).
+fn dropped_axes(program: &Program, group: &Group, id: BufferId) -> Vec<bool> {
+    let rank = program.buffer(id).layout.axes.len();
+    if !is_local(program, id) {
+        return vec![false; rank];
+    }
+    let write = group.stages.iter().find_map(|s| s.writes.iter().position(|w| *w == id).map(|at| &s.nest.writes[at]));
+    let Some(write) = write else { return vec![false; rank] };
+    let index = program.buffer(id).layout.physical_index(&write.index);
+    index.iter().map(|e| e.as_sym().is_some_and(|sym| group.outer.contains(sym))).collect()
+}
+
+fn kept<T: Clone>(all: &[T], dropped: &[bool]) -> Vec<T> {
+    all.iter().zip(dropped).filter(|(_, dropped)| !**dropped).map(|(x, _)| x.clone()).collect()
+}
+
+fn physical_buffer(program: &Program, group: &Group, id: BufferId, written: bool) -> PhysicalBuffer {
+    let buffer = program.buffer(id);
+    let dims = kept(&buffer.layout.physical_dims(&buffer.ty.dims), &dropped_axes(program, group, id));
+    let role = match (&buffer.role, written) {
+        (Role::Local, _) => PhysicalRole::Local,
+        (_, true) => PhysicalRole::Output,
+        (_, false) => PhysicalRole::Input,
+    };
+    PhysicalBuffer { ty: TensorType::new(buffer.ty.dtype, dims), role }
+}
+
+fn physical_stage(program: &Program, group: &Group, stage: &Stage, ids: &[BufferId]) -> PhysicalStage {
+    let place = |id: &BufferId| ids.iter().position(|other| other == id).unwrap_or(0);
+    let mut nest = stage.nest.clone();
+    let ranges = nest.ranges();
+    let physical = |id: BufferId, index: &[Expr]| -> Vec<Expr> {
+        let buffer = program.buffer(id);
+        let index = buffer.layout.physical_index(index).iter().map(|e| ranges.simplify(e)).collect::<Vec<_>>();
+        kept(&index, &dropped_axes(program, group, id))
+    };
+    for scalar in &mut nest.body {
+        if let ScalarOp::Read(read) = &mut scalar.op {
+            let id = stage.operands[read.operand];
+            *read = physical_read(program, group, id, read, &physical);
+        }
+    }
+    for (write, id) in nest.writes.iter_mut().zip(&stage.writes) {
+        write.index = physical(*id, &write.index);
+        write.ty = physical_buffer(program, group, *id, true).ty;
+        write.name = format!("w{}", place(id));
+    }
+    for (operand, id) in nest.operands.iter_mut().zip(&stage.operands) {
+        operand.ty = physical_buffer(program, group, *id, false).ty;
+        operand.name = format!("b{}", place(id));
+    }
+    PhysicalStage { nest, operands: stage.operands.iter().map(place).collect(), writes: stage.writes.iter().map(place).collect() }
+}
+
+/// A read through the layout. Where the halo holds all that a `fill` of zero could ask for, the fill goes. Data indices need whole axes.
+fn physical_read(program: &Program, group: &Group, id: BufferId, read: &Read, physical: &dyn Fn(BufferId, &[Expr]) -> Vec<Expr>) -> Read {
+    let buffer = program.buffer(id);
+    let maps: Option<Vec<Expr>> = read.index.iter().map(|index| index.as_map().cloned()).collect();
+    let fill = if buffer.layout.has_halo() { None } else { read.fill };
+    match maps {
+        Some(maps) => Read { operand: read.operand, index: physical(id, &maps).into_iter().map(Index::Map).collect(), fill },
+        None => {
+            let all: Vec<Index> = buffer.layout.axes.iter().map(|axis| read.index[axis.dim].clone()).collect();
+            Read { operand: read.operand, index: kept(&all, &dropped_axes(program, group, id)), fill }
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! Types of the Program level.
+
+use crate::layout::Layout;
+use ir::graph::SymbolFact;
+use ir::{Guard, Location, Tensor, TensorType};
+use nest::Nest;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use sym::Sym;
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BufferId(pub u32);
+
+impl std::fmt::Debug for BufferId {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        write!(f, "b{}", self.0)
+    }
+}
+
+/// Who owns a buffer's memory and how long it lives.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Role {
+    /// Input number n of the model: the caller's memory.
+    Input(usize),
+    /// Output number n of the model: the caller's memory.
+    Output(usize),
+    /// Known contents; `weight` is the model's name for exactly these bytes.
+    Constant { tensor: Tensor, weight: Option<Arc<str>> },
+    /// Computed once by the `prepare` steps, then kept: packed and folded weights.
+    Prepared,
+    /// A place in the arena from its first write to its last read.
+    Temp,
+    /// Used within one group only, and there only at equal outer iterators: scratch of the group's kernel.
+    Local,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Buffer {
+    /// The name of the graph value it holds, or a derived one; unique in the program.
+    pub name: Arc<str>,
+    /// The logical type: what nests index.
+    pub ty: TensorType,
+    /// How the elements lie in memory. Inputs, outputs and constants are row-major.
+    pub layout: Layout,
+    pub role: Role,
+}
+
+/// A nest with the buffers it reads and writes: one for each operand, one for each write.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stage {
+    pub nest: Nest,
+    pub operands: Vec<BufferId>,
+    pub writes: Vec<BufferId>,
+    pub location: Location,
+}
+
+/// Stages that run as one kernel. The meaning is that of the stages run whole, one after the other; `outer` names the leading parallel
+/// iterators that all stages share (same names, same extents). At one point of them no stage reads what another point wrote, so that the
+/// kernel runs all stages for a point together. Without `outer` there is exactly one stage.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Group {
+    pub outer: Vec<Sym>,
+    pub stages: Vec<Stage>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Step {
+    Group(Group),
+    /// Runs one list of steps, by a bool scalar in a buffer.
+    If {
+        condition: BufferId,
+        then: Vec<Step>,
+        otherwise: Vec<Step>,
+    },
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Program {
+    pub name: String,
+    /// The sizes that a call binds.
+    pub symbols: BTreeMap<Sym, SymbolFact>,
+    pub guards: Vec<Guard>,
+    pub buffers: Vec<Buffer>,
+    /// Run once, before the first call: they read constants and prepared buffers only.
+    pub prepare: Vec<Step>,
+    pub steps: Vec<Step>,
+    /// Buffers of the model's inputs and outputs with the model's names.
+    pub inputs: Vec<(String, BufferId)>,
+    pub outputs: Vec<(String, BufferId)>,
+}
+
+impl Program {
+    pub fn buffer(&self, id: BufferId) -> &Buffer {
+        &self.buffers[id.0 as usize]
+    }
+}
+
+impl Group {
+    /// The model nodes that the stages came from.
+    pub fn location(&self) -> Location {
+        self.stages.iter().fold(Location::default(), |all, stage| all.join(&stage.location))
+    }
+
+    /// Buffers read, in order of first use, without those of `writes`.
+    pub fn reads(&self) -> Vec<BufferId> {
+        let writes = self.writes();
+        distinct(self.stages.iter().flat_map(|s| &s.operands).filter(|b| !writes.contains(b)))
+    }
+
+    /// Buffers written, in order of first use.
+    pub fn writes(&self) -> Vec<BufferId> {
+        distinct(self.stages.iter().flat_map(|s| &s.writes))
+    }
+}
+
+fn distinct<'a>(ids: impl Iterator<Item = &'a BufferId>) -> Vec<BufferId> {
+    let mut out = Vec::new();
+    for id in ids {
+        if !out.contains(id) {
+            out.push(*id);
+        }
+    }
+    out
+}
+
+impl Step {
+    /// All groups of the step, those inside branches included, in order.
+    pub fn groups(&self) -> Vec<&Group> {
+        match self {
+            Step::Group(group) => vec![group],
+            Step::If { then, otherwise, .. } => then.iter().chain(otherwise).flat_map(Step::groups).collect(),
+        }
+    }
+}
