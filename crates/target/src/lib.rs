@@ -1,1 +1,9 @@
-//! target
+//! Target records: what the compiler knows of the machine that it generates for. A record is data with a text form (JSON).
+//!
+//! - [`record`]: the record, its text, predefined targets
+//! - [`native`]: the record of this machine; the only place that looks at it
+
+pub mod native;
+pub mod record;
+
+pub use record::Target;

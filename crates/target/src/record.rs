@@ -1,0 +1,111 @@
+//! The record of a target.
+
+use ir::DType;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// A machine to generate for. Equal records give equal code.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Target {
+    pub name: String,
+    /// An LLVM triple.
+    pub triple: String,
+    /// A processor name of LLVM; it implies features.
+    pub cpu: String,
+    /// LLVM features on top of those of `cpu`, without sign.
+    pub features: Vec<String>,
+    /// Width of a vector register.
+    pub vector_bits: u32,
+    /// How many vector registers there are.
+    pub vector_registers: u32,
+    /// First-level data cache of a core.
+    pub l1_bytes: u64,
+    /// Second-level cache of a core.
+    pub l2_bytes: u64,
+    /// Last-level cache, shared by the cores.
+    pub l3_bytes: u64,
+    pub cores: u32,
+    /// Fused multiply-add of f32 and f64 vectors.
+    pub fma: bool,
+    /// Dot products of bf16 pairs into f32.
+    pub bf16_dot: bool,
+    /// Dot products of unsigned by signed bytes, four at a time, into i32.
+    pub int8_dot: bool,
+}
+
+impl Target {
+    /// Any x86-64 with AVX2 and FMA.
+    pub fn x86_64_v3() -> Target {
+        Target {
+            name: "x86-64-v3".to_string(),
+            triple: "x86_64-unknown-linux-gnu".to_string(),
+            cpu: "x86-64-v3".to_string(),
+            features: vec![],
+            vector_bits: 256,
+            vector_registers: 16,
+            l1_bytes: 32 << 10,
+            l2_bytes: 512 << 10,
+            l3_bytes: 16 << 20,
+            cores: 8,
+            fma: true,
+            bf16_dot: false,
+            int8_dot: false,
+        }
+    }
+
+    /// Any x86-64 with the common part of AVX-512.
+    pub fn x86_64_v4() -> Target {
+        Target {
+            name: "x86-64-v4".to_string(),
+            cpu: "x86-64-v4".to_string(),
+            vector_bits: 512,
+            vector_registers: 32,
+            l2_bytes: 1 << 20,
+            l3_bytes: 32 << 20,
+            ..Target::x86_64_v3()
+        }
+    }
+
+    /// How many elements of a type fill a vector register.
+    pub fn lanes(&self, dtype: DType) -> u32 {
+        (self.vector_bits / 8 / dtype.size() as u32).max(1)
+    }
+
+    /// The features as LLVM reads them: `+avx2,+fma`.
+    pub fn feature_text(&self) -> String {
+        let signed: Vec<String> = self.features.iter().map(|feature| format!("+{feature}")).collect();
+        signed.join(",")
+    }
+}
+
+impl fmt::Display for Target {
+    /// JSON, one field a line.
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(&serde_json::to_string_pretty(self).map_err(|_| fmt::Error)?)
+    }
+}
+
+impl std::str::FromStr for Target {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Target, String> {
+        serde_json::from_str(text).map_err(|why| format!("target record: {why}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_round_trips() {
+        for target in [Target::x86_64_v3(), Target::x86_64_v4(), Target::native()] {
+            assert_eq!(target.to_string().parse(), Ok(target));
+        }
+    }
+
+    #[test]
+    fn lanes_fill_a_register() {
+        let lanes = |d| Target::x86_64_v4().lanes(d);
+        assert_eq!((lanes(DType::F32), lanes(DType::Bool), lanes(DType::I64), lanes(DType::BF16)), (16, 64, 8, 32));
+    }
+}
