@@ -2,10 +2,10 @@
 //!
 //!     cargo run --release -p runtime --example fork_join [THREADS]
 //!
-//! `empty`: the kernel does nothing, so mostly the caller is through before a worker comes. `shared`: as many tasks of
-//! about 5 us as threads, so all must take part; its cost is the time beyond that of one task. `after a pause`: the
-//! same with parked workers. `work`: 256 tasks of about 5 us; `with neighbours`: again, while one thread that never
-//! sleeps runs for each thread of the pool but one.
+//! `shared`: as many tasks of about 5 us as threads, so all must take part; the cost is the time beyond that of one
+//! task. `empty`: the kernel does nothing, right after `shared`, so the workers are awake; mostly the caller is through
+//! before one comes. `shared, after a pause`: with parked workers. `work`: 256 tasks of about 5 us. `with neighbours`:
+//! again, while one thread that never sleeps runs for each thread of the pool but one.
 
 use std::hint::black_box;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,8 +24,8 @@ fn main() -> std::io::Result<()> {
     let single = Pool::new(1)?;
     let one = median(times(2000, Duration::ZERO, || run(&single, step, steps, 1)));
     println!("{} threads; one task {one:.2} us", pool.threads());
-    print("empty", times(50_000, Duration::ZERO, || run(&pool, nothing, 0, tasks)), 0.0);
     print("shared", times(20_000, Duration::ZERO, || run(&pool, step, steps, tasks)), one);
+    print("empty", times(50_000, Duration::ZERO, || run(&pool, nothing, 0, tasks)), 0.0);
     print("shared, after a pause", times(500, Duration::from_millis(2), || run(&pool, step, steps, tasks)), one);
     let alone = times(1000, Duration::ZERO, || run(&pool, step, steps, 256));
     let ideal = 256.0 * one / pool.threads() as f64;
