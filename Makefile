@@ -1,0 +1,30 @@
+# `make` prints what there is.
+
+PYTHON := build/venv/bin/python
+INKLE := $(or $(CARGO_TARGET_DIR),target)/release/inkle
+MODELS := build/models
+
+.PHONY: help setup build models run test bench-peers
+
+help: ## Print these lines
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## Install what is missing: LLVM 19, a C linker, and Python packages in build/venv
+	scripts/setup.sh --python
+
+build: setup ## Build the inkle command
+	cargo build --release
+
+models: setup ## Fetch the models that run, test and bench-peers use
+	$(PYTHON) scripts/fetch_models.py --out $(MODELS)
+
+run: build models ## Run a BERT encoder and print where its time goes
+	$(INKLE) run $(MODELS)/minilm.onnx --dim batch=1 --dim seq=32 --profile
+
+test: build models ## Check the format, run all tests, compare the models with onnxruntime
+	cargo fmt --all --check
+	cargo test --workspace --release
+	$(PYTHON) scripts/test_models.py --inkle $(INKLE) --zoo $(MODELS)
+
+bench-peers: build models ## Time the models against onnxruntime
+	$(PYTHON) scripts/test_models.py --inkle $(INKLE) --zoo $(MODELS) --bench

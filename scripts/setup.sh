@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+# Installs what is missing to build Inkle on Debian or Ubuntu: LLVM 19 and a C linker, by apt.
+# With --python also build/venv, with the pinned packages of scripts/requirements.txt (Python 3.11 or later), for tests and models.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+venv=build/venv
+requirements=scripts/requirements.txt
+
+fail() { echo "setup: $*" >&2; exit 1; }
+has() { command -v "$1" >/dev/null 2>&1; }
+as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
+
+install_packages() {
+    has apt-get || fail "no apt-get here; install by hand what these packages hold: $*"
+    as_root apt-get update -qq
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$@" ||
+        fail "apt can't install $*; for LLVM 19 on older releases see https://apt.llvm.org"
+}
+
+install_build_needs() {
+    local packages=()
+    has llvm-config-19 || packages+=(llvm-19-dev)
+    has cc || packages+=(build-essential)
+    [ ${#packages[@]} = 0 ] || install_packages "${packages[@]}"
+    has cargo || fail "no cargo here; install Rust 1.85 or later, see https://rustup.rs"
+}
+
+install_python_needs() {
+    cmp -s "$requirements" "$venv/requirements.txt" && return
+    has python3 && python3 -c 'import ensurepip, venv' 2>/dev/null || install_packages python3 python3-venv
+    python3 -m venv --clear "$venv"
+    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --requirement "$requirements"
+    cp "$requirements" "$venv/requirements.txt"
+}
+
+case "${1-}" in
+'' | --python) install_build_needs ;;
+*) fail "unknown option $1; there is --python" ;;
+esac
+if [ "${1-}" = --python ]; then install_python_needs; fi
