@@ -1,1 +1,58 @@
-//! ops
+//! The ops: one file each, and the list. `docs/ops.md` has them in one table.
+//!
+//! A core op has a shape rule, a reference meaning and a lowering to Nests; a composite has a decomposition instead of the lowering.
+//! To add one: write its file, add it to the list below, and to `docs/ops.md`.
+//!
+//! - [`def`]: what an op is
+//! - [`attrs`]: reading attributes
+//! - [`dims`]: rules on sizes, and the guards that they leave
+//! - [`core`]: the core ops
+//! - [`composites`]: the composites
+//! - [`build`]: the builder that infers types
+
+pub mod attrs;
+pub mod build;
+pub mod composites;
+pub mod core;
+pub mod def;
+pub mod dims;
+
+pub use build::Builder;
+pub use build::core::{Folded, WindowAttrs};
+pub use def::{ConcreteType, InferCx, Inferred, Kind, LowerCx, OpDef, OpError, Reference};
+
+static OPS: [OpDef; 24] = [
+    core::map::DEF,
+    core::convert::DEF,
+    core::broadcast::DEF,
+    core::reshape::DEF,
+    core::transpose::DEF,
+    core::slice::DEF,
+    core::concat::DEF,
+    core::pad::DEF,
+    core::gather::DEF,
+    core::gather_nd::DEF,
+    core::contract::DEF,
+    core::conv::DEF,
+    core::reduce::DEF,
+    core::reduce_window::DEF,
+    core::iota::DEF,
+    core::sizes::DEF,
+    core::region::IF,
+    composites::softmax::DEF,
+    composites::layer_norm::DEF,
+    composites::gelu::DEF,
+    composites::attention::DEF,
+    composites::batch_norm::DEF,
+    composites::hard_sigmoid::DEF,
+    composites::clamp::DEF,
+];
+
+/// Every op.
+pub fn all() -> &'static [OpDef] {
+    &OPS
+}
+
+pub fn find(name: &str) -> Option<&'static OpDef> {
+    OPS.iter().find(|def| def.name == name)
+}

@@ -1,0 +1,73 @@
+//! `attention`: values weighted by the softmax of scaled scores.
+//!
+//! Operands: q `[.., M, D]`, k `[.., N, D]`, v `[.., N, E]`, optionally mask `[.., M, N]`. Attributes: `scale` Float.
+//! - C1: the element types are equal and float.
+//! - C2: the ranks are equal and at least 2, and so are the leading dims.
+//! - C3: q and k share D, k and v share N; mask has M and N.
+//!
+//! `out = softmax(scale * q k' + mask) v`, `[.., M, E]`; the softmax is along N. Scores and weights are rounded to the element type
+//! between the two products only where it is f16 or bf16.
+
+use super::check_float;
+use crate::attrs;
+use crate::build::Builder;
+use crate::def::{InferCx, Inferred, Kind, OpDef, OpError};
+use crate::dims::{Guards, rank_of, same_type};
+use ir::{Attrs, Code, Diagnostic, TensorType, ValueId};
+use nest::Func;
+
+pub const DEF: OpDef = OpDef { name: "attention", infer, reference: crate::def::later, kind: Kind::Composite { decompose } };
+
+/// q, k, v and the mask where there is one.
+fn operands<'a>(cx: &InferCx<'a>) -> Result<(&'a TensorType, &'a TensorType, &'a TensorType, Option<&'a TensorType>), OpError> {
+    match cx.inputs {
+        [q, k, v] => Ok((q, k, v, None)),
+        [q, k, v, mask] => Ok((q, k, v, Some(mask))),
+        other => Err(OpError::new(Code::Malformed, format!("operands: {} given, 3 or 4 needed", other.len()))),
+    }
+}
+
+fn infer(cx: &InferCx) -> Result<Inferred, OpError> {
+    let (q, k, v, mask) = operands(cx)?;
+    check_float(q)?;
+    attrs::float(cx.attrs, "scale")?;
+    let lead = q.rank().checked_sub(2).ok_or_else(|| OpError::shape(format!("q is {q}, of rank less than 2")))?;
+    let mut guards = Guards::default();
+    let mut dims = q.dims[..lead].to_vec();
+    for (name, ty) in [("k", Some(k)), ("v", Some(v)), ("mask", mask)].into_iter().filter_map(|(name, ty)| Some((name, ty?))) {
+        same_type(q, ty)?;
+        rank_of(name, ty, q.rank())?;
+        dims = guards.all_equal(&format!("leading dims of {name}"), &dims, &ty.dims[..lead])?;
+    }
+    guards.equal("D", &q.dims[lead + 1], &k.dims[lead + 1])?;
+    guards.equal("N", &k.dims[lead], &v.dims[lead])?;
+    if let Some(mask) = mask {
+        guards.equal("M of mask", &q.dims[lead], &mask.dims[lead])?;
+        guards.equal("N of mask", &k.dims[lead], &mask.dims[lead + 1])?;
+    }
+    dims.extend([q.dims[lead].clone(), v.dims[lead + 1].clone()]);
+    Ok(Inferred::of(q.dtype, dims).with(guards))
+}
+
+fn decompose(b: &mut Builder, inputs: &[ValueId], attrs: &Attrs) -> Result<Vec<ValueId>, Diagnostic> {
+    let scale = attrs::float(attrs, "scale").map_err(|error| error.at(&b.location))?;
+    let rank = b.dims(inputs[0]).len();
+    let lead = lead_letters(rank - 2).ok_or_else(|| b.error(Code::Limit, format!("attention of rank {rank}")))?;
+    let dtype = b.dtype(inputs[0]);
+    let products = b.contract(&format!("{lead}md,{lead}nd->{lead}mn"), inputs[0], inputs[1])?;
+    let products = b.widened(products)?;
+    let mut scores = b.map_number(Func::Mul, products, scale)?;
+    if let Some(mask) = inputs.get(3) {
+        let mask = b.widened(*mask)?;
+        scores = b.map(Func::Add, &[scores, mask])?;
+    }
+    let weights = b.softmax(scores, rank - 1)?;
+    let weights = b.convert(weights, dtype)?;
+    Ok(vec![b.contract(&format!("{lead}mn,{lead}ne->{lead}me"), weights, inputs[2])?])
+}
+
+/// Letters for the leading axes, none of those used above.
+fn lead_letters(count: usize) -> Option<String> {
+    let letters: String = ('A'..='Z').take(count).collect();
+    (letters.len() == count).then_some(letters)
+}

@@ -1,0 +1,53 @@
+//! `batch_norm`: the inference form, with known mean and variance for each channel.
+//!
+//! Operands: x `[N, C, ..]` (float), scale, bias, mean, variance `[C]`. Attributes: `epsilon` Float.
+//! - C1: the element types are equal and float.
+//! - C2: x has rank 2 or more, the others have dims `[C]`.
+//!
+//! `out = (x - mean) / sqrt(variance + epsilon) * scale + bias`, by channel
+
+use super::check_float;
+use crate::attrs;
+use crate::build::Builder;
+use crate::def::{InferCx, Inferred, Kind, OpDef, OpError};
+use crate::dims::{Guards, same_type};
+use ir::{Attrs, Diagnostic, ValueId};
+use nest::Func;
+
+pub const DEF: OpDef = OpDef { name: "batch_norm", infer, reference: crate::def::later, kind: Kind::Composite { decompose } };
+
+fn infer(cx: &InferCx) -> Result<Inferred, OpError> {
+    let [x, scale, bias, mean, variance] = cx.operands()?;
+    check_float(x)?;
+    attrs::float(cx.attrs, "epsilon")?;
+    let channels = x.dims.get(1).ok_or_else(|| OpError::shape(format!("x is {x}, with no channels")))?;
+    let mut guards = Guards::default();
+    for (name, ty) in [("scale", scale), ("bias", bias), ("mean", mean), ("variance", variance)] {
+        same_type(x, ty)?;
+        guards.all_equal(name, std::slice::from_ref(channels), &ty.dims)?;
+    }
+    Ok(Inferred::of(x.dtype, x.dims.clone()).with(guards))
+}
+
+fn decompose(b: &mut Builder, inputs: &[ValueId], attrs: &Attrs) -> Result<Vec<ValueId>, Diagnostic> {
+    let epsilon = attrs::float(attrs, "epsilon").map_err(|error| error.at(&b.location))?;
+    let (dtype, axes) = (b.dtype(inputs[0]), spatial_axes(b, inputs[0]));
+    let x = b.widened(inputs[0])?;
+    let mut by_channel = Vec::new();
+    for parameter in &inputs[1..] {
+        let wide = b.widened(*parameter)?;
+        by_channel.push(b.unsqueeze(wide, &axes)?);
+    }
+    let shifted = b.map_number(Func::Add, by_channel[3], epsilon)?;
+    let factor = b.map(Func::Rsqrt, &[shifted])?;
+    let factor = b.map_broadcast(Func::Mul, &[factor, by_channel[0]])?;
+    let centred = b.map_broadcast(Func::Sub, &[x, by_channel[2]])?;
+    let scaled = b.map_broadcast(Func::Mul, &[centred, factor])?;
+    let out = b.map_broadcast(Func::Add, &[scaled, by_channel[1]])?;
+    Ok(vec![b.convert(out, dtype)?])
+}
+
+/// The axes to insert behind `[C]` so that it broadcasts to x.
+fn spatial_axes(b: &Builder, x: ValueId) -> Vec<usize> {
+    (1..b.dims(x).len() - 1).collect()
+}

@@ -1,0 +1,29 @@
+//! `clamp`: elements kept between two bounds.
+//!
+//! Operands: x, low, high (scalars).
+//! - C1: the element types are equal.
+//! - C2: `low` and `high` have rank 0.
+//!
+//! `out = min(max(x, low), high)`
+
+use crate::build::Builder;
+use crate::def::{InferCx, Inferred, Kind, OpDef, OpError};
+use crate::dims::{rank_of, same_type};
+use ir::{Attrs, Diagnostic, ValueId};
+use nest::Func;
+
+pub const DEF: OpDef = OpDef { name: "clamp", infer, reference: crate::def::later, kind: Kind::Composite { decompose } };
+
+fn infer(cx: &InferCx) -> Result<Inferred, OpError> {
+    let [x, low, high] = cx.operands()?;
+    for (name, bound) in [("low", low), ("high", high)] {
+        same_type(x, bound)?;
+        rank_of(name, bound, 0)?;
+    }
+    Ok(Inferred::of(x.dtype, x.dims.clone()))
+}
+
+fn decompose(b: &mut Builder, inputs: &[ValueId], _: &Attrs) -> Result<Vec<ValueId>, Diagnostic> {
+    let raised = b.map_broadcast(Func::Max, &[inputs[0], inputs[1]])?;
+    Ok(vec![b.map_broadcast(Func::Min, &[raised, inputs[2]])?])
+}

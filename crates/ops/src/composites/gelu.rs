@@ -1,0 +1,50 @@
+//! `gelu`: x times the normal distribution's cumulative function at x.
+//!
+//! Operands: x (float). Attributes: `approximate` Int.
+//! - C1: x has a float type.
+//! - C2: `approximate` is 0 or 1.
+//!
+//! `out = x/2 * (1 + erf(x/sqrt 2))`; approximate: `x/2 * (1 + tanh(sqrt(2/pi) * (x + 0.044715 x^3)))`
+
+use super::check_float;
+use crate::attrs;
+use crate::build::Builder;
+use crate::def::{InferCx, Inferred, Kind, OpDef, OpError};
+use ir::{Attrs, Diagnostic, ValueId};
+use nest::Func;
+use std::f64::consts::{FRAC_1_SQRT_2, PI};
+
+pub const DEF: OpDef = OpDef { name: "gelu", infer, reference: crate::def::later, kind: Kind::Composite { decompose } };
+
+fn infer(cx: &InferCx) -> Result<Inferred, OpError> {
+    let [x] = cx.operands()?;
+    check_float(x)?;
+    attrs::flag(cx.attrs, "approximate")?;
+    Ok(Inferred::of(x.dtype, x.dims.clone()))
+}
+
+fn decompose(b: &mut Builder, inputs: &[ValueId], attrs: &Attrs) -> Result<Vec<ValueId>, Diagnostic> {
+    let dtype = b.dtype(inputs[0]);
+    let x = b.widened(inputs[0])?;
+    let bend = match attrs::flag(attrs, "approximate").map_err(|error| error.at(&b.location))? {
+        true => tanh_bend(b, x)?,
+        false => {
+            let scaled = b.map_number(Func::Mul, x, FRAC_1_SQRT_2)?;
+            b.map(Func::Erf, &[scaled])?
+        }
+    };
+    let one = b.map_number(Func::Add, bend, 1.0)?;
+    let half = b.map_number(Func::Mul, x, 0.5)?;
+    let out = b.map(Func::Mul, &[half, one])?;
+    Ok(vec![b.convert(out, dtype)?])
+}
+
+/// `tanh(sqrt(2/pi) * (x + 0.044715 x^3))`
+fn tanh_bend(b: &mut Builder, x: ValueId) -> Result<ValueId, Diagnostic> {
+    let square = b.map(Func::Mul, &[x, x])?;
+    let cube = b.map(Func::Mul, &[square, x])?;
+    let small = b.map_number(Func::Mul, cube, 0.044715)?;
+    let sum = b.map(Func::Add, &[x, small])?;
+    let scaled = b.map_number(Func::Mul, sum, (2.0 / PI).sqrt())?;
+    b.map(Func::Tanh, &[scaled])
+}

@@ -1,0 +1,37 @@
+//! `hard_sigmoid`: a ramp from 0 to 1.
+//!
+//! Operands: x (float). Attributes: `alpha`, `beta` Float.
+//! - C1: x has a float type.
+//!
+//! `out = max(0, min(1, alpha*x + beta))`
+
+use super::check_float;
+use crate::attrs;
+use crate::build::Builder;
+use crate::def::{InferCx, Inferred, Kind, OpDef, OpError};
+use ir::{Attrs, Diagnostic, ValueId};
+use nest::Func;
+
+pub const DEF: OpDef = OpDef { name: "hard_sigmoid", infer, reference: crate::def::later, kind: Kind::Composite { decompose } };
+
+fn parameters(attrs: &Attrs) -> Result<(f64, f64), OpError> {
+    Ok((attrs::float(attrs, "alpha")?, attrs::float(attrs, "beta")?))
+}
+
+fn infer(cx: &InferCx) -> Result<Inferred, OpError> {
+    let [x] = cx.operands()?;
+    check_float(x)?;
+    parameters(cx.attrs)?;
+    Ok(Inferred::of(x.dtype, x.dims.clone()))
+}
+
+fn decompose(b: &mut Builder, inputs: &[ValueId], attrs: &Attrs) -> Result<Vec<ValueId>, Diagnostic> {
+    let (alpha, beta) = parameters(attrs).map_err(|error| error.at(&b.location))?;
+    let dtype = b.dtype(inputs[0]);
+    let x = b.widened(inputs[0])?;
+    let scaled = b.map_number(Func::Mul, x, alpha)?;
+    let ramp = b.map_number(Func::Add, scaled, beta)?;
+    let below = b.map_number(Func::Min, ramp, 1.0)?;
+    let out = b.map_number(Func::Max, below, 0.0)?;
+    Ok(vec![b.convert(out, dtype)?])
+}

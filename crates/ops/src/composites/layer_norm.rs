@@ -1,0 +1,50 @@
+//! `layer_norm`: mean 0 and variance 1 over the last axes, then a scale and a bias.
+//!
+//! Operands: x (float), scale, bias. Attributes: `axis` Int, `epsilon` Float.
+//! - C1: the element types are equal and float.
+//! - C2: `axis` is an axis of x.
+//! - C3: the dims of scale and bias are those of x from `axis` on.
+//!
+//! `out = (x - mean) / sqrt(variance + epsilon) * scale + bias`; mean and variance, the mean of `(x - mean)^2`, are over the axes from
+//! `axis` on.
+
+use super::check_float;
+use crate::attrs;
+use crate::build::{Builder, core::Folded};
+use crate::def::{InferCx, Inferred, Kind, OpDef, OpError};
+use crate::dims::{Guards, same_type};
+use ir::{Attrs, Diagnostic, ValueId};
+use nest::Func;
+
+pub const DEF: OpDef = OpDef { name: "layer_norm", infer, reference: crate::def::later, kind: Kind::Composite { decompose } };
+
+fn infer(cx: &InferCx) -> Result<Inferred, OpError> {
+    let [x, scale, bias] = cx.operands()?;
+    check_float(x)?;
+    let axis = attrs::axis(cx.attrs, "axis", x.rank())?;
+    attrs::float(cx.attrs, "epsilon")?;
+    let mut guards = Guards::default();
+    for (name, ty) in [("scale", scale), ("bias", bias)] {
+        same_type(x, ty)?;
+        guards.all_equal(name, &x.dims[axis..], &ty.dims)?;
+    }
+    Ok(Inferred::of(x.dtype, x.dims.clone()).with(guards))
+}
+
+fn decompose(b: &mut Builder, inputs: &[ValueId], attrs: &Attrs) -> Result<Vec<ValueId>, Diagnostic> {
+    let (rank, dtype) = (b.dims(inputs[0]).len(), b.dtype(inputs[0]));
+    let axis = attrs::axis(attrs, "axis", rank).map_err(|error| error.at(&b.location))?;
+    let epsilon = attrs::float(attrs, "epsilon").map_err(|error| error.at(&b.location))?;
+    let axes: Vec<usize> = (axis..rank).collect();
+    let (x, scale, bias) = (b.widened(inputs[0])?, b.widened(inputs[1])?, b.widened(inputs[2])?);
+    let mean = b.mean(x, &axes, Folded::Kept)?;
+    let centred = b.map_broadcast(Func::Sub, &[x, mean])?;
+    let square = b.map(Func::Mul, &[centred, centred])?;
+    let variance = b.mean(square, &axes, Folded::Kept)?;
+    let shifted = b.map_number(Func::Add, variance, epsilon)?;
+    let factor = b.map(Func::Rsqrt, &[shifted])?;
+    let normal = b.map_broadcast(Func::Mul, &[centred, factor])?;
+    let scaled = b.map_broadcast(Func::Mul, &[normal, scale])?;
+    let out = b.map_broadcast(Func::Add, &[scaled, bias])?;
+    Ok(vec![b.convert(out, dtype)?])
+}

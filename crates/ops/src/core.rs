@@ -1,0 +1,22 @@
+//! The core ops: each lowers to Nests.
+
+pub mod broadcast;
+pub mod concat;
+pub mod contract;
+pub mod conv;
+pub mod convert;
+pub mod gather;
+pub mod gather_nd;
+pub mod iota;
+pub mod map;
+pub mod pad;
+pub mod reduce;
+pub mod reduce_window;
+pub mod region;
+pub mod reshape;
+pub mod sizes;
+pub mod slice;
+pub mod transpose;
+
+pub mod accumulate;
+pub mod window;

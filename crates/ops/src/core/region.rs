@@ -1,0 +1,51 @@
+//! `if`: one of two regions, chosen at run time.
+//!
+//! Operands: a condition (bool scalar), then the captures. Regions: `then`, `else`, whose inputs are the captures.
+//! - C1: the condition is a bool of rank 0.
+//! - C2: the inputs of both regions have the types of the captures.
+//! - C3: the outputs of both regions have equal element types and dims.
+
+use crate::def::{InferCx, Inferred, Kind, OpDef, OpError};
+use crate::dims::{Guards, rank_of, same_type};
+use ir::{Code, DType, Graph, TensorType};
+
+pub const IF: OpDef = OpDef { name: "if", infer, reference: crate::def::later, kind: Kind::Region };
+
+fn infer(cx: &InferCx) -> Result<Inferred, OpError> {
+    let (condition, captures) = cx.inputs.split_first().ok_or_else(|| OpError::shape("no condition"))?;
+    rank_of("condition", condition, 0)?;
+    if condition.dtype != DType::Bool {
+        return Err(OpError::types(format!("the condition is {}, not bool", condition.dtype)));
+    }
+    let [then, other] = cx.regions else {
+        return Err(OpError::new(Code::Malformed, format!("regions: {} given, 2 needed", cx.regions.len())));
+    };
+    check_captures(then, captures)?;
+    check_captures(other, captures)?;
+    joined_types(then, other)
+}
+
+fn check_captures(region: &Graph, captures: &[TensorType]) -> Result<(), OpError> {
+    let inputs: Vec<&TensorType> = region.inputs.iter().map(|id| region.ty(*id)).collect();
+    if inputs.len() != captures.len() {
+        return Err(OpError::new(Code::Malformed, format!("region {} has {} inputs, not {}", region.name, inputs.len(), captures.len())));
+    }
+    match inputs.iter().zip(captures).find(|(input, capture)| **input != *capture) {
+        Some((input, capture)) => Err(OpError::types(format!("region {}: input {input} is given {capture}", region.name))),
+        None => Ok(()),
+    }
+}
+
+fn joined_types(then: &Graph, other: &Graph) -> Result<Inferred, OpError> {
+    if then.outputs.len() != other.outputs.len() {
+        let message = format!("branches have {} and {} outputs", then.outputs.len(), other.outputs.len());
+        return Err(OpError::new(Code::Malformed, message));
+    }
+    let (mut types, mut guards) = (Vec::new(), Guards::default());
+    for (at, ((_, a), (_, b))) in then.outputs.iter().zip(&other.outputs).enumerate() {
+        let (a, b) = (then.ty(*a), other.ty(*b));
+        let dims = guards.all_equal(&format!("output {at} of the branches"), &a.dims, &b.dims)?;
+        types.push(TensorType::new(same_type(a, b)?, dims));
+    }
+    Ok(Inferred { types, ..Inferred::default() }.with(guards))
+}
