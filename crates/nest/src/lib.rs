@@ -13,6 +13,7 @@
 
 pub mod build;
 pub mod func;
+pub mod interp;
 pub mod nest;
 
 pub use build::NestBuilder;
