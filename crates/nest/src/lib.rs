@@ -12,10 +12,13 @@
 //! - [`text`]: printing and parsing
 
 pub mod build;
+pub mod contraction;
 pub mod func;
 pub mod interp;
 pub mod nest;
+pub mod rewrite;
 
 pub use build::NestBuilder;
+pub use contraction::{Contraction, contraction};
 pub use func::Func;
 pub use nest::{Index, Iter, IterKind, Monoid, Nest, Operand, Read, Scalar, ScalarId, ScalarOp, Write};

@@ -2,11 +2,17 @@
 //!
 //! - [`program`]: the types
 //! - [`layout`]: how a buffer's elements lie in memory
+//! - [`work`]: steps under rewriting
+//! - [`fuse`]: which nests become one kernel
+//! - [`rows`]: row-wise groups
 //! - [`physical`]: a group with its layouts applied: what a kernel is made from
 
+pub mod fuse;
 pub mod layout;
 pub mod physical;
 pub mod program;
+pub mod rows;
+pub mod work;
 
 pub use layout::{Axis, Layout};
 pub use physical::{PhysicalBuffer, PhysicalGroup, PhysicalRole, PhysicalStage};

@@ -66,6 +66,8 @@ pub struct Group {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Step {
     Group(Group),
+    /// Sets the halo of a buffer to zero. It changes no logical element.
+    Border(BufferId),
     /// Runs one list of steps, by a bool scalar in a buffer.
     If {
         condition: BufferId,
@@ -128,6 +130,7 @@ impl Step {
     pub fn groups(&self) -> Vec<&Group> {
         match self {
             Step::Group(group) => vec![group],
+            Step::Border(_) => vec![],
             Step::If { then, otherwise, .. } => then.iter().chain(otherwise).flat_map(Step::groups).collect(),
         }
     }

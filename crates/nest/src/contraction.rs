@@ -1,0 +1,78 @@
+//! Recognising contractions: sums of products of two reads.
+
+use crate::func::Func;
+use crate::nest::{Index, IterKind, Monoid, Nest, Read, ScalarId, ScalarOp};
+use sym::{Expr, Sym};
+
+/// The parts of a contraction `c(batch, m, n) = sum over k of a(batch, m, k) * b(batch, k, n)`, with any epilogue after the sum.
+/// `a` is the operand that a kernel broadcasts, `b` the one whose `n` it vectorises.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Contraction {
+    pub a: ScalarId,
+    pub b: ScalarId,
+    pub sum: ScalarId,
+    pub batch: Vec<Sym>,
+    pub m: Vec<Sym>,
+    pub n: Vec<Sym>,
+    pub k: Vec<Sym>,
+}
+
+/// The contraction in a nest, where there is one; `prefer_b` says of a read whether it should rather be `b` (`a` is asked first:
+/// `(true, false)` swaps). None where the reduction is not one sum of products of two affine reads.
+pub fn contraction(nest: &Nest, prefer_b: &dyn Fn(&Read) -> bool) -> Option<Contraction> {
+    let reduces: Vec<usize> = (0..nest.body.len()).filter(|at| matches!(nest.body[*at].op, ScalarOp::Reduce(..))).collect();
+    let [sum] = reduces.as_slice() else { return None };
+    let ScalarOp::Reduce(Monoid::Sum, product) = nest.body[*sum].op else { return None };
+    let ScalarOp::Apply(Func::Mul, factors) = &nest.scalar(product).op else { return None };
+    let (x, y) = (source(nest, factors[0])?, source(nest, factors[1])?);
+    if x == y || !nest.scalar(product).dtype.is_float() {
+        return None;
+    }
+    let direct = roles(nest, ScalarId(*sum as u32), x, y);
+    let swapped = roles(nest, ScalarId(*sum as u32), y, x);
+    let (read_x, read_y) = (read_of(nest, x)?, read_of(nest, y)?);
+    let swap = prefer_b(read_x) && !prefer_b(read_y);
+    if swap { swapped.or(direct) } else { direct.or(swapped) }
+}
+
+fn read_of(nest: &Nest, id: ScalarId) -> Option<&Read> {
+    match &nest.scalar(id).op {
+        ScalarOp::Read(read) => Some(read),
+        _ => None,
+    }
+}
+
+/// The read behind conversions between float types.
+fn source(nest: &Nest, id: ScalarId) -> Option<ScalarId> {
+    match &nest.scalar(id).op {
+        ScalarOp::Read(read) => read.index.iter().all(|i| matches!(i, Index::Map(_))).then_some(id),
+        ScalarOp::Convert(inner) if nest.scalar(*inner).dtype.is_float() => source(nest, *inner),
+        _ => None,
+    }
+}
+
+fn roles(nest: &Nest, sum: ScalarId, a: ScalarId, b: ScalarId) -> Option<Contraction> {
+    let mentions = |read: &Read, sym: &Sym| read.index.iter().filter_map(Index::as_map).any(|e| e.mentions(sym));
+    let (read_a, read_b) = (read_of(nest, a)?, read_of(nest, b)?);
+    let mut found = Contraction { a, b, sum, batch: vec![], m: vec![], n: vec![], k: vec![] };
+    for iter in &nest.iters {
+        let list = match (iter.kind, mentions(read_a, &iter.sym), mentions(read_b, &iter.sym)) {
+            (IterKind::Reduction, true, true) => &mut found.k,
+            (IterKind::Parallel, true, true) => &mut found.batch,
+            (IterKind::Parallel, true, false) => &mut found.m,
+            (IterKind::Parallel, false, true) => &mut found.n,
+            _ => return None,
+        };
+        list.push(iter.sym.clone());
+    }
+    // b is indexed by n and k one dim each, without windows or fill: it can be packed as it stands
+    let n_plain =
+        found.n.iter().all(|s| read_b.index.iter().any(|i| i.as_map().and_then(|e| e.split_linear(s)).is_some_and(|(c, _)| !c.is_zero())));
+    let usable = !found.n.is_empty() && !found.k.is_empty() && n_plain && read_b.fill.is_none();
+    usable.then_some(found)
+}
+
+/// The dim of a write that is exactly the iterator `sym`.
+pub fn dim_of(index: &[Expr], sym: &Sym) -> Option<usize> {
+    index.iter().position(|e| e.as_sym() == Some(sym))
+}

@@ -1,0 +1,131 @@
+//! Fusion: which nests become one kernel.
+//!
+//! Needs: a program of single-stage groups whose nests name operands by buffer. Gives: the same results by fewer, larger groups.
+//!
+//! 1. *Views* (copies, transposes, slices, broadcasts, shape arithmetic) vanish into the maps of their readers.
+//! 2. *Epilogues*: a pointwise nest joins the reduction that makes its operand: `relu(x*w + bias + skip)` is one nest.
+//! 3. *Prologues*: a pointwise nest joins its only reader, unless that would compute points again.
+//! 4. *Rows*: reductions and pointwise nests over the same outer points (softmax, norms) become the stages of one group.
+
+use crate::program::{BufferId, Program, Stage, Step};
+use crate::rows;
+use crate::work::{Slot, Work};
+use nest::{Nest, Read, ScalarOp, contraction, rewrite};
+use sym::{Expr, Ranges};
+
+pub fn fuse(program: &Program) -> Program {
+    let mut fused = program.clone();
+    fused.steps = fuse_steps(program, &program.steps);
+    rows::mark_locals(&mut fused);
+    fused
+}
+
+fn fuse_steps(program: &Program, steps: &[Step]) -> Vec<Step> {
+    let steps: Vec<Step> = steps.iter().map(|step| fuse_branches(program, step)).collect();
+    let mut work = Work::new(program, &steps);
+    inline_views(&mut work);
+    append_epilogues(&mut work);
+    inline_prologues(&mut work);
+    append_epilogues(&mut work);
+    rows::group_rows(&mut work);
+    work.finish()
+}
+
+fn fuse_branches(program: &Program, step: &Step) -> Step {
+    match step {
+        Step::Group(_) | Step::Border(_) => step.clone(),
+        Step::If { condition, then, otherwise } => {
+            Step::If { condition: *condition, then: fuse_steps(program, then), otherwise: fuse_steps(program, otherwise) }
+        }
+    }
+}
+
+/// A nest that only moves elements or writes indices and literals: reading it again costs no more than reading its result.
+pub fn is_cheap(nest: &Nest) -> bool {
+    let moves = |op: &ScalarOp| matches!(op, ScalarOp::Read(_) | ScalarOp::Literal(_) | ScalarOp::Index(_));
+    !nest.has_reduction() && nest.body.iter().all(|s| moves(&s.op))
+}
+
+pub fn is_contraction(nest: &Nest) -> bool {
+    contraction(nest, &|_: &Read| false).is_some()
+}
+
+fn inline_views(work: &mut Work) {
+    for at in 0..work.slots.len() {
+        let Some(stage) = work.stage(at).filter(|s| is_cheap(&s.nest) && s.writes.len() == 1).cloned() else { continue };
+        if work.sole_writer(stage.writes[0]) != Some(at) {
+            continue;
+        }
+        let mut all = true;
+        for reader in work.readers(stage.writes[0]).clone() {
+            all &= inline_into(work, &stage, reader, &|before, after| !is_contraction(before) || is_contraction(after));
+        }
+        if all {
+            work.set(at, Slot::Gone);
+        }
+    }
+}
+
+/// Inlines a stage's nest into the one at `reader` where the rewrite exists and `accept(before, after)` agrees.
+fn inline_into(work: &mut Work, stage: &Stage, reader: usize, accept: &dyn Fn(&Nest, &Nest) -> bool) -> bool {
+    let Some(target) = work.stage(reader).cloned() else { return false };
+    let name = work.name(stage.writes[0]);
+    let Some(nest) = rewrite::inline(&target.nest, &name, &stage.nest) else { return false };
+    if !accept(&target.nest, &nest) {
+        return false;
+    }
+    let bound = work.bind(nest, &[&target, stage]);
+    work.set(reader, Slot::Stage(bound));
+    true
+}
+
+fn append_epilogues(work: &mut Work) {
+    for at in 0..work.slots.len() {
+        let Some(stage) = work.stage(at).filter(|s| !s.nest.has_reduction()).cloned() else { continue };
+        let mut producers: Vec<(usize, BufferId)> = stage.operands.iter().filter_map(|id| epilogue_producer(work, *id, at)).collect();
+        producers.sort_by_key(|(p, _)| (work.stage(*p).is_some_and(|s| is_contraction(&s.nest)), *p));
+        while let Some((producer, id)) = producers.pop() {
+            if append_to(work, producer, id, at) {
+                break;
+            }
+        }
+    }
+}
+
+/// The reduction that makes a buffer, where only the stage at `reader` needs it.
+fn epilogue_producer(work: &Work, id: BufferId, reader: usize) -> Option<(usize, BufferId)> {
+    let producer = work.sole_writer(id)?;
+    let fits = work.stage(producer).is_some_and(|s| s.nest.has_reduction()) && work.readers(id).iter().all(|r| *r == reader);
+    fits.then_some((producer, id))
+}
+
+fn append_to(work: &mut Work, producer: usize, id: BufferId, at: usize) -> bool {
+    let (Some(first), Some(second)) = (work.stage(producer).cloned(), work.stage(at).cloned()) else { return false };
+    let Some(nest) = rewrite::append(&first.nest, &work.name(id), &second.nest) else { return false };
+    if is_contraction(&first.nest) && !is_contraction(&nest) {
+        return false;
+    }
+    let bound = work.bind(nest, &[&first, &second]);
+    work.set(producer, Slot::Gone);
+    work.set(at, Slot::Stage(bound));
+    true
+}
+
+fn inline_prologues(work: &mut Work) {
+    for at in 0..work.slots.len() {
+        let Some(stage) = work.stage(at).filter(|s| !s.nest.has_reduction() && s.writes.len() == 1).cloned() else { continue };
+        let readers = work.readers(stage.writes[0]).clone();
+        if work.sole_writer(stage.writes[0]) != Some(at) || readers.len() != 1 {
+            continue;
+        }
+        let computed = rewrite::points(&stage.nest);
+        let once = |before: &Nest, after: &Nest| !is_contraction(before) && no_more(&rewrite::points(after), &computed);
+        if readers.iter().all(|reader| inline_into(work, &stage, *reader, &once)) {
+            work.set(at, Slot::Gone);
+        }
+    }
+}
+
+fn no_more(a: &Expr, b: &Expr) -> bool {
+    Ranges::new(1).nonnegative(&(b - a))
+}

@@ -1,0 +1,189 @@
+//! Row-wise groups: reductions and pointwise nests that share their outer points become stages of one kernel.
+
+use crate::fuse::is_contraction;
+use crate::program::{BufferId, Group, Program, Role, Stage, Step};
+use crate::work::{Slot, Work, step_uses};
+use nest::{Index, IterKind, Nest, rewrite};
+use std::collections::{BTreeMap, BTreeSet};
+use sym::Sym;
+
+/// A group under construction: members by place in the order, with their iterators already renamed.
+struct Rows {
+    outer: Vec<Sym>,
+    members: BTreeMap<usize, Stage>,
+}
+
+/// before: `m = max_j s`, `e = exp(s - m)`, `z = sum_j e`, `y = e / z` -> after: one group with outer `(b, h, i)`.
+pub fn group_rows(work: &mut Work) {
+    for at in 0..work.slots.len() {
+        let Some(stage) = work.stage(at) else { continue };
+        if !stage.nest.has_reduction() || is_contraction(&stage.nest) || stage.nest.parallel().next().is_none() {
+            continue;
+        }
+        let rows = grow(work, seed(at, stage));
+        if rows.members.len() > 1 {
+            place(work, rows);
+        }
+    }
+}
+
+fn seed(at: usize, stage: &Stage) -> Rows {
+    let names: BTreeMap<Sym, Sym> =
+        stage.nest.parallel().enumerate().map(|(k, iter)| (iter.sym.clone(), Sym::new(&format!("o{k}")))).collect();
+    let outer: Vec<Sym> = (0..names.len()).map(|k| Sym::new(&format!("o{k}"))).collect();
+    Rows { members: BTreeMap::from([(at, aligned(stage, &names, &outer))]), outer }
+}
+
+/// The stage with its iterators renamed and the outer ones leading.
+fn aligned(stage: &Stage, names: &BTreeMap<Sym, Sym>, outer: &[Sym]) -> Stage {
+    let nest = rewrite::lead_with(&rewrite::rename(&stage.nest, names), outer);
+    Stage { nest, ..stage.clone() }
+}
+
+fn grow(work: &Work, mut rows: Rows) -> Rows {
+    loop {
+        let before = rows.members.len();
+        let written: Vec<BufferId> = rows.members.values().flat_map(|s| s.writes.clone()).collect();
+        let next: BTreeSet<usize> = written.iter().flat_map(|id| work.readers(*id).clone()).collect();
+        for at in next {
+            try_join(work, &mut rows, at, &|rows, stage| reader_names(rows, stage));
+        }
+        let read: Vec<BufferId> = rows.members.values().flat_map(|s| s.operands.clone()).collect();
+        for at in read.iter().filter_map(|id| work.sole_writer(*id)) {
+            let needed_only_here = work.stage(at).is_some_and(|s| work.readers(s.writes[0]).iter().all(|r| rows.members.contains_key(r)));
+            if needed_only_here {
+                try_join(work, &mut rows, at, &|rows, stage| writer_names(rows, stage));
+            }
+        }
+        if rows.members.len() == before {
+            return rows;
+        }
+    }
+}
+
+/// How a stage's iterators are called within the group: those that match an outer iterator get its name.
+type Naming<'a> = &'a dyn Fn(&Rows, &Stage) -> Option<BTreeMap<Sym, Sym>>;
+
+fn try_join(work: &Work, rows: &mut Rows, at: usize, naming: Naming) {
+    if rows.members.contains_key(&at) {
+        return;
+    }
+    let Some(stage) = work.stage(at).filter(|s| !is_contraction(&s.nest)) else { return };
+    let Some(names) = naming(rows, stage).and_then(|outer| complete(rows, &stage.nest, outer)) else { return };
+    rows.members.insert(at, aligned(stage, &names, &rows.outer));
+    if !movable(work, rows) {
+        rows.members.remove(&at);
+    }
+}
+
+/// Checks that every outer iterator is matched by a parallel one of equal extent, and names the inner ones.
+fn complete(rows: &Rows, nest: &Nest, outer: BTreeMap<Sym, Sym>) -> Option<BTreeMap<Sym, Sym>> {
+    let known = &rows.members.values().next()?.nest;
+    let fits = |(own, outer): (&Sym, &Sym)| {
+        let (a, b) = (nest.iter(own), known.iter(outer));
+        matches!((a, b), (Some(a), Some(b)) if a.extent == b.extent && a.kind == IterKind::Parallel)
+    };
+    let all: BTreeSet<&Sym> = outer.values().collect();
+    if all.len() != rows.outer.len() || outer.len() != rows.outer.len() || !outer.iter().all(fits) {
+        return None;
+    }
+    let inner = nest.iters.iter().filter(|iter| !outer.contains_key(&iter.sym)).enumerate();
+    let named: BTreeMap<Sym, Sym> = inner.map(|(k, iter)| (iter.sym.clone(), Sym::new(&format!("i{k}")))).collect();
+    Some(outer.into_iter().chain(named).collect())
+}
+
+/// For a stage that reads what members write: it must read each at the same outer point.
+fn reader_names(rows: &Rows, stage: &Stage) -> Option<BTreeMap<Sym, Sym>> {
+    let mut names = BTreeMap::new();
+    for member in rows.members.values() {
+        for (write, id) in member.nest.writes.iter().zip(&member.writes) {
+            for (_, read) in stage.nest.reads().filter(|(_, r)| stage.operands[r.operand] == *id) {
+                let pairs = write.index.iter().zip(&read.index);
+                for (at, index) in pairs.filter(|(at, _)| rows.outer.iter().any(|o| at.mentions(o))) {
+                    let (outer, own) = (at.as_sym()?, index.as_map().and_then(|e| e.as_sym())?);
+                    if names.insert(own.clone(), outer.clone()).is_some_and(|other| other != *outer) || read.fill.is_some() {
+                        return None;
+                    }
+                }
+            }
+        }
+    }
+    Some(names)
+}
+
+/// For a stage whose result only members read: all read it at their own outer point.
+fn writer_names(rows: &Rows, stage: &Stage) -> Option<BTreeMap<Sym, Sym>> {
+    let mut names = BTreeMap::new();
+    let [write] = stage.nest.writes.as_slice() else { return None };
+    for member in rows.members.values() {
+        for (_, read) in member.nest.reads().filter(|(_, r)| member.operands[r.operand] == stage.writes[0]) {
+            if read.fill.is_some() {
+                return None;
+            }
+            for (at, index) in write.index.iter().zip(&read.index) {
+                let mentions = matches!(index, Index::Map(e) if rows.outer.iter().any(|o| e.mentions(o)));
+                if matches!(index, Index::Data(_)) {
+                    return None;
+                }
+                if mentions {
+                    let (own, outer) = (at.as_sym()?, index.as_map().and_then(|e| e.as_sym())?);
+                    if names.insert(own.clone(), outer.clone()).is_some_and(|other| other != *outer) {
+                        return None;
+                    }
+                }
+            }
+        }
+    }
+    Some(names)
+}
+
+/// Whether all members can run at the last one's place: nothing before it but members needs what they write.
+fn movable(work: &Work, rows: &Rows) -> bool {
+    let Some(last) = rows.members.keys().last() else { return false };
+    let written = rows.members.values().flat_map(|s| &s.writes);
+    written.flat_map(|id| work.readers(*id)).all(|reader| reader > last || rows.members.contains_key(reader))
+}
+
+fn place(work: &mut Work, rows: Rows) {
+    let Some(last) = rows.members.keys().last().copied() else { return };
+    for at in rows.members.keys() {
+        work.set(*at, Slot::Gone);
+    }
+    let group = Group { outer: rows.outer, stages: rows.members.into_values().collect() };
+    work.set(last, Slot::Fixed(Step::Group(group)));
+}
+
+/// Gives the role `Local` to temporaries that live within one group, and there at the group's outer point.
+pub fn mark_locals(program: &mut Program) {
+    let steps: Vec<Step> = program.steps.clone();
+    let all: Vec<(Vec<BufferId>, Vec<BufferId>)> = flat(&steps).iter().map(|s| step_uses(s)).collect();
+    let mut users = vec![0usize; program.buffers.len()];
+    for (reads, writes) in &all {
+        let ids: BTreeSet<BufferId> = reads.iter().chain(writes).copied().collect();
+        ids.iter().for_each(|id| users[id.0 as usize] += 1);
+    }
+    for group in steps.iter().flat_map(Step::groups).filter(|g| !g.outer.is_empty()) {
+        for id in group.writes() {
+            let read = group.stages.iter().any(|s| s.operands.contains(&id));
+            if program.buffer(id).role == Role::Temp && users[id.0 as usize] == 1 && read {
+                program.buffers[id.0 as usize].role = Role::Local;
+            }
+        }
+    }
+}
+
+/// All steps with those of branches, the branching steps themselves left out but for their condition.
+fn flat(steps: &[Step]) -> Vec<Step> {
+    let mut out = Vec::new();
+    for step in steps {
+        match step {
+            Step::If { condition, then, otherwise } => {
+                out.push(Step::If { condition: *condition, then: vec![], otherwise: vec![] });
+                out.extend(flat(then));
+                out.extend(flat(otherwise));
+            }
+            step => out.push(step.clone()),
+        }
+    }
+    out
+}

@@ -1,0 +1,131 @@
+//! A list of steps under rewriting, with who reads and writes each buffer kept current.
+
+use crate::program::{BufferId, Group, Program, Role, Stage, Step};
+use nest::Nest;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// One place in the order: a stage that may be rewritten, a group or branch that stands as it is, or nothing any more.
+#[derive(Clone, Debug)]
+pub enum Slot {
+    Stage(Stage),
+    Fixed(Step),
+    Gone,
+}
+
+/// Straight-line steps of a program. Operand and write names in all nests are buffer names.
+pub struct Work<'a> {
+    pub program: &'a Program,
+    pub slots: Vec<Slot>,
+    readers: Vec<BTreeSet<usize>>,
+    writers: Vec<BTreeSet<usize>>,
+}
+
+impl<'a> Work<'a> {
+    pub fn new(program: &'a Program, steps: &[Step]) -> Work<'a> {
+        let empty = vec![BTreeSet::new(); program.buffers.len()];
+        let mut work = Work { program, slots: vec![Slot::Gone; steps.len()], readers: empty.clone(), writers: empty };
+        for (at, step) in steps.iter().enumerate() {
+            let slot = match step {
+                Step::Group(group) if group.stages.len() == 1 && group.outer.is_empty() => Slot::Stage(group.stages[0].clone()),
+                step => Slot::Fixed(step.clone()),
+            };
+            work.set(at, slot);
+        }
+        work
+    }
+
+    /// Replaces what stands at a place.
+    pub fn set(&mut self, at: usize, slot: Slot) {
+        let (reads, writes) = uses(&self.slots[at]);
+        for id in reads {
+            self.readers[id.0 as usize].remove(&at);
+        }
+        for id in writes {
+            self.writers[id.0 as usize].remove(&at);
+        }
+        let (reads, writes) = uses(&slot);
+        for id in reads {
+            self.readers[id.0 as usize].insert(at);
+        }
+        for id in writes {
+            self.writers[id.0 as usize].insert(at);
+        }
+        self.slots[at] = slot;
+    }
+
+    pub fn stage(&self, at: usize) -> Option<&Stage> {
+        match &self.slots[at] {
+            Slot::Stage(stage) => Some(stage),
+            Slot::Fixed(_) | Slot::Gone => None,
+        }
+    }
+
+    pub fn readers(&self, id: BufferId) -> &BTreeSet<usize> {
+        &self.readers[id.0 as usize]
+    }
+
+    pub fn writers(&self, id: BufferId) -> &BTreeSet<usize> {
+        &self.writers[id.0 as usize]
+    }
+
+    /// The one stage that writes a temporary buffer, where there is just one and it writes nothing else.
+    pub fn sole_writer(&self, id: BufferId) -> Option<usize> {
+        let temp = self.program.buffer(id).role == Role::Temp;
+        let at = *self.writers(id).first().filter(|_| temp && self.writers(id).len() == 1)?;
+        self.stage(at).filter(|stage| stage.writes.len() == 1)?;
+        Some(at)
+    }
+
+    /// A stage made of a rewritten nest, whose operands and writes are found again by their names.
+    pub fn bind(&self, nest: Nest, candidates: &[&Stage]) -> Stage {
+        let find = |name: &str| {
+            let all = candidates.iter().flat_map(|s| s.operands.iter().chain(&s.writes));
+            all.copied().find(|id| &*self.program.buffer(*id).name == name).unwrap_or(BufferId(u32::MAX))
+        };
+        let operands = nest.operands.iter().map(|o| find(&o.name)).collect();
+        let writes = nest.writes.iter().map(|w| find(&w.name)).collect();
+        let location = candidates.iter().fold(ir::Location::default(), |all, s| all.join(&s.location));
+        Stage { nest, operands, writes, location }
+    }
+
+    pub fn finish(self) -> Vec<Step> {
+        let step = |slot| match slot {
+            Slot::Stage(stage) => Some(Step::Group(Group { outer: vec![], stages: vec![stage] })),
+            Slot::Fixed(step) => Some(step),
+            Slot::Gone => None,
+        };
+        self.slots.into_iter().filter_map(step).collect()
+    }
+
+    pub fn name(&self, id: BufferId) -> Arc<str> {
+        self.program.buffer(id).name.clone()
+    }
+}
+
+fn uses(slot: &Slot) -> (Vec<BufferId>, Vec<BufferId>) {
+    match slot {
+        Slot::Stage(stage) => (stage.operands.clone(), stage.writes.clone()),
+        Slot::Fixed(step) => step_uses(step),
+        Slot::Gone => (vec![], vec![]),
+    }
+}
+
+/// Buffers that a step reads and writes, those of its branches included.
+pub fn step_uses(step: &Step) -> (Vec<BufferId>, Vec<BufferId>) {
+    match step {
+        Step::Group(group) => {
+            let reads = group.stages.iter().flat_map(|s| s.operands.clone()).collect();
+            (reads, group.writes())
+        }
+        Step::Border(id) => (vec![], vec![*id]),
+        Step::If { condition, then, otherwise } => {
+            let (mut reads, mut writes) = (vec![*condition], vec![]);
+            for (r, w) in then.iter().chain(otherwise).map(step_uses) {
+                reads.extend(r);
+                writes.extend(w);
+            }
+            (reads, writes)
+        }
+    }
+}
