@@ -6,6 +6,7 @@
 //! - [`graph`]: the graph itself
 //! - [`builder`]: writing graphs in code
 //! - [`guard`]: conditions on sizes that are checked at run time
+//! - [`text`]: printing and parsing
 //! - [`error`]: diagnostics with codes and places
 
 pub mod array;
@@ -15,6 +16,7 @@ pub mod error;
 pub mod graph;
 pub mod guard;
 pub mod tensor;
+pub mod text;
 
 pub use array::Array;
 pub use builder::{GraphBuilder, NewNode};

@@ -17,6 +17,7 @@ pub mod func;
 pub mod interp;
 pub mod nest;
 pub mod rewrite;
+pub mod text;
 
 pub use build::NestBuilder;
 pub use contraction::{Contraction, contraction};
