@@ -19,4 +19,5 @@ pub mod slice;
 pub mod transpose;
 
 pub mod accumulate;
+pub mod refine;
 pub mod window;

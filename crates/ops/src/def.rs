@@ -103,10 +103,3 @@ impl OpError {
         Diagnostic::new(self.code, location, self.message)
     }
 }
-
-pub fn later(_: &[&Array], _: &Attrs, _: &[ConcreteType]) -> Result<Vec<Array>, OpError> {
-    Err(OpError::new(Code::Unsupported, "no reference yet"))
-}
-pub fn later_nests(_: &LowerCx) -> Vec<Nest> {
-    Vec::new()
-}

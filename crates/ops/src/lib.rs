@@ -6,9 +6,12 @@
 //! - [`def`]: what an op is
 //! - [`attrs`]: reading attributes
 //! - [`dims`]: rules on sizes, and the guards that they leave
+//! - [`lower`]: what lowerings share
+//! - [`reference`]: what reference meanings share
 //! - [`core`]: the core ops
 //! - [`composites`]: the composites
 //! - [`build`]: the builder that infers types
+//! - [`interp`]: the interpreter of graphs
 
 pub mod attrs;
 pub mod build;
@@ -16,10 +19,17 @@ pub mod composites;
 pub mod core;
 pub mod def;
 pub mod dims;
+pub mod interp;
+pub mod lower;
+pub mod reference;
+
+#[cfg(test)]
+mod check;
 
 pub use build::Builder;
 pub use build::core::{Folded, WindowAttrs};
 pub use def::{ConcreteType, InferCx, Inferred, Kind, LowerCx, OpDef, OpError, Reference};
+pub use lower::lower;
 
 static OPS: [OpDef; 24] = [
     core::map::DEF,

@@ -11,12 +11,13 @@
 use super::check_float;
 use crate::attrs;
 use crate::build::Builder;
-use crate::def::{InferCx, Inferred, Kind, OpDef, OpError};
+use crate::def::{ConcreteType, InferCx, Inferred, Kind, OpDef, OpError};
 use crate::dims::{Guards, rank_of, same_type};
-use ir::{Attrs, Code, Diagnostic, TensorType, ValueId};
+use crate::reference::{as_floats, dot};
+use ir::{Array, Attrs, Code, Diagnostic, TensorType, ValueId};
 use nest::Func;
 
-pub const DEF: OpDef = OpDef { name: "attention", infer, reference: crate::def::later, kind: Kind::Composite { decompose } };
+pub const DEF: OpDef = OpDef { name: "attention", infer, reference, kind: Kind::Composite { decompose } };
 
 /// q, k, v and the mask where there is one.
 fn operands<'a>(cx: &InferCx<'a>) -> Result<(&'a TensorType, &'a TensorType, &'a TensorType, Option<&'a TensorType>), OpError> {
@@ -47,6 +48,28 @@ fn infer(cx: &InferCx) -> Result<Inferred, OpError> {
     }
     dims.extend([q.dims[lead].clone(), v.dims[lead + 1].clone()]);
     Ok(Inferred::of(q.dtype, dims).with(guards))
+}
+
+fn reference(inputs: &[&Array], attrs: &Attrs, out: &[ConcreteType]) -> Result<Vec<Array>, OpError> {
+    let scale = attrs::float(attrs, "scale")?;
+    let last = |array: &Array, back: usize| array.dims()[array.dims().len() - back];
+    let (m, d, n, e) = (last(inputs[0], 2), last(inputs[0], 1), last(inputs[1], 2), last(inputs[2], 1));
+    let data: Vec<Vec<f64>> = inputs.iter().map(|input| as_floats(input)).collect();
+    let rows = out[0].1[..out[0].1.len() - 1].iter().product::<usize>();
+    let mut result = vec![0.0; rows * e];
+    for row in 0..rows {
+        let (head, query) = (row / m, &data[0][row * d..][..d]);
+        let mask = |key: usize| data.get(3).map_or(0.0, |mask| mask[row * n + key]);
+        let scores: Vec<f64> = (0..n).map(|key| scale * dot(query, &data[1][(head * n + key) * d..][..d]) + mask(key)).collect();
+        let max = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let weights: Vec<f64> = scores.iter().map(|score| (score - max).exp()).collect();
+        let sum: f64 = weights.iter().sum();
+        for (key, weight) in weights.iter().enumerate() {
+            let values = &data[2][(head * n + key) * e..][..e];
+            result[row * e..][..e].iter_mut().zip(values).for_each(|(out, value)| *out += weight / sum * value);
+        }
+    }
+    Ok(vec![Array::floats(out[0].0, out[0].1.clone(), result)])
 }
 
 fn decompose(b: &mut Builder, inputs: &[ValueId], attrs: &Attrs) -> Result<Vec<ValueId>, Diagnostic> {

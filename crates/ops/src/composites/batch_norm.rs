@@ -9,12 +9,13 @@
 use super::check_float;
 use crate::attrs;
 use crate::build::Builder;
-use crate::def::{InferCx, Inferred, Kind, OpDef, OpError};
+use crate::def::{ConcreteType, InferCx, Inferred, Kind, OpDef, OpError};
 use crate::dims::{Guards, same_type};
-use ir::{Attrs, Diagnostic, ValueId};
+use crate::reference::as_floats;
+use ir::{Array, Attrs, Diagnostic, ValueId};
 use nest::Func;
 
-pub const DEF: OpDef = OpDef { name: "batch_norm", infer, reference: crate::def::later, kind: Kind::Composite { decompose } };
+pub const DEF: OpDef = OpDef { name: "batch_norm", infer, reference, kind: Kind::Composite { decompose } };
 
 fn infer(cx: &InferCx) -> Result<Inferred, OpError> {
     let [x, scale, bias, mean, variance] = cx.operands()?;
@@ -27,6 +28,18 @@ fn infer(cx: &InferCx) -> Result<Inferred, OpError> {
         guards.all_equal(name, std::slice::from_ref(channels), &ty.dims)?;
     }
     Ok(Inferred::of(x.dtype, x.dims.clone()).with(guards))
+}
+
+fn reference(inputs: &[&Array], attrs: &Attrs, _: &[ConcreteType]) -> Result<Vec<Array>, OpError> {
+    let x = inputs[0];
+    let [scale, bias, mean, variance] = [1, 2, 3, 4].map(|at| as_floats(inputs[at]));
+    let (epsilon, inner) = (attrs::float(attrs, "epsilon")?, x.dims()[2..].iter().product::<usize>());
+    let mut out = as_floats(x);
+    for (at, value) in out.iter_mut().enumerate() {
+        let c = at / inner % scale.len();
+        *value = (*value - mean[c]) / (variance[c] + epsilon).sqrt() * scale[c] + bias[c];
+    }
+    Ok(vec![Array::floats(x.dtype(), x.dims().to_vec(), out)])
 }
 
 fn decompose(b: &mut Builder, inputs: &[ValueId], attrs: &Attrs) -> Result<Vec<ValueId>, Diagnostic> {

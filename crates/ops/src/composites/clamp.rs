@@ -7,12 +7,12 @@
 //! `out = min(max(x, low), high)`
 
 use crate::build::Builder;
-use crate::def::{InferCx, Inferred, Kind, OpDef, OpError};
+use crate::def::{ConcreteType, InferCx, Inferred, Kind, OpDef, OpError};
 use crate::dims::{rank_of, same_type};
-use ir::{Attrs, Diagnostic, ValueId};
+use ir::{Array, Attrs, Diagnostic, Literal, ValueId};
 use nest::Func;
 
-pub const DEF: OpDef = OpDef { name: "clamp", infer, reference: crate::def::later, kind: Kind::Composite { decompose } };
+pub const DEF: OpDef = OpDef { name: "clamp", infer, reference, kind: Kind::Composite { decompose } };
 
 fn infer(cx: &InferCx) -> Result<Inferred, OpError> {
     let [x, low, high] = cx.operands()?;
@@ -21,6 +21,15 @@ fn infer(cx: &InferCx) -> Result<Inferred, OpError> {
         rank_of(name, bound, 0)?;
     }
     Ok(Inferred::of(x.dtype, x.dims.clone()))
+}
+
+fn reference(inputs: &[&Array], _: &Attrs, _: &[ConcreteType]) -> Result<Vec<Array>, OpError> {
+    let (x, low, high) = (inputs[0], inputs[1].get(0), inputs[2].get(0));
+    let pick = |value: Literal| {
+        let raised = Func::Max.eval(x.dtype(), &[value, low]);
+        Func::Min.eval(x.dtype(), &[raised, high])
+    };
+    Ok(vec![Array::from_fn(x.dtype(), x.dims().to_vec(), |at| pick(x.get(at)))])
 }
 
 fn decompose(b: &mut Builder, inputs: &[ValueId], _: &Attrs) -> Result<Vec<ValueId>, Diagnostic> {

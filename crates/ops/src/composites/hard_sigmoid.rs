@@ -8,11 +8,12 @@
 use super::check_float;
 use crate::attrs;
 use crate::build::Builder;
-use crate::def::{InferCx, Inferred, Kind, OpDef, OpError};
-use ir::{Attrs, Diagnostic, ValueId};
+use crate::def::{ConcreteType, InferCx, Inferred, Kind, OpDef, OpError};
+use crate::reference::as_floats;
+use ir::{Array, Attrs, Diagnostic, ValueId};
 use nest::Func;
 
-pub const DEF: OpDef = OpDef { name: "hard_sigmoid", infer, reference: crate::def::later, kind: Kind::Composite { decompose } };
+pub const DEF: OpDef = OpDef { name: "hard_sigmoid", infer, reference, kind: Kind::Composite { decompose } };
 
 fn parameters(attrs: &Attrs) -> Result<(f64, f64), OpError> {
     Ok((attrs::float(attrs, "alpha")?, attrs::float(attrs, "beta")?))
@@ -23,6 +24,12 @@ fn infer(cx: &InferCx) -> Result<Inferred, OpError> {
     check_float(x)?;
     parameters(cx.attrs)?;
     Ok(Inferred::of(x.dtype, x.dims.clone()))
+}
+
+fn reference(inputs: &[&Array], attrs: &Attrs, _: &[ConcreteType]) -> Result<Vec<Array>, OpError> {
+    let (x, (alpha, beta)) = (inputs[0], parameters(attrs)?);
+    let ramp = |x: f64| (alpha * x + beta).clamp(0.0, 1.0);
+    Ok(vec![Array::floats(x.dtype(), x.dims().to_vec(), as_floats(x).into_iter().map(ramp).collect())])
 }
 
 fn decompose(b: &mut Builder, inputs: &[ValueId], attrs: &Attrs) -> Result<Vec<ValueId>, Diagnostic> {

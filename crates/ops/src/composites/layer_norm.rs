@@ -11,12 +11,13 @@
 use super::check_float;
 use crate::attrs;
 use crate::build::{Builder, core::Folded};
-use crate::def::{InferCx, Inferred, Kind, OpDef, OpError};
+use crate::def::{ConcreteType, InferCx, Inferred, Kind, OpDef, OpError};
 use crate::dims::{Guards, same_type};
-use ir::{Attrs, Diagnostic, ValueId};
+use crate::reference::as_floats;
+use ir::{Array, Attrs, Diagnostic, ValueId};
 use nest::Func;
 
-pub const DEF: OpDef = OpDef { name: "layer_norm", infer, reference: crate::def::later, kind: Kind::Composite { decompose } };
+pub const DEF: OpDef = OpDef { name: "layer_norm", infer, reference, kind: Kind::Composite { decompose } };
 
 fn infer(cx: &InferCx) -> Result<Inferred, OpError> {
     let [x, scale, bias] = cx.operands()?;
@@ -29,6 +30,21 @@ fn infer(cx: &InferCx) -> Result<Inferred, OpError> {
         guards.all_equal(name, &x.dims[axis..], &ty.dims)?;
     }
     Ok(Inferred::of(x.dtype, x.dims.clone()).with(guards))
+}
+
+fn reference(inputs: &[&Array], attrs: &Attrs, _: &[ConcreteType]) -> Result<Vec<Array>, OpError> {
+    let (x, scale, bias) = (inputs[0], as_floats(inputs[1]), as_floats(inputs[2]));
+    let epsilon = attrs::float(attrs, "epsilon")?;
+    let mut out = as_floats(x);
+    for row in out.chunks_exact_mut(scale.len().max(1)) {
+        let count = row.len() as f64;
+        let mean = row.iter().sum::<f64>() / count;
+        let variance = row.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / count;
+        for (k, value) in row.iter_mut().enumerate() {
+            *value = (*value - mean) / (variance + epsilon).sqrt() * scale[k] + bias[k];
+        }
+    }
+    Ok(vec![Array::floats(x.dtype(), x.dims().to_vec(), out)])
 }
 
 fn decompose(b: &mut Builder, inputs: &[ValueId], attrs: &Attrs) -> Result<Vec<ValueId>, Diagnostic> {

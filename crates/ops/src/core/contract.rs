@@ -8,15 +8,19 @@
 //! `out[bmn] = sum over the letters that the output lacks of a[bmk] * b[bkn]`, accumulated in f32 for f16, bf16 and f32, in i32 for 8-bit
 //! integers, else in the type itself.
 
-use super::accumulate::product_type;
+use super::accumulate::{accumulator, product_type};
 use crate::attrs;
-use crate::def::{InferCx, Inferred, Kind, OpDef, OpError};
+use crate::def::{ConcreteType, InferCx, Inferred, Kind, LowerCx, OpDef, OpError};
 use crate::dims::{Guards, rank_of};
-use ir::{Attrs, TensorType};
+use crate::lower::{fold, parallel, reduction, valid};
+use crate::reference::{dot, dot_ints, position, wrapped};
+use ir::array::{Data, for_each_index};
+use ir::{Array, Attrs, Code, TensorType};
+use nest::{Func, Monoid, Nest};
 use std::collections::BTreeMap;
 use sym::Expr;
 
-pub const DEF: OpDef = OpDef { name: "contract", infer, reference: crate::def::later, kind: Kind::Core { lower: crate::def::later_nests } };
+pub const DEF: OpDef = OpDef { name: "contract", infer, reference, kind: Kind::Core { lower } };
 
 /// The letters of the operands and of the result.
 pub struct Spec {
@@ -73,4 +77,87 @@ fn infer(cx: &InferCx) -> Result<Inferred, OpError> {
     let mut guards = Guards::default();
     let sizes = sizes(&spec, a, b, &mut guards)?;
     Ok(Inferred::of(dtype, spec.out.iter().map(|c| sizes[c].clone()).collect()).with(guards))
+}
+
+/// Both operands are laid out as rows of all summed letters; every element of the result is then the product of two rows.
+fn reference(inputs: &[&Array], attrs: &Attrs, out: &[ConcreteType]) -> Result<Vec<Array>, OpError> {
+    let (a, b) = (inputs[0], inputs[1]);
+    let (spec, (dtype, dims)) = (Spec::read(attrs)?, &out[0]);
+    let sizes: BTreeMap<char, usize> = spec.a.iter().zip(a.dims()).chain(spec.b.iter().zip(b.dims())).map(|(c, d)| (*c, *d)).collect();
+    let summed = spec.summed();
+    let length: usize = summed.iter().map(|c| sizes[c]).product();
+    let (rows_a, rows_b) = (offsets(&spec.out, &spec.a, a, &sizes), offsets(&spec.out, &spec.b, b, &sizes));
+    let (terms_a, terms_b) = (offsets(&summed, &spec.a, a, &sizes), offsets(&summed, &spec.b, b, &sizes));
+    match (a.data(), b.data()) {
+        (Data::Float(a), Data::Float(b)) => {
+            let (a, b) = (Rows::lay(a, &rows_a, &terms_a), Rows::lay(b, &rows_b, &terms_b));
+            let sums = (0..rows_a.len()).map(|at| dot(a.row(at, length), b.row(at, length))).collect();
+            Ok(vec![Array::floats(*dtype, dims.clone(), sums)])
+        }
+        (Data::Int(a), Data::Int(b)) => {
+            let (a, b) = (Rows::lay(a, &rows_a, &terms_a), Rows::lay(b, &rows_b, &terms_b));
+            let sums = (0..rows_a.len()).map(|at| dot_ints(a.row(at, length), b.row(at, length))).collect();
+            Ok(vec![wrapped(*dtype, dims, sums)])
+        }
+        (Data::Float(_), Data::Int(_)) | (Data::Int(_), Data::Float(_)) => Err(OpError::new(Code::Type, "element types differ")),
+    }
+}
+
+/// For every index over `letters`, in row-major order, how far it moves in an operand: letters that it lacks do not.
+fn offsets(letters: &[char], own: &[char], operand: &Array, sizes: &BTreeMap<char, usize>) -> Vec<usize> {
+    let strides = operand.strides();
+    let strides: Vec<usize> = letters.iter().map(|c| own.iter().position(|o| o == c).map_or(0, |at| strides[at])).collect();
+    let dims: Vec<usize> = letters.iter().map(|c| sizes[c]).collect();
+    let mut offsets = Vec::with_capacity(dims.iter().product());
+    for_each_index(&dims, |index| offsets.push(position(&strides, index)));
+    offsets
+}
+
+/// An operand's distinct rows of terms.
+struct Rows<T> {
+    data: Vec<T>,
+    /// The row of each element of the result.
+    numbers: Vec<usize>,
+}
+
+impl<T: Copy> Rows<T> {
+    fn lay(data: &[T], rows: &[usize], terms: &[usize]) -> Rows<T> {
+        let mut known = BTreeMap::new();
+        let mut laid = Vec::new();
+        let mut number = |row: usize| {
+            let next = known.len();
+            *known.entry(row).or_insert_with(|| {
+                laid.extend(terms.iter().map(|term| data[row + term]));
+                next
+            })
+        };
+        let numbers = rows.iter().map(|row| number(*row)).collect();
+        Rows { data: laid, numbers }
+    }
+
+    fn row(&self, element: usize, length: usize) -> &[T] {
+        &self.data[self.numbers[element] * length..][..length]
+    }
+}
+
+fn lower(cx: &LowerCx) -> Vec<Nest> {
+    let spec = valid(Spec::read(cx.attrs));
+    let sizes = valid(sizes(&spec, &cx.inputs[0], &cx.inputs[1], &mut Guards::default()));
+    let summed = spec.summed();
+    let lengths: Vec<Expr> = summed.iter().map(|c| sizes[c].clone()).collect();
+    let mut nest = cx.nest();
+    let index = parallel(&mut nest, cx.dims());
+    let terms = reduction(&mut nest, &lengths);
+    let places: BTreeMap<char, Expr> = spec.out.iter().copied().zip(index.clone()).chain(summed.into_iter().zip(terms)).collect();
+    let dtype = accumulator(cx.inputs[0].dtype);
+    let factors = [&spec.a, &spec.b].into_iter().enumerate().map(|(operand, letters)| {
+        let at: Vec<Expr> = letters.iter().map(|c| places[c].clone()).collect();
+        let read = nest.read(operand, &at);
+        nest.convert(read, dtype)
+    });
+    let factors: Vec<nest::ScalarId> = factors.collect();
+    let product = nest.apply(Func::Mul, &factors);
+    let sum = fold(&mut nest, Monoid::Sum, &lengths, product);
+    let value = nest.convert(sum, cx.outputs[0].dtype);
+    vec![cx.store(nest, &index, value)]
 }

@@ -9,15 +9,19 @@
 //! `out[n, m, o..] = sum over c, t.. of x[n, g*C/groups + c, o*stride + t*dilation - low, ..] * w[m, c, t..]` with `g = m/(M/groups)`,
 //! accumulated as in `contract`.
 
-use super::accumulate::product_type;
+use super::accumulate::{accumulator, product_type};
 use super::window::Window;
 use crate::attrs;
-use crate::def::{InferCx, Inferred, Kind, OpDef, OpError};
+use crate::def::{ConcreteType, InferCx, Inferred, Kind, LowerCx, OpDef, OpError};
 use crate::dims::{Guards, rank_of};
-use ir::Attrs;
+use crate::lower::{fold, parallel, reduction, valid};
+use crate::reference::{dot, dot_ints, wrapped};
+use ir::array::{Data, for_each_index};
+use ir::{Array, Attrs, Code, Literal};
+use nest::{Func, Index, Monoid, Nest};
 use sym::Expr;
 
-pub const DEF: OpDef = OpDef { name: "conv", infer, reference: crate::def::later, kind: Kind::Core { lower: crate::def::later_nests } };
+pub const DEF: OpDef = OpDef { name: "conv", infer, reference, kind: Kind::Core { lower } };
 
 /// The number of groups, at least 1.
 fn groups(attrs: &Attrs) -> Result<i64, OpError> {
@@ -45,4 +49,86 @@ fn infer(cx: &InferCx) -> Result<Inferred, OpError> {
         dims.push(window.output(&mut guards, axis, &x.dims[axis + 2], &w.dims[axis + 2])?);
     }
     Ok(Inferred::of(dtype, dims).with(guards))
+}
+
+/// The sizes of a convolution.
+struct Sizes {
+    batch: usize,
+    groups: usize,
+    /// Of one group.
+    channels: usize,
+    outputs: usize,
+    spatial: Vec<usize>,
+    taps: Vec<usize>,
+    results: Vec<usize>,
+}
+
+fn reference(inputs: &[&Array], attrs: &Attrs, out: &[ConcreteType]) -> Result<Vec<Array>, OpError> {
+    let (x, w, (dtype, dims)) = (inputs[0], inputs[1], &out[0]);
+    let (groups, window) = (groups(attrs)? as usize, Window::read(attrs, dims.len() - 2)?);
+    let sizes = Sizes {
+        batch: x.dims()[0],
+        groups,
+        channels: w.dims()[1],
+        outputs: w.dims()[0] / groups,
+        spatial: x.dims()[2..].to_vec(),
+        taps: w.dims()[2..].to_vec(),
+        results: dims[2..].to_vec(),
+    };
+    match (x.data(), w.data()) {
+        (Data::Float(x), Data::Float(w)) => Ok(vec![Array::floats(*dtype, dims.clone(), correlate(&sizes, &window, x, w, dot))]),
+        (Data::Int(x), Data::Int(w)) => Ok(vec![wrapped(*dtype, dims, correlate(&sizes, &window, x, w, dot_ints))]),
+        (Data::Float(_), Data::Int(_)) | (Data::Int(_), Data::Float(_)) => Err(OpError::new(Code::Type, "element types differ")),
+    }
+}
+
+/// For every output point the window's elements, with zeros in the padding, times the weights of every output channel.
+fn correlate<T: Copy + Default>(sizes: &Sizes, window: &Window, x: &[T], w: &[T], dot: fn(&[T], &[T]) -> T) -> Vec<T> {
+    let count = |dims: &[usize]| dims.iter().product::<usize>();
+    let (plane, taps, results) = (count(&sizes.spatial), count(&sizes.taps), count(&sizes.results));
+    let length = sizes.channels * taps;
+    let mut out = vec![T::default(); sizes.batch * sizes.groups * sizes.outputs * results];
+    let (mut row, mut result) = (vec![T::default(); length], 0);
+    for_each_index(&sizes.results, |at| {
+        let places = window.places(at, &sizes.taps, &sizes.spatial);
+        for group in 0..sizes.batch * sizes.groups {
+            for (channel, row) in row.chunks_exact_mut(taps.max(1)).enumerate() {
+                let first = (group * sizes.channels + channel) * plane;
+                row.iter_mut().zip(&places).for_each(|(term, place)| *term = place.map_or(T::default(), |place| x[first + place]));
+            }
+            for output in 0..sizes.outputs {
+                let channel = group % sizes.groups * sizes.outputs + output;
+                out[(group * sizes.outputs + output) * results + result] = dot(&row, &w[channel * length..][..length]);
+            }
+        }
+        result += 1;
+    });
+    out
+}
+
+/// Iterators: batch, output channels (group and channel inside it, where there are both), space; then input channels and taps.
+fn lower(cx: &LowerCx) -> Vec<Nest> {
+    let (x, w, dims) = (&cx.inputs[0], &cx.inputs[1], cx.dims());
+    let groups = Expr::from(valid(groups(cx.attrs)));
+    let window = valid(Window::read(cx.attrs, x.rank() - 2));
+    let mut nest = cx.nest();
+    let batch = parallel(&mut nest, &dims[..1]);
+    let outputs = dims[1].floor_div(&groups);
+    let channel = parallel(&mut nest, &[groups, outputs.clone()]);
+    let output = &(&channel[0] * &outputs) + &channel[1];
+    let space = parallel(&mut nest, &dims[2..]);
+    let terms = reduction(&mut nest, &w.dims[1..]);
+    let input = &(&channel[0] * &w.dims[1]) + &terms[0];
+
+    let mut source = vec![Index::Map(batch[0].clone()), Index::Map(input)];
+    source.extend((0..space.len()).map(|axis| Index::Map(window.source(axis, &space[axis], &terms[axis + 1]))));
+    let dtype = accumulator(x.dtype);
+    let x = nest.read_at(0, source, window.has_padding().then_some(Literal::zero(x.dtype)));
+    let x = nest.convert(x, dtype);
+    let weight = nest.read(1, &[&[output.clone()], terms.as_slice()].concat());
+    let weight = nest.convert(weight, dtype);
+    let product = nest.apply(Func::Mul, &[x, weight]);
+    let sum = fold(&mut nest, Monoid::Sum, &w.dims[1..], product);
+    let value = nest.convert(sum, cx.outputs[0].dtype);
+    vec![cx.store(nest, &[&batch[..], &[output], &space].concat(), value)]
 }

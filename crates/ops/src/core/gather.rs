@@ -7,10 +7,14 @@
 //! `out[.., i.., ..] = data[.., indices[i..], ..]`; `out.dims = data.dims[..axis] + indices.dims + data.dims[axis+1..]`
 
 use crate::attrs;
-use crate::def::{InferCx, Inferred, Kind, OpDef, OpError};
-use ir::{DType, TensorType};
+use crate::def::{ConcreteType, InferCx, Inferred, Kind, LowerCx, OpDef, OpError};
+use crate::lower::{parallel, valid};
+use crate::reference::picked;
+use ir::array::for_each_index;
+use ir::{Array, Attrs, Code, DType, TensorType};
+use nest::{Index, Nest};
 
-pub const DEF: OpDef = OpDef { name: "gather", infer, reference: crate::def::later, kind: Kind::Core { lower: crate::def::later_nests } };
+pub const DEF: OpDef = OpDef { name: "gather", infer, reference, kind: Kind::Core { lower } };
 
 /// Indices are i32 or i64.
 pub fn check_indices(indices: &TensorType) -> Result<(), OpError> {
@@ -26,4 +30,38 @@ fn infer(cx: &InferCx) -> Result<Inferred, OpError> {
     let axis = attrs::axis(cx.attrs, "axis", data.rank())?;
     let dims = [&data.dims[..axis], &indices.dims, &data.dims[axis + 1..]].concat();
     Ok(Inferred::of(data.dtype, dims))
+}
+
+/// The place that a run-time index names on an axis of size `dim`: E010 where there is none.
+pub fn place(index: i64, dim: usize) -> Result<usize, OpError> {
+    let place = if index < 0 { index.checked_add(dim as i64) } else { Some(index) };
+    let place = place.and_then(|place| usize::try_from(place).ok()).filter(|place| *place < dim);
+    place.ok_or_else(|| OpError::new(Code::Index, format!("index {index} is outside of an axis of size {dim}")))
+}
+
+fn reference(inputs: &[&Array], attrs: &Attrs, out: &[ConcreteType]) -> Result<Vec<Array>, OpError> {
+    let (data, indices) = (inputs[0], inputs[1]);
+    let axis = attrs::axis(attrs, "axis", data.dims().len())?;
+    let count = |dims: &[usize]| dims.iter().product::<usize>();
+    let (outer, dim, inner) = (count(&data.dims()[..axis]), data.dims()[axis], count(&data.dims()[axis + 1..]));
+    if count(&out[0].1) == 0 {
+        return Ok(vec![picked(data, &out[0].1, &[])]);
+    }
+    let places: Result<Vec<usize>, OpError> = (0..indices.count()).map(|at| place(indices.get(at).as_i64(), dim)).collect();
+    let places = places?;
+    let mut positions = Vec::with_capacity(count(&out[0].1));
+    for_each_index(&[outer, places.len(), inner], |at| positions.push((at[0] * dim + places[at[1]]) * inner + at[2]));
+    Ok(vec![picked(data, &out[0].1, &positions)])
+}
+
+fn lower(cx: &LowerCx) -> Vec<Nest> {
+    let axis = valid(attrs::axis(cx.attrs, "axis", cx.inputs[0].rank()));
+    let behind = axis + cx.inputs[1].rank();
+    let mut nest = cx.nest();
+    let index = parallel(&mut nest, cx.dims());
+    let place = nest.read(1, &index[axis..behind]);
+    let map = |at: &sym::Expr| Index::Map(at.clone());
+    let source = index[..axis].iter().map(map).chain([Index::Data(place)]).chain(index[behind..].iter().map(map)).collect();
+    let value = nest.read_at(0, source, None);
+    vec![cx.store(nest, &index, value)]
 }

@@ -8,12 +8,15 @@
 //! `out[b.., r.., d..] = data[b.., indices[b.., r.., 0], .., indices[b.., r.., k-1], d..]`
 
 use crate::attrs;
-use crate::def::{InferCx, Inferred, Kind, OpDef, OpError};
+use crate::def::{ConcreteType, InferCx, Inferred, Kind, LowerCx, OpDef, OpError};
 use crate::dims::Guards;
-use ir::{Attrs, TensorType};
+use crate::lower::{parallel, valid};
+use crate::reference::picked;
+use ir::{Array, Attrs, TensorType};
+use nest::{Index, Nest};
+use sym::Expr;
 
-pub const DEF: OpDef =
-    OpDef { name: "gather_nd", infer, reference: crate::def::later, kind: Kind::Core { lower: crate::def::later_nests } };
+pub const DEF: OpDef = OpDef { name: "gather_nd", infer, reference, kind: Kind::Core { lower } };
 
 /// The number of batch axes and of indices in a tuple.
 fn parameters(data: &TensorType, indices: &TensorType, attrs: &Attrs) -> Result<(usize, usize), OpError> {
@@ -36,4 +39,37 @@ fn infer(cx: &InferCx) -> Result<Inferred, OpError> {
     dims.extend_from_slice(&indices.dims[batch..indices.rank() - 1]);
     dims.extend_from_slice(&data.dims[batch + tuple..]);
     Ok(Inferred::of(data.dtype, dims).with(guards))
+}
+
+fn reference(inputs: &[&Array], attrs: &Attrs, out: &[ConcreteType]) -> Result<Vec<Array>, OpError> {
+    let (data, indices) = (inputs[0], inputs[1]);
+    let (rank, batch) = (indices.dims().len(), attrs::int(attrs, "batch")? as usize);
+    let count = |dims: &[usize]| dims.iter().product::<usize>();
+    let (tuple, rows) = (indices.dims()[rank - 1], count(&indices.dims()[batch..rank - 1]));
+    let inner = count(&data.dims()[batch + tuple..]);
+    let mut positions = Vec::with_capacity(count(&out[0].1));
+    for row in 0..if inner == 0 { 0 } else { count(&indices.dims()[..rank - 1]) } {
+        let mut slice = row / rows;
+        for k in 0..tuple {
+            let dim = data.dims()[batch + k];
+            slice = slice * dim + super::gather::place(indices.get(row * tuple + k).as_i64(), dim)?;
+        }
+        positions.extend(slice * inner..(slice + 1) * inner);
+    }
+    Ok(vec![picked(data, &out[0].1, &positions)])
+}
+
+fn lower(cx: &LowerCx) -> Vec<Nest> {
+    let (batch, tuple) = valid(parameters(&cx.inputs[0], &cx.inputs[1], cx.attrs));
+    let mut nest = cx.nest();
+    let index = parallel(&mut nest, cx.dims());
+    let (row, slice) = index.split_at(cx.inputs[1].rank() - 1);
+    let mut source: Vec<Index> = row[..batch].iter().cloned().map(Index::Map).collect();
+    for k in 0..tuple {
+        let at = [row, &[Expr::from(k as i64)]].concat();
+        source.push(Index::Data(nest.read(1, &at)));
+    }
+    source.extend(slice.iter().cloned().map(Index::Map));
+    let value = nest.read_at(0, source, None);
+    vec![cx.store(nest, &index, value)]
 }

@@ -7,10 +7,14 @@
 //! `out[i..] = i_axis`
 
 use crate::attrs;
-use crate::def::{InferCx, Inferred, Kind, OpDef, OpError};
-use ir::DType;
+use crate::def::{ConcreteType, InferCx, Inferred, Kind, LowerCx, OpDef, OpError};
+use crate::lower::{parallel, valid};
+use ir::{Array, Attrs, DType, Literal};
+use nest::func::{convert, wrap};
+use nest::{Nest, NestBuilder, ScalarId};
+use sym::Expr;
 
-pub const DEF: OpDef = OpDef { name: "iota", infer, reference: crate::def::later, kind: Kind::Core { lower: crate::def::later_nests } };
+pub const DEF: OpDef = OpDef { name: "iota", infer, reference, kind: Kind::Core { lower } };
 
 fn infer(cx: &InferCx) -> Result<Inferred, OpError> {
     let [] = cx.operands()?;
@@ -19,5 +23,36 @@ fn infer(cx: &InferCx) -> Result<Inferred, OpError> {
     match attrs::dtype(cx.attrs, "dtype")? {
         DType::Bool => Err(OpError::types("coordinates are no bool")),
         dtype => Ok(Inferred::of(dtype, dims.to_vec())),
+    }
+}
+
+fn reference(_: &[&Array], attrs: &Attrs, out: &[ConcreteType]) -> Result<Vec<Array>, OpError> {
+    let (dtype, dims) = &out[0];
+    let axis = attrs::axis(attrs, "axis", dims.len())?;
+    let inner: usize = dims[axis + 1..].iter().product();
+    Ok(vec![Array::from_fn(*dtype, dims.clone(), |at| number((at / inner % dims[axis]) as i64, *dtype))])
+}
+
+/// An integer as an element; cut to the width of integer types.
+pub fn number(value: i64, dtype: DType) -> Literal {
+    if dtype.is_float() { convert(Literal::Int(value), DType::I64, dtype) } else { Literal::Int(wrap(value, dtype)) }
+}
+
+fn lower(cx: &LowerCx) -> Vec<Nest> {
+    let mut nest = cx.nest();
+    let index = parallel(&mut nest, cx.dims());
+    let axis = valid(attrs::axis(cx.attrs, "axis", index.len()));
+    let value = size(&mut nest, &index[axis], cx.outputs[0].dtype);
+    vec![cx.store(nest, &index, value)]
+}
+
+/// The value of an index map in any element type but bool.
+pub fn size(nest: &mut NestBuilder, value: &Expr, dtype: DType) -> ScalarId {
+    match dtype {
+        DType::I32 | DType::I64 => nest.index(value, dtype),
+        _ => {
+            let index = nest.index(value, DType::I64);
+            nest.convert(index, dtype)
+        }
     }
 }

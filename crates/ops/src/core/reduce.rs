@@ -7,13 +7,17 @@
 //! With `keep` 1 a folded axis stays with size 1. The fold of nothing is the kind's identity. Max and min of floats give NaN where an
 //! element is NaN; f16 and bf16 accumulate in f32.
 
+use super::accumulate::accumulator;
 use crate::attrs;
-use crate::def::{InferCx, Inferred, Kind, OpDef, OpError};
-use ir::{Attrs, DType};
-use nest::Monoid;
+use crate::def::{ConcreteType, InferCx, Inferred, Kind, LowerCx, OpDef, OpError};
+use crate::lower::{fold, parallel, reduction, valid};
+use crate::reference::{self, position};
+use ir::array::{for_each_index, row_major_strides};
+use ir::{Array, Attrs, DType};
+use nest::{Monoid, Nest, NestBuilder, ScalarId};
 use sym::Expr;
 
-pub const DEF: OpDef = OpDef { name: "reduce", infer, reference: crate::def::later, kind: Kind::Core { lower: crate::def::later_nests } };
+pub const DEF: OpDef = OpDef { name: "reduce", infer, reference, kind: Kind::Core { lower } };
 
 /// The fold that `kind` names, defined on `dtype`.
 pub fn monoid(attrs: &Attrs, dtype: DType) -> Result<Monoid, OpError> {
@@ -48,4 +52,46 @@ fn infer(cx: &InferCx) -> Result<Inferred, OpError> {
         (true, false) => None,
     };
     Ok(Inferred::of(x.dtype, x.dims.iter().zip(&folded).filter_map(dim).collect()))
+}
+
+fn reference(inputs: &[&Array], attrs: &Attrs, out: &[ConcreteType]) -> Result<Vec<Array>, OpError> {
+    let (x, folded) = (inputs[0], folded(attrs, inputs[0].dims().len())?);
+    let kept: Vec<usize> = x.dims().iter().zip(&folded).map(|(dim, folded)| if *folded { 1 } else { *dim }).collect();
+    let mut strides = row_major_strides(&kept);
+    strides.iter_mut().zip(&folded).for_each(|(stride, folded)| *stride *= !folded as usize);
+    let mut groups = Vec::with_capacity(x.count());
+    for_each_index(x.dims(), |index| groups.push((position(&strides, index), groups.len())));
+    Ok(vec![reference::folded(monoid(attrs, x.dtype())?, x, &out[0].1, groups.into_iter())])
+}
+
+fn lower(cx: &LowerCx) -> Vec<Nest> {
+    let x = &cx.inputs[0];
+    let folded = valid(folded(cx.attrs, x.rank()));
+    let dims_where =
+        |wanted: &bool| x.dims.iter().zip(&folded).filter(|(_, folded)| folded == &wanted).map(|(dim, _)| dim.clone()).collect();
+    let (kept, gone): (Vec<Expr>, Vec<Expr>) = (dims_where(&false), dims_where(&true));
+    let mut nest = cx.nest();
+    let (mut outer, mut inner) = (parallel(&mut nest, &kept).into_iter(), reduction(&mut nest, &gone).into_iter());
+    let source: Vec<Expr> = folded.iter().filter_map(|folded| if *folded { inner.next() } else { outer.next() }).collect();
+    let value = nest.read(0, &source);
+    let value = accumulated(&mut nest, valid(monoid(cx.attrs, x.dtype)), &gone, value);
+    let keep = valid(attrs::flag(cx.attrs, "keep"));
+    let result = |(at, folded): (Expr, &bool)| match (folded, keep) {
+        (false, _) => Some(at),
+        (true, true) => Some(Expr::zero()),
+        (true, false) => None,
+    };
+    let index: Vec<Expr> = source.into_iter().zip(&folded).filter_map(result).collect();
+    vec![cx.store(nest, &index, value)]
+}
+
+/// The fold of `value` over the iterators that `dims` gave, f16 and bf16 summed and multiplied in f32.
+pub fn accumulated(nest: &mut NestBuilder, monoid: Monoid, dims: &[Expr], value: ScalarId) -> ScalarId {
+    let dtype = nest.dtype(value);
+    let wide = match monoid {
+        Monoid::Sum | Monoid::Product if dtype.is_float() => nest.convert(value, accumulator(dtype)),
+        Monoid::Sum | Monoid::Product | Monoid::Max | Monoid::Min | Monoid::And | Monoid::Or => value,
+    };
+    let folded = fold(nest, monoid, dims, wide);
+    nest.convert(folded, dtype)
 }

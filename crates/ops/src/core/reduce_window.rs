@@ -8,15 +8,19 @@
 //!
 //! `out[n, c, o..] = fold over t.. of x[n, c, o*stride + t*dilation - low, ..]`; padding gives the kind's identity.
 
-use super::reduce::monoid;
+use super::reduce::{accumulated, monoid};
 use super::window::Window;
 use crate::attrs;
-use crate::def::{InferCx, Inferred, Kind, OpDef, OpError};
+use crate::def::{ConcreteType, InferCx, Inferred, Kind, LowerCx, OpDef, OpError};
 use crate::dims::{Guards, rank_of};
+use crate::lower::{parallel, reduction, valid};
+use crate::reference::folded;
+use ir::array::for_each_index;
+use ir::{Array, Attrs};
+use nest::{Index, Nest};
 use sym::Expr;
 
-pub const DEF: OpDef =
-    OpDef { name: "reduce_window", infer, reference: crate::def::later, kind: Kind::Core { lower: crate::def::later_nests } };
+pub const DEF: OpDef = OpDef { name: "reduce_window", infer, reference, kind: Kind::Core { lower } };
 
 fn infer(cx: &InferCx) -> Result<Inferred, OpError> {
     let [x] = cx.operands()?;
@@ -30,4 +34,37 @@ fn infer(cx: &InferCx) -> Result<Inferred, OpError> {
         dims.push(window.output(&mut guards, axis, &x.dims[axis + 2], &Expr::from(taps[axis]))?);
     }
     Ok(Inferred::of(x.dtype, dims).with(guards))
+}
+
+fn reference(inputs: &[&Array], attrs: &Attrs, out: &[ConcreteType]) -> Result<Vec<Array>, OpError> {
+    let (x, dims) = (inputs[0], &out[0].1);
+    let window = Window::read(attrs, dims.len() - 2)?;
+    let taps: Vec<usize> = attrs::ints(attrs, "window")?.iter().map(|taps| *taps as usize).collect();
+    let count = |dims: &[usize]| dims.iter().product::<usize>();
+    let (planes, plane, results) = (count(&dims[..2]), count(&x.dims()[2..]), count(&dims[2..]));
+    let (mut groups, mut result) = (Vec::new(), 0);
+    for_each_index(&dims[2..], |at| {
+        let places: Vec<usize> = window.places(at, &taps, &x.dims()[2..]).into_iter().flatten().collect();
+        groups.extend(
+            (0..planes)
+                .flat_map(|n| places.iter().map(move |place| (n, *place)))
+                .map(|(n, place)| (n * results + result, n * plane + place)),
+        );
+        result += 1;
+    });
+    Ok(vec![folded(monoid(attrs, x.dtype())?, x, dims, groups.into_iter())])
+}
+
+fn lower(cx: &LowerCx) -> Vec<Nest> {
+    let x = &cx.inputs[0];
+    let (monoid, window) = (valid(monoid(cx.attrs, x.dtype)), valid(Window::read(cx.attrs, x.rank() - 2)));
+    let taps: Vec<Expr> = valid(attrs::ints(cx.attrs, "window")).iter().map(|taps| Expr::from(*taps)).collect();
+    let mut nest = cx.nest();
+    let index = parallel(&mut nest, cx.dims());
+    let terms = reduction(&mut nest, &taps);
+    let mut source: Vec<Index> = index[..2].iter().cloned().map(Index::Map).collect();
+    source.extend((0..taps.len()).map(|axis| Index::Map(window.source(axis, &index[axis + 2], &terms[axis]))));
+    let value = nest.read_at(0, source, window.has_padding().then_some(monoid.identity(x.dtype)));
+    let value = accumulated(&mut nest, monoid, &taps, value);
+    vec![cx.store(nest, &index, value)]
 }

@@ -5,11 +5,11 @@
 //! - C2: the inputs of both regions have the types of the captures.
 //! - C3: the outputs of both regions have equal element types and dims.
 
-use crate::def::{InferCx, Inferred, Kind, OpDef, OpError};
+use crate::def::{ConcreteType, InferCx, Inferred, Kind, OpDef, OpError};
 use crate::dims::{Guards, rank_of, same_type};
-use ir::{Code, DType, Graph, TensorType};
+use ir::{Array, Attrs, Code, DType, Graph, TensorType};
 
-pub const IF: OpDef = OpDef { name: "if", infer, reference: crate::def::later, kind: Kind::Region };
+pub const IF: OpDef = OpDef { name: "if", infer, reference, kind: Kind::Region };
 
 fn infer(cx: &InferCx) -> Result<Inferred, OpError> {
     let (condition, captures) = cx.inputs.split_first().ok_or_else(|| OpError::shape("no condition"))?;
@@ -48,4 +48,9 @@ fn joined_types(then: &Graph, other: &Graph) -> Result<Inferred, OpError> {
         types.push(TensorType::new(same_type(a, b)?, dims));
     }
     Ok(Inferred { types, ..Inferred::default() }.with(guards))
+}
+
+/// Never called: the interpreter evaluates the regions.
+fn reference(_: &[&Array], _: &Attrs, _: &[ConcreteType]) -> Result<Vec<Array>, OpError> {
+    Err(OpError::new(Code::Unsupported, "`if` is evaluated with its regions"))
 }

@@ -4,11 +4,16 @@
 //! - C1: `dims` are constants, and their product is the number of values.
 //! - C2: `dtype` is not bool.
 
+use super::iota::{number, size};
 use crate::attrs;
-use crate::def::{InferCx, Inferred, Kind, OpDef, OpError};
-use ir::DType;
+use crate::def::{ConcreteType, InferCx, Inferred, Kind, LowerCx, OpDef, OpError};
+use crate::lower::{parallel, valid};
+use ir::array::for_each_index;
+use ir::{Array, Attrs, DType};
+use nest::Nest;
+use sym::Expr;
 
-pub const DEF: OpDef = OpDef { name: "sizes", infer, reference: crate::def::later, kind: Kind::Core { lower: crate::def::later_nests } };
+pub const DEF: OpDef = OpDef { name: "sizes", infer, reference, kind: Kind::Core { lower } };
 
 fn infer(cx: &InferCx) -> Result<Inferred, OpError> {
     let [] = cx.operands()?;
@@ -20,4 +25,29 @@ fn infer(cx: &InferCx) -> Result<Inferred, OpError> {
         DType::Bool => Err(OpError::types("sizes are no bool")),
         dtype => Ok(Inferred::of(dtype, attrs::exprs(cx.attrs, "dims")?.to_vec())),
     }
+}
+
+fn reference(_: &[&Array], attrs: &Attrs, out: &[ConcreteType]) -> Result<Vec<Array>, OpError> {
+    let (values, (dtype, dims)) = (attrs::numbers(attrs, "values")?, &out[0]);
+    Ok(vec![Array::from_fn(*dtype, dims.clone(), |at| number(values[at], *dtype))])
+}
+
+/// A nest for each element; one that writes nothing where there are none.
+fn lower(cx: &LowerCx) -> Vec<Nest> {
+    let values = valid(attrs::exprs(cx.attrs, "values"));
+    if values.is_empty() {
+        let mut nest = cx.nest();
+        let index = parallel(&mut nest, cx.dims());
+        let value = size(&mut nest, &Expr::zero(), cx.outputs[0].dtype);
+        return vec![cx.store(nest, &index, value)];
+    }
+    let mut nests = Vec::new();
+    let dims: Vec<usize> = valid(attrs::numbers(cx.attrs, "dims")).into_iter().map(|dim| dim as usize).collect();
+    for_each_index(&dims, |index| {
+        let mut nest = cx.nest();
+        let value = size(&mut nest, &values[nests.len()], cx.outputs[0].dtype);
+        let index: Vec<Expr> = index.iter().map(|at| Expr::from(*at as i64)).collect();
+        nests.push(cx.store(nest, &index, value));
+    });
+    nests
 }

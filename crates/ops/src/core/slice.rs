@@ -8,10 +8,14 @@
 //! `out[i..] = x[start + i*step, ..]`
 
 use crate::attrs;
-use crate::def::{InferCx, Inferred, Kind, OpDef, OpError};
+use crate::def::{ConcreteType, InferCx, Inferred, Kind, LowerCx, OpDef, OpError};
+use crate::lower::{parallel, valid};
+use crate::reference::moved;
+use ir::{Array, Attrs};
+use nest::Nest;
 use sym::Expr;
 
-pub const DEF: OpDef = OpDef { name: "slice", infer, reference: crate::def::later, kind: Kind::Core { lower: crate::def::later_nests } };
+pub const DEF: OpDef = OpDef { name: "slice", infer, reference, kind: Kind::Core { lower } };
 
 fn infer(cx: &InferCx) -> Result<Inferred, OpError> {
     let [x] = cx.operands()?;
@@ -40,4 +44,32 @@ fn check_axis(axis: usize, dim: &Expr, start: &Expr, size: &Expr, step: i64) -> 
         }
     }
     Ok(())
+}
+
+fn reference(inputs: &[&Array], attrs: &Attrs, out: &[ConcreteType]) -> Result<Vec<Array>, OpError> {
+    let (x, strides) = (inputs[0], inputs[0].strides());
+    let (starts, steps) = (attrs::numbers(attrs, "starts")?, attrs::ints(attrs, "steps")?);
+    check_bounds(x, &starts, steps, &out[0].1)?;
+    let at = |axis: usize, index: usize| (starts[axis] + index as i64 * steps[axis]) as usize * strides[axis];
+    Ok(vec![moved(x, &out[0].1, |index| index.iter().enumerate().map(|(axis, index)| at(axis, *index)).sum())])
+}
+
+/// The constraint C2, for known sizes.
+fn check_bounds(x: &Array, starts: &[i64], steps: &[i64], sizes: &[usize]) -> Result<(), OpError> {
+    for (axis, dim) in x.dims().iter().enumerate().filter(|_| !sizes.contains(&0)) {
+        let last = starts[axis] + (sizes[axis] as i64 - 1) * steps[axis];
+        if let Some(end) = [starts[axis], last].into_iter().find(|end| *end < 0 || *end >= *dim as i64) {
+            return Err(OpError::shape(format!("axis {axis}: index {end} is outside of size {dim}")));
+        }
+    }
+    Ok(())
+}
+
+fn lower(cx: &LowerCx) -> Vec<Nest> {
+    let mut nest = cx.nest();
+    let index = parallel(&mut nest, cx.dims());
+    let (starts, steps) = (valid(attrs::exprs(cx.attrs, "starts")), valid(attrs::ints(cx.attrs, "steps")));
+    let source: Vec<Expr> = (0..index.len()).map(|axis| &starts[axis] + &(&index[axis] * steps[axis])).collect();
+    let value = nest.read(0, &source);
+    vec![cx.store(nest, &index, value)]
 }

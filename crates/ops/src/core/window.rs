@@ -4,6 +4,7 @@ use crate::attrs;
 use crate::def::OpError;
 use crate::dims::Guards;
 use ir::Attrs;
+use ir::array::for_each_index;
 use sym::Expr;
 
 /// Window parameters, one entry a spatial axis.
@@ -40,5 +41,19 @@ impl Window<'_> {
 
     pub fn has_padding(&self) -> bool {
         self.low.iter().chain(self.high).any(|pad| *pad != 0)
+    }
+
+    /// For every tap, row-major, the position in an input plane that it reads for the output point `at`; None in the padding.
+    pub fn places(&self, at: &[usize], taps: &[usize], plane: &[usize]) -> Vec<Option<usize>> {
+        let mut places = Vec::with_capacity(taps.iter().product());
+        for_each_index(taps, |tap| {
+            let place = (0..at.len()).try_fold(0, |place, axis| {
+                let moved = at[axis] as i64 * self.strides[axis] + tap[axis] as i64 * self.dilations[axis] - self.low[axis];
+                let inside = usize::try_from(moved).ok().filter(|moved| *moved < plane[axis])?;
+                Some(place * plane[axis] + inside)
+            });
+            places.push(place);
+        });
+        places
     }
 }

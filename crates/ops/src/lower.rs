@@ -1,0 +1,71 @@
+//! What lowerings share: operands, iterators, folds.
+
+use crate::def::{Kind, LowerCx, OpError};
+use ir::{Graph, Literal, Node, TensorType};
+use nest::{IterKind, Monoid, Nest, NestBuilder, ScalarId};
+use sym::Expr;
+
+/// The nests of a node, in order; None where its op is no core op.
+pub fn lower(graph: &Graph, node: &Node) -> Option<Vec<Nest>> {
+    let Kind::Core { lower } = crate::find(node.op)?.kind else { return None };
+    let types = |ids: &[ir::ValueId]| ids.iter().map(|id| graph.ty(*id).clone()).collect::<Vec<TensorType>>();
+    let constants: Vec<Option<Literal>> = node.inputs.iter().map(|id| graph.constant(*id)?.uniform()).collect();
+    let (inputs, outputs) = (types(&node.inputs), types(&node.outputs));
+    Some(lower(&LowerCx { inputs: &inputs, outputs: &outputs, attrs: &node.attrs, constants: &constants }))
+}
+
+impl LowerCx<'_> {
+    /// A nest that has the operands declared, under the names a, b, ..
+    pub fn nest(&self) -> NestBuilder {
+        let mut nest = NestBuilder::new();
+        for (at, ty) in self.inputs.iter().enumerate() {
+            nest.operand(&operand_name(at), ty);
+        }
+        nest
+    }
+
+    /// The value of all of an operand's elements, where it is known.
+    pub fn constant(&self, operand: usize) -> Option<Literal> {
+        self.constants.get(operand).copied().flatten()
+    }
+
+    /// The dims of the only result.
+    pub fn dims(&self) -> &[Expr] {
+        &self.outputs[0].dims
+    }
+
+    /// Stores the only result and ends the nest.
+    pub fn store(&self, mut nest: NestBuilder, index: &[Expr], value: ScalarId) -> Nest {
+        nest.write("z", &self.outputs[0], index, value);
+        nest.finish()
+    }
+}
+
+/// a .. y, a1 .. y1, ..; z is the result.
+fn operand_name(at: usize) -> String {
+    let letter = (b'a' + (at % 25) as u8) as char;
+    if at < 25 { letter.to_string() } else { format!("{letter}{}", at / 25) }
+}
+
+/// An iterator for each dim; zero for a dim of extent 1.
+pub fn iterators(nest: &mut NestBuilder, dims: &[Expr], kind: IterKind) -> Vec<Expr> {
+    dims.iter().map(|dim| if dim.is_one() { Expr::zero() } else { nest.iter(dim, kind) }).collect()
+}
+
+pub fn parallel(nest: &mut NestBuilder, dims: &[Expr]) -> Vec<Expr> {
+    iterators(nest, dims, IterKind::Parallel)
+}
+
+pub fn reduction(nest: &mut NestBuilder, dims: &[Expr]) -> Vec<Expr> {
+    iterators(nest, dims, IterKind::Reduction)
+}
+
+/// Folds over the reduction iterators that `dims` gave; the value itself where none did.
+pub fn fold(nest: &mut NestBuilder, monoid: Monoid, dims: &[Expr], value: ScalarId) -> ScalarId {
+    if dims.iter().all(Expr::is_one) { value } else { nest.reduce(monoid, value) }
+}
+
+/// The value of an attribute that has passed `infer`; panics on a bug of the caller.
+pub fn valid<T>(attribute: Result<T, OpError>) -> T {
+    attribute.unwrap_or_else(|error| panic!("bug: a node that did not pass infer is lowered: {}", error.message))
+}
