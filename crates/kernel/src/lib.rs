@@ -9,7 +9,9 @@
 //! - [`lower`]: group + schedule -> kernel, by templates
 
 pub mod build;
+pub mod interp;
 pub mod kernel;
+pub mod lower;
 
 pub use build::KernelBuilder;
 pub use kernel::{Binary, Buffer, BufferId, Carried, Compare, Cond, Kernel, Op, Space, Stmt, Ty, Unary, ValueId};
