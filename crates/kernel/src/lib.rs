@@ -11,6 +11,7 @@
 pub mod build;
 pub mod interp;
 pub mod kernel;
+pub mod lower;
 
 pub use build::KernelBuilder;
 pub use kernel::{Binary, Buffer, BufferId, Carried, Compare, Cond, Kernel, Op, Space, Stmt, Ty, Unary, ValueId};

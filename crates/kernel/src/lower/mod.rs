@@ -1,0 +1,13 @@
+//! From a group of nests and its schedule to one kernel.
+//!
+//! - [`point`]: where a body is evaluated: the value of every iterator, in one lane or many
+//! - [`access`]: addresses, guards, loads and stores at a point
+//! - [`scalars`]: the values of a body at a point
+//! - [`math`]: scalar functions as ops of a kernel
+
+pub mod access;
+pub mod math;
+pub mod point;
+pub mod scalars;
+
+pub use point::{Access, Memo, Point, StageCx, VectorIter};

@@ -1,0 +1,166 @@
+//! The values of a body at a point.
+//!
+//! A value stays a scalar as long as all that it is made of does; it becomes a vector where it meets one. The 16-bit floats are computed in
+//! f32: a value of such a scalar is an f32 that the 16-bit type holds exactly, so every op that could leave it rounds.
+
+use crate::build::KernelBuilder;
+use crate::kernel::{Ty, ValueId};
+use crate::lower::access;
+use crate::lower::math;
+use crate::lower::point::{Memo, Point, StageCx, data_sym, register_dtype};
+use ir::{DType, Literal};
+use nest::{Func, Index, Nest, Read, Scalar, ScalarId, ScalarOp};
+use std::borrow::Cow;
+use sym::{Expr, Sym};
+
+/// The value of a scalar at a point, in its register type, with one lane or the point's. Reductions must stand in the memo.
+pub fn eval(b: &mut KernelBuilder, cx: &StageCx, point: &Point, id: ScalarId, memo: &mut Memo) -> ValueId {
+    if let Some(known) = memo.get(&id) {
+        return *known;
+    }
+    let scalar = cx.nest().scalar(id);
+    let value = match &scalar.op {
+        ScalarOp::Read(read) => {
+            let point = check_data(b, cx, point, read, memo);
+            access::load(b, cx, &point, id, read)
+        }
+        ScalarOp::Literal(value) => b.literal(*value, Ty::scalar(register_dtype(scalar.dtype))),
+        ScalarOp::Index(expr) => {
+            let expr = point.at(expr);
+            access::lane_values(b, &expr, scalar.dtype, point.lanes())
+        }
+        ScalarOp::Apply(func, operands) => apply(b, cx, point, scalar, *func, operands, memo),
+        ScalarOp::Convert(operand) => {
+            let from = cx.nest().scalar(*operand).dtype;
+            let value = eval(b, cx, point, *operand, memo);
+            convert(b, value, from, scalar.dtype)
+        }
+        ScalarOp::Reduce(..) => panic!("the reduction {id:?} is not in the memo"),
+    };
+    memo.insert(id, value);
+    value
+}
+
+/// Evaluates what a write stores and stores it.
+pub fn write(b: &mut KernelBuilder, cx: &StageCx, point: &Point, write: usize, memo: &mut Memo) {
+    let value = eval(b, cx, point, cx.nest().writes[write].value, memo);
+    access::store(b, cx, point, write, value);
+}
+
+fn apply(
+    b: &mut KernelBuilder,
+    cx: &StageCx,
+    point: &Point,
+    scalar: &Scalar,
+    func: Func,
+    operands: &[ScalarId],
+    memo: &mut Memo,
+) -> ValueId {
+    let values: Vec<ValueId> = operands.iter().map(|id| eval(b, cx, point, *id, memo)).collect();
+    let lanes = values.iter().map(|v| b.ty(*v).lanes).max().unwrap_or(1);
+    let constants: Vec<Option<Literal>> = operands.iter().map(|id| constant(cx.nest(), *id)).collect();
+    let values: Vec<ValueId> = values.iter().zip(&constants).map(|(v, c)| widen(b, *v, *c, lanes)).collect();
+    let result = math::apply(b, func, &values, &constants);
+    if leaves_type(func) { round_to(b, result, scalar.dtype) } else { result }
+}
+
+/// The literal that a scalar is.
+fn constant(nest: &Nest, id: ScalarId) -> Option<Literal> {
+    match nest.scalar(id).op {
+        ScalarOp::Literal(value) => Some(value),
+        ScalarOp::Read(_) | ScalarOp::Index(_) | ScalarOp::Apply(..) | ScalarOp::Convert(_) | ScalarOp::Reduce(..) => None,
+    }
+}
+
+fn widen(b: &mut KernelBuilder, value: ValueId, constant: Option<Literal>, lanes: u32) -> ValueId {
+    let ty = b.ty(value);
+    match constant {
+        Some(literal) if ty.lanes != lanes => b.literal(literal, Ty { lanes, ..ty }),
+        _ => b.splat(value, lanes),
+    }
+}
+
+/// Whether a function of values that a 16-bit float holds may give one that it does not hold.
+fn leaves_type(func: Func) -> bool {
+    use Func::*;
+    match func {
+        Neg | Abs | Sign | Floor | Ceil | Round | Trunc | IsNan | IsInf | Not | Rem | Max | Min | And | Or | Xor | Equal | NotEqual
+        | Less | LessEqual | Greater | GreaterEqual | Select => false,
+        Exp | Log | Sqrt | Rsqrt | Reciprocal | Erf | Tanh | Sigmoid | Sin | Cos | Add | Sub | Mul | Div | Pow | MulAdd => true,
+    }
+}
+
+/// Rounds a register value to what an element of the type holds.
+pub fn round_to(b: &mut KernelBuilder, value: ValueId, dtype: DType) -> ValueId {
+    if register_dtype(dtype) == dtype {
+        return value;
+    }
+    let narrow = b.convert(value, dtype);
+    b.convert(narrow, register_dtype(dtype))
+}
+
+/// A register value of one element type as one of another. Into the 16-bit floats everything goes by way of f32.
+pub fn convert(b: &mut KernelBuilder, value: ValueId, from: DType, to: DType) -> ValueId {
+    let value = b.convert(value, register_dtype(to));
+    if from == to { value } else { round_to(b, value, to) }
+}
+
+/// The point with the data indices of a read checked and bound.
+fn check_data<'a>(b: &mut KernelBuilder, cx: &StageCx, point: &'a Point, read: &Read, memo: &mut Memo) -> Cow<'a, Point> {
+    let mut point = Cow::Borrowed(point);
+    for (id, dim) in data_indices(cx.nest(), read) {
+        if !point.env.contains_key(&data_sym(id, dim)) {
+            check(b, cx, point.to_mut(), id, dim, memo);
+        }
+    }
+    point
+}
+
+/// The data indices of a read with the dims that they point into.
+pub fn data_indices<'a>(nest: &'a Nest, read: &'a Read) -> impl Iterator<Item = (ScalarId, &'a Expr)> {
+    let data = |(index, dim)| match index {
+        &Index::Data(id) => Some((id, dim)),
+        Index::Map(_) => None,
+    };
+    read.index.iter().zip(&nest.operands[read.operand].ty.dims).filter_map(data)
+}
+
+/// Checks a data index and binds its symbol in the point, unless that is done already. The index must be the same for all lanes.
+pub fn check(b: &mut KernelBuilder, cx: &StageCx, point: &mut Point, id: ScalarId, dim: &Expr, memo: &mut Memo) {
+    let sym = data_sym(id, dim);
+    if point.env.contains_key(&sym) {
+        return;
+    }
+    let value = eval(b, cx, point, id, memo);
+    assert_eq!(b.ty(value).lanes, 1, "a data index differs from lane to lane");
+    let value = b.convert(value, DType::I64);
+    let checked = b.check(value, dim, cx.site);
+    point.ranges.iterator(&checked.as_sym().cloned().unwrap_or_else(|| sym.clone()), dim);
+    point.bind(&sym, checked);
+}
+
+/// For each scalar, whether it depends on an iterator of `syms`. A reduction does not depend on the iterators that it folds over.
+pub fn depends_on(nest: &Nest, syms: &[Sym]) -> Vec<bool> {
+    let folded = |sym: &Sym| nest.reductions().any(|iter| iter.sym == *sym);
+    let outside: Vec<Sym> = syms.iter().filter(|sym| !folded(sym)).cloned().collect();
+    let outside = (outside.len() < syms.len()).then(|| depends_on(nest, &outside));
+    let mentions = |expr: &Expr| syms.iter().any(|sym| expr.mentions(sym));
+    let mut depends: Vec<bool> = Vec::with_capacity(nest.body.len());
+    for scalar in &nest.body {
+        let any = scalar.op.operands().iter().any(|id| depends[id.0 as usize]);
+        let this = match &scalar.op {
+            ScalarOp::Read(read) => any || read.index.iter().filter_map(Index::as_map).any(mentions),
+            ScalarOp::Index(expr) => mentions(expr),
+            ScalarOp::Literal(_) | ScalarOp::Apply(..) | ScalarOp::Convert(_) => any,
+            ScalarOp::Reduce(_, operand) => outside.as_ref().map_or(any, |depends| depends[operand.0 as usize]),
+        };
+        depends.push(this);
+    }
+    depends
+}
+
+/// Whether an iterator may run along the lanes: no data index depends on it.
+pub fn may_vectorise(nest: &Nest, sym: &Sym) -> bool {
+    let depends = depends_on(nest, std::slice::from_ref(sym));
+    nest.reads().all(|(_, read)| data_indices(nest, read).all(|(id, _)| !depends[id.0 as usize]))
+}
