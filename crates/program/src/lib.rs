@@ -2,14 +2,24 @@
 //!
 //! - [`program`]: the types
 //! - [`layout`]: how a buffer's elements lie in memory
+//! - [`lower`]: graph -> program
 //! - [`work`]: steps under rewriting
 //! - [`fuse`]: which nests become one kernel
 //! - [`rows`]: row-wise groups
+//! - [`prepare`]: what is computed once, before the first call
+//! - [`layouts`]: innermost dims and halos
+//! - [`pack`]: panels for contractions
+//! - [`memory`]: the memory plan
 //! - [`physical`]: a group with its layouts applied: what a kernel is made from
 
 pub mod fuse;
 pub mod layout;
+pub mod layouts;
+pub mod lower;
+pub mod memory;
+pub mod pack;
 pub mod physical;
+pub mod prepare;
 pub mod program;
 pub mod rows;
 pub mod work;

@@ -1,0 +1,273 @@
+//! Layouts: which dim of each buffer is innermost in memory, and which buffers carry a halo of zeros.
+//!
+//! Contractions vote: the broadcast operand wants a reduced dim innermost, the result the vectorised one. A vote reaches every buffer that
+//! some nest walks along the same iterator, so a whole stretch of convolutions, additions and pools agrees on channels last.
+//! Needs: a fused, hoisted program, row-major. Gives: the same program with layouts, copies where an outside buffer has the wrong one, and
+//! `Border` steps.
+
+use crate::layout::Layout;
+use crate::program::{Buffer, BufferId, Group, Program, Role, Stage, Step};
+use ir::Literal;
+use nest::{Contraction, Index, Nest, Read, ScalarOp, contraction, rewrite};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use sym::{Expr, Sym};
+
+pub fn assign(program: &Program) -> Program {
+    let mut out = program.clone();
+    copy_outside_operands(&mut out);
+    let votes = votes(&out);
+    for (id, dim) in votes {
+        let buffer = &mut out.buffers[id.0 as usize];
+        let mut order: Vec<usize> = (0..buffer.ty.rank()).filter(|d| *d != dim).collect();
+        order.push(dim);
+        buffer.layout = Layout::permuted(&order);
+    }
+    add_halos(&mut out);
+    out
+}
+
+/// The contraction of a stage: `b` is by preference the operand that is known before the call.
+pub fn stage_contraction(program: &Program, stage: &Stage) -> Option<Contraction> {
+    let known = |read: &Read| matches!(program.buffer(stage.operands[read.operand]).role, Role::Constant { .. } | Role::Prepared);
+    contraction(&stage.nest, &known)
+}
+
+fn read(nest: &Nest, id: nest::ScalarId) -> Option<&Read> {
+    match &nest.scalar(id).op {
+        ScalarOp::Read(read) => Some(read),
+        _ => None,
+    }
+}
+
+/// A rough number of points, for weighing votes: an unknown size counts as 64.
+pub fn rough_points(nest: &Nest) -> f64 {
+    nest.iters.iter().map(|iter| iter.extent.eval(&|_| Some(64)).unwrap_or(64) as f64).product()
+}
+
+/// The dim that an index walks by exactly one of `syms`; the last such dim where it is innermost already, else the first.
+fn plain_dim(index: &[Option<&Expr>], syms: &[Sym]) -> Option<usize> {
+    let plain = |e: &Option<&Expr>| e.and_then(|e| e.as_sym()).is_some_and(|s| syms.contains(s));
+    if index.last().is_some_and(plain) {
+        return Some(index.len() - 1);
+    }
+    index.iter().position(plain)
+}
+
+fn maps(read: &Read) -> Vec<Option<&Expr>> {
+    read.index.iter().map(Index::as_map).collect()
+}
+
+/// Union-find over (buffer, dim).
+#[derive(Default)]
+struct Classes {
+    number: HashMap<(BufferId, usize), usize>,
+    parent: Vec<usize>,
+}
+
+impl Classes {
+    fn find(&mut self, key: (BufferId, usize)) -> usize {
+        let next = self.parent.len();
+        let mut at = *self.number.entry(key).or_insert(next);
+        if at == next {
+            self.parent.push(next);
+        }
+        while self.parent[at] != at {
+            self.parent[at] = self.parent[self.parent[at]];
+            at = self.parent[at];
+        }
+        at
+    }
+
+    fn join(&mut self, a: (BufferId, usize), b: (BufferId, usize)) {
+        let (a, b) = (self.find(a), self.find(b));
+        self.parent[a.max(b)] = a.min(b);
+    }
+}
+
+/// For each buffer whose layout is free, the dim that should be innermost, where it is not the last one already.
+fn votes(program: &Program) -> Vec<(BufferId, usize)> {
+    let mut classes = Classes::default();
+    let mut cast: Vec<((BufferId, usize), f64)> = Vec::new();
+    for stage in program.steps.iter().flat_map(Step::groups).flat_map(|g| &g.stages) {
+        let found = stage_contraction(program, stage);
+        if let Some(c) = &found {
+            let weight = rough_points(&stage.nest);
+            if let Some((id, dim)) = operand_vote(stage, c) {
+                cast.push(((id, dim), weight));
+            }
+            let write = &stage.nest.writes[0];
+            let index: Vec<Option<&Expr>> = write.index.iter().map(Some).collect();
+            if let Some(dim) = plain_dim(&index, &c.n) {
+                cast.push(((stage.writes[0], dim), weight));
+            }
+        }
+        link(stage, found.as_ref(), &mut classes);
+    }
+    let mut weights: BTreeMap<usize, f64> = BTreeMap::new();
+    for (key, weight) in cast {
+        *weights.entry(classes.find(key)).or_insert(0.0) += weight;
+    }
+    let free = (0..program.buffers.len()).filter(|at| matches!(program.buffers[*at].role, Role::Temp | Role::Local));
+    free.filter_map(|at| innermost(BufferId(at as u32), program.buffers[at].ty.rank(), &mut classes, &weights)).collect()
+}
+
+fn innermost(id: BufferId, rank: usize, classes: &mut Classes, weights: &BTreeMap<usize, f64>) -> Option<(BufferId, usize)> {
+    let weight = |dim: usize, classes: &mut Classes| weights.get(&classes.find((id, dim))).copied().unwrap_or(0.0);
+    let best =
+        (0..rank).rev().map(|dim| (weight(dim, classes), dim)).fold((0.0, rank), |best, this| if this.0 > best.0 { this } else { best });
+    (best.1 + 1 < rank).then_some((id, best.1))
+}
+
+fn operand_vote(stage: &Stage, c: &Contraction) -> Option<(BufferId, usize)> {
+    let a = read(&stage.nest, c.a)?;
+    Some((stage.operands[a.operand], plain_dim(&maps(a), &c.k)?))
+}
+
+/// Joins the dims that one iterator walks plainly in several buffers; a contraction's own operands keep out.
+fn link(stage: &Stage, found: Option<&Contraction>, classes: &mut Classes) {
+    let mut walked: HashMap<Sym, (BufferId, usize)> = HashMap::new();
+    let mut visit = |id: BufferId, index: Vec<Option<&Expr>>, classes: &mut Classes| {
+        for (dim, sym) in index.iter().enumerate().filter_map(|(dim, e)| Some((dim, e.and_then(|e| e.as_sym())?))) {
+            let first = *walked.entry(sym.clone()).or_insert((id, dim));
+            classes.join(first, (id, dim));
+        }
+    };
+    for (write, id) in stage.nest.writes.iter().zip(&stage.writes) {
+        visit(*id, write.index.iter().map(Some).collect(), classes);
+    }
+    for (at, read) in stage.nest.reads() {
+        if found.is_none_or(|c| c.a != at && c.b != at) {
+            visit(stage.operands[read.operand], maps(read), classes);
+        }
+    }
+}
+
+/// Copies that give contractions an operand or result of a free layout where the buffer is the caller's.
+fn copy_outside_operands(program: &mut Program) {
+    let steps = std::mem::take(&mut program.steps);
+    let mut out = Vec::new();
+    for step in steps {
+        let Step::Group(mut group) = step else {
+            out.push(step);
+            continue;
+        };
+        let (mut before, mut after) = (Vec::new(), Vec::new());
+        for stage in &mut group.stages {
+            if let Some(c) = stage_contraction(program, stage) {
+                before.extend(free_operand(program, stage, &c));
+                after.extend(free_result(program, stage, &c));
+            }
+        }
+        out.extend(before);
+        out.push(Step::Group(group));
+        out.extend(after);
+    }
+    program.steps = out;
+}
+
+fn add_temp(program: &mut Program, like: BufferId, suffix: &str) -> BufferId {
+    let Buffer { name, ty, .. } = program.buffer(like).clone();
+    let at = program.buffers.len();
+    let name = Arc::from(format!("{name}.{suffix}{at}"));
+    let layout = Layout::row_major(ty.rank());
+    program.buffers.push(Buffer { name, ty, layout, role: Role::Temp });
+    BufferId(at as u32)
+}
+
+fn copy_step(program: &Program, from: BufferId, to: BufferId, location: &ir::Location) -> Step {
+    let (from_name, to_name) = (program.buffer(from).name.to_string(), program.buffer(to).name.to_string());
+    let nest = rewrite::copy_nest(&from_name, &to_name, &program.buffer(to).ty);
+    let stage = Stage { nest, operands: vec![from], writes: vec![to], location: location.clone() };
+    Step::Group(Group { outer: vec![], stages: vec![stage] })
+}
+
+/// For an operand in the caller's memory that wants another innermost dim or a halo: a copy in front.
+fn free_operand(program: &mut Program, stage: &mut Stage, c: &Contraction) -> Option<Step> {
+    let a = read(&stage.nest, c.a)?.clone();
+    let id = stage.operands[a.operand];
+    let fixed = matches!(program.buffer(id).role, Role::Input(_) | Role::Output(_) | Role::Constant { .. });
+    let wanted = plain_dim(&maps(&a), &c.k);
+    let misplaced = wanted.is_some_and(|dim| dim + 1 < a.index.len());
+    if !fixed || !(misplaced || a.fill.is_some()) {
+        return None;
+    }
+    let to = add_temp(program, id, "copy");
+    let step = copy_step(program, id, to, &stage.location);
+    stage.operands[a.operand] = to;
+    stage.nest.operands[a.operand].name = program.buffer(to).name.to_string();
+    Some(step)
+}
+
+/// For a result in the caller's memory whose last dim is not the vectorised one: a copy behind.
+fn free_result(program: &mut Program, stage: &mut Stage, c: &Contraction) -> Option<Step> {
+    let index: Vec<Option<&Expr>> = stage.nest.writes[0].index.iter().map(Some).collect();
+    let misplaced = plain_dim(&index, &c.n).is_some_and(|dim| dim + 1 < index.len());
+    let id = stage.writes[0];
+    if !misplaced || !matches!(program.buffer(id).role, Role::Output(_)) || stage.writes.len() != 1 {
+        return None;
+    }
+    let from = add_temp(program, id, "raw");
+    stage.writes[0] = from;
+    stage.nest.writes[0].name = program.buffer(from).name.to_string();
+    Some(copy_step(program, from, id, &stage.location))
+}
+
+/// Gives temporaries that are read with padding of zero a halo that holds it, and sets it before the first write.
+fn add_halos(program: &mut Program) {
+    let mut wanted: BTreeMap<BufferId, Option<Vec<(i64, i64)>>> = BTreeMap::new();
+    for stage in program.steps.iter().flat_map(Step::groups).flat_map(|g| &g.stages) {
+        for (_, read) in stage.nest.reads() {
+            let id = stage.operands[read.operand];
+            let data = read.index.iter().any(|i| matches!(i, Index::Data(_)));
+            let Some(fill) = read.fill else {
+                if data {
+                    wanted.insert(id, None);
+                }
+                continue;
+            };
+            let need = (program.buffer(id).role == Role::Temp && is_zero(fill) && !data).then(|| halo(program, stage, read)).flatten();
+            let known = wanted.entry(id).or_insert_with(|| need.clone());
+            *known = known.take().zip(need).map(|(a, b)| a.iter().zip(&b).map(|(a, b)| (a.0.max(b.0), a.1.max(b.1))).collect());
+        }
+    }
+    for (id, halo) in wanted.into_iter().filter_map(|(id, halo)| Some((id, halo?))) {
+        program.buffers[id.0 as usize].layout.halo = halo;
+    }
+    insert_borders(program);
+}
+
+fn is_zero(value: Literal) -> bool {
+    value == Literal::Float(0.0) || value == Literal::Int(0)
+}
+
+/// The widest halo that is worth its memory, in elements on one side of a dim.
+const MAX_HALO: i64 = 16;
+
+/// How far a read reaches outside its operand, per dim; None where no constant bounds it.
+fn halo(program: &Program, stage: &Stage, read: &Read) -> Option<Vec<(i64, i64)>> {
+    let ranges = stage.nest.ranges();
+    let dims = &program.buffer(stage.operands[read.operand]).ty.dims;
+    let reach = |out: &dyn Fn(i64) -> Expr| (0..=MAX_HALO).find(|h| ranges.nonnegative(&out(*h)));
+    let side = |(index, dim): (&Index, &Expr)| {
+        let map = index.as_map()?;
+        let low = reach(&|h| map + &Expr::from(h))?;
+        let high = reach(&|h| dim - &(map - &Expr::from(h)) - 1)?;
+        Some((low, high))
+    };
+    read.index.iter().zip(dims).map(side).collect()
+}
+
+fn insert_borders(program: &mut Program) {
+    let mut done = vec![false; program.buffers.len()];
+    let steps = std::mem::take(&mut program.steps);
+    for step in steps {
+        for id in crate::work::step_uses(&step).1 {
+            let first = program.buffer(id).layout.has_halo() && !std::mem::replace(&mut done[id.0 as usize], true);
+            if first {
+                program.steps.push(Step::Border(id));
+            }
+        }
+        program.steps.push(step);
+    }
+}

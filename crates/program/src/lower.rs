@@ -1,0 +1,184 @@
+//! Graph -> Program: every node's nests in order, one buffer for each value.
+//!
+//! Needs: a graph of core ops and regions. Gives: single-stage groups whose nests name operands and writes by buffer.
+
+use crate::layout::Layout;
+use crate::program::{Buffer, BufferId, Group, Program, Role, Stage, Step};
+use ir::{Code, Def, Diagnostics, Graph, Literal, Location, Node, TensorType, ValueId};
+use nest::{Nest, ScalarOp, rewrite};
+use ops::{Kind, LowerCx};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+pub fn lower(graph: &Graph) -> Result<Program, Diagnostics> {
+    let mut lowering = Lowering { program: empty_program(graph), names: HashMap::new() };
+    let mut values = Values::new();
+    for (at, input) in graph.inputs.iter().enumerate() {
+        let id = lowering.buffer(graph, *input, Role::Input(at), "");
+        values.insert(*input, id);
+        lowering.program.inputs.push((graph.value(*input).name.to_string(), id));
+    }
+    for (at, (name, value)) in graph.outputs.iter().enumerate() {
+        let made = matches!(graph.value(*value).def, Def::Node(..)) && !values.contains_key(value);
+        let id = match made {
+            true => lowering.buffer(graph, *value, Role::Output(at), ""),
+            false => lowering.fresh(&format!("{name}.output"), graph.ty(*value).clone(), Role::Output(at)),
+        };
+        if made {
+            values.insert(*value, id);
+        }
+        lowering.program.outputs.push((name.clone(), id));
+    }
+    let mut steps = Vec::new();
+    lowering.nodes(graph, "", &mut values, &mut steps)?;
+    for ((_, value), (_, id)) in graph.outputs.iter().zip(lowering.program.outputs.clone()) {
+        lowering.copy_result(graph, *value, id, "", &mut values, &mut steps);
+    }
+    lowering.program.steps = steps;
+    Ok(lowering.program)
+}
+
+type Values = HashMap<ValueId, BufferId>;
+
+fn empty_program(graph: &Graph) -> Program {
+    Program { name: graph.name.clone(), symbols: graph.symbols.clone(), guards: graph.guards.clone(), ..Program::default() }
+}
+
+struct Lowering {
+    program: Program,
+    /// How often each buffer name was asked for.
+    names: HashMap<String, usize>,
+}
+
+impl Lowering {
+    fn fresh(&mut self, name: &str, ty: TensorType, role: Role) -> BufferId {
+        let count = self.names.entry(name.to_string()).or_insert(0);
+        *count += 1;
+        let name = if *count == 1 { name.to_string() } else { format!("{name}~{count}") };
+        let layout = Layout::row_major(ty.rank());
+        self.program.buffers.push(Buffer { name: Arc::from(name), ty, layout, role });
+        BufferId(self.program.buffers.len() as u32 - 1)
+    }
+
+    fn buffer(&mut self, graph: &Graph, value: ValueId, role: Role, prefix: &str) -> BufferId {
+        let name = format!("{prefix}{}", graph.value(value).name);
+        self.fresh(&name, graph.ty(value).clone(), role)
+    }
+
+    /// The buffer of a value; one is made for constants and temporaries on first use.
+    fn place(&mut self, graph: &Graph, value: ValueId, prefix: &str, values: &mut Values) -> BufferId {
+        if let Some(id) = values.get(&value) {
+            return *id;
+        }
+        let role = match &graph.value(value).def {
+            Def::Constant { tensor, weight } => Role::Constant { tensor: tensor.clone(), weight: weight.clone() },
+            Def::Input(_) | Def::Node(..) => Role::Temp,
+        };
+        let id = self.buffer(graph, value, role, prefix);
+        values.insert(value, id);
+        id
+    }
+
+    fn nodes(&mut self, graph: &Graph, prefix: &str, values: &mut Values, steps: &mut Vec<Step>) -> Result<(), Diagnostics> {
+        let mut problems = Vec::new();
+        for node in &graph.nodes {
+            if let Err(problem) = self.node(graph, node, prefix, values, steps) {
+                problems.extend(problem.0);
+            }
+        }
+        if problems.is_empty() { Ok(()) } else { Err(Diagnostics(problems)) }
+    }
+
+    fn node(&mut self, graph: &Graph, node: &Node, prefix: &str, values: &mut Values, steps: &mut Vec<Step>) -> Result<(), Diagnostics> {
+        let unsupported = |what: &str| Diagnostics::one(Code::Unsupported, &node.location, format!("op `{}` {what}", node.op));
+        let def = ops::find(node.op).ok_or_else(|| unsupported("is unknown"))?;
+        match &def.kind {
+            Kind::Core { lower } => self.core_node(graph, node, *lower, prefix, values, steps),
+            Kind::Composite { .. } => return Err(unsupported("must be decomposed before it is lowered")),
+            Kind::Region => self.branches(graph, node, prefix, values, steps)?,
+        }
+        Ok(())
+    }
+
+    fn core_node(
+        &mut self,
+        graph: &Graph,
+        node: &Node,
+        lower: fn(&LowerCx) -> Vec<Nest>,
+        prefix: &str,
+        values: &mut Values,
+        steps: &mut Vec<Step>,
+    ) {
+        let types = |ids: &[ValueId]| ids.iter().map(|v| graph.ty(*v).clone()).collect::<Vec<_>>();
+        let uniform = |v: &ValueId| graph.constant(*v).and_then(|t| (t.count() <= 4096).then(|| t.uniform()).flatten());
+        let constants: Vec<Option<Literal>> = node.inputs.iter().map(uniform).collect();
+        let cx = LowerCx { inputs: &types(&node.inputs), outputs: &types(&node.outputs), attrs: &node.attrs, constants: &constants };
+        let inputs: Vec<BufferId> = node.inputs.iter().map(|v| self.place(graph, *v, prefix, values)).collect();
+        let outputs: Vec<BufferId> = node.outputs.iter().map(|v| self.place(graph, *v, prefix, values)).collect();
+        for nest in lower(&cx) {
+            steps.push(self.step(nest, &inputs, &outputs, &node.location));
+        }
+    }
+
+    /// One nest as a step, its operands and writes named by buffer, its one-element constants written as literals.
+    fn step(&self, mut nest: Nest, inputs: &[BufferId], outputs: &[BufferId], location: &Location) -> Step {
+        let name = |id: BufferId| self.program.buffer(id).name.to_string();
+        nest.operands.iter_mut().zip(inputs).for_each(|(operand, id)| operand.name = name(*id));
+        nest.writes.iter_mut().zip(outputs).for_each(|(write, id)| write.name = name(*id));
+        for scalar in &mut nest.body {
+            if let ScalarOp::Read(read) = &scalar.op {
+                if let Role::Constant { tensor, .. } = &self.program.buffer(inputs[read.operand]).role {
+                    if let Some(value) = (tensor.count() == 1 && read.fill.is_none()).then(|| tensor.uniform()).flatten() {
+                        scalar.op = ScalarOp::Literal(value);
+                    }
+                }
+            }
+        }
+        let nest = rewrite::tidy(&nest);
+        let find = |name: &str| inputs.iter().copied().find(|id| &*self.program.buffer(*id).name == name).unwrap_or(BufferId(u32::MAX));
+        let operands = nest.operands.iter().map(|o| find(&o.name)).collect();
+        let writes = outputs[..nest.writes.len()].to_vec();
+        Step::Group(Group { outer: vec![], stages: vec![Stage { nest, operands, writes, location: location.clone() }] })
+    }
+
+    fn copy(&self, from: BufferId, to: BufferId) -> Step {
+        let nest = rewrite::copy_nest("from", "to", &self.program.buffer(to).ty);
+        self.step(nest, &[from], &[to], &Location::default())
+    }
+
+    /// Copies a result to its place, unless it was made there.
+    fn copy_result(&mut self, graph: &Graph, value: ValueId, to: BufferId, prefix: &str, values: &mut Values, steps: &mut Vec<Step>) {
+        let from = self.place(graph, value, prefix, values);
+        if from != to {
+            steps.push(self.copy(from, to));
+        }
+    }
+
+    fn branches(
+        &mut self,
+        graph: &Graph,
+        node: &Node,
+        prefix: &str,
+        values: &mut Values,
+        steps: &mut Vec<Step>,
+    ) -> Result<(), Diagnostics> {
+        let condition = self.place(graph, node.inputs[0], prefix, values);
+        let captures: Vec<BufferId> = node.inputs[1..].iter().map(|v| self.place(graph, *v, prefix, values)).collect();
+        let results: Vec<BufferId> = node.outputs.iter().map(|v| self.place(graph, *v, prefix, values)).collect();
+        let mut branches = Vec::new();
+        for (at, region) in node.regions.iter().enumerate() {
+            let prefix = format!("{prefix}{}.{at}.", graph.value(node.outputs[0]).name);
+            let mut inner: Values = region.inputs.iter().copied().zip(captures.iter().copied()).collect();
+            let mut list = Vec::new();
+            self.nodes(region, &prefix, &mut inner, &mut list)?;
+            for ((_, value), to) in region.outputs.iter().zip(&results) {
+                self.copy_result(region, *value, *to, &prefix, &mut inner, &mut list);
+            }
+            branches.push(list);
+        }
+        let mut branches = branches.into_iter();
+        let (then, otherwise) = (branches.next().unwrap_or_default(), branches.next().unwrap_or_default());
+        steps.push(Step::If { condition, then, otherwise });
+        Ok(())
+    }
+}

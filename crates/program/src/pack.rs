@@ -1,0 +1,201 @@
+//! Packing: the vectorised operand of a contraction is copied into panels that the kernel reads front to back.
+//!
+//! Needs: layouts assigned. Gives: each contraction reads its `b` operand from a buffer in panel layout `[.., n/block, k.., n%block]`,
+//! written by a copy step: a prepare step where `b` is known before the first call.
+
+use crate::layout::{Axis, Layout};
+use crate::layouts::stage_contraction;
+use crate::physical::PhysicalGroup;
+use crate::program::{Buffer, BufferId, Group, Program, Role, Stage, Step};
+use ir::TensorType;
+use nest::{Contraction, Index, IterKind, Nest, Operand, Read, Scalar, ScalarOp, Write, rewrite};
+use std::collections::HashMap;
+use std::sync::Arc;
+use sym::{Expr, Sym};
+use target::Target;
+
+pub fn pack(program: &Program, target: &Target) -> Program {
+    let mut out = program.clone();
+    let mut packed = HashMap::new();
+    let steps = std::mem::take(&mut out.steps);
+    for step in steps {
+        let step = pack_step(&mut out, step, target, &mut packed);
+        out.steps.push(step);
+    }
+    out
+}
+
+/// Packed buffers by what they hold: the copy nest with its layout.
+type Packed = HashMap<(Nest, Layout), BufferId>;
+
+fn pack_step(program: &mut Program, step: Step, target: &Target, packed: &mut Packed) -> Step {
+    match step {
+        Step::Group(mut group) => {
+            for at in 0..group.stages.len() {
+                if let Some(c) = stage_contraction(program, &group.stages[at]) {
+                    pack_operand(program, &mut group, at, &c, target, packed);
+                }
+            }
+            Step::Group(group)
+        }
+        Step::Border(id) => Step::Border(id),
+        // a branch packs at its own place: the operand may exist only there
+        Step::If { condition, then, otherwise } => {
+            let mut branch = |steps: Vec<Step>| {
+                let outer = std::mem::take(&mut program.steps);
+                for step in steps {
+                    let step = pack_step(program, step, target, &mut HashMap::new());
+                    program.steps.push(step);
+                }
+                std::mem::replace(&mut program.steps, outer)
+            };
+            let (then, otherwise) = (branch(then), branch(otherwise));
+            Step::If { condition, then, otherwise }
+        }
+    }
+}
+
+fn pack_operand(program: &mut Program, group: &mut Group, at: usize, c: &Contraction, target: &Target, packed: &mut Packed) {
+    let stage = &group.stages[at];
+    let ScalarOp::Read(b) = stage.nest.scalar(c.b).op.clone() else { return };
+    let Some(n) = vector_iterator(&stage.nest, c) else { return };
+    let block = panel_width(&stage.nest, c, &n, target);
+    if is_streamable(program, group, at, c, &n, target) {
+        return;
+    }
+    let order = reduction_order(program, group, at, c);
+    let iters: Vec<Sym> = c.batch.iter().chain(c.n.iter().filter(|s| **s != n)).chain([&n]).chain(&order).cloned().collect();
+    let copy = copy_nest(&stage.nest, &b, &iters);
+    let layout = panel_layout(&iters, &n, block);
+    let known = matches!(program.buffer(stage.operands[b.operand]).role, Role::Constant { .. } | Role::Prepared);
+    let key = (copy.clone(), layout.clone());
+    let id = match packed.get(&key) {
+        Some(id) => *id,
+        None => {
+            let id = add_packed(program, &copy, layout, known, stage, b.operand);
+            packed.insert(key, id);
+            id
+        }
+    };
+    let stage = &mut group.stages[at];
+    stage.nest = read_packed(&stage.nest, c, &iters, &program.buffer(id).name, &program.buffer(id).ty);
+    stage.operands.push(id);
+    let nest = rewrite::tidy(&stage.nest);
+    let find = |name: &str| stage.nest.operands.iter().position(|o| o.name == name).map_or(BufferId(u32::MAX), |k| stage.operands[k]);
+    stage.operands = nest.operands.iter().map(|o| find(&o.name)).collect();
+    stage.nest = nest;
+}
+
+/// The `n` iterator that walks the result's innermost dim, else the last one.
+pub fn vector_iterator(nest: &Nest, c: &Contraction) -> Option<Sym> {
+    let last = nest.writes.first()?.index.iter().rev().find_map(|e| c.n.iter().find(|s| e.mentions(s)));
+    last.or(c.n.last()).cloned()
+}
+
+/// Rows of the register tile for a number of vector columns: accumulators, one vector a column and one broadcast fill the register file.
+pub fn tile_rows(target: &Target, columns: u32) -> u32 {
+    ((target.vector_registers - 1 - columns) / columns).clamp(1, 14)
+}
+
+/// Elements of a panel: the number of vector columns that wastes the least of `n`, wider where rows are few.
+fn panel_width(nest: &Nest, c: &Contraction, n: &Sym, target: &Target) -> i64 {
+    let lanes = target.lanes(ir::DType::F32) as i64;
+    let extent = |s: &Sym| nest.iter(s).map_or(Expr::one(), |iter| iter.extent.clone());
+    let rows: f64 = c.m.iter().map(|s| extent(s).eval(&|_| Some(64)).unwrap_or(64) as f64).product();
+    let width = extent(n).as_const();
+    let cost = |columns: i64| {
+        let block = columns * lanes;
+        let waste = width.map_or(1.0, |w| ((w + block - 1) / block * block) as f64 / w.max(1) as f64);
+        // per-step work of a register tile: multiply-adds, or the loads that feed them, or the latency of few accumulators
+        let tile = (tile_rows(target, columns as u32) as f64).min(rows);
+        let per_row = (columns as f64).max((tile + columns as f64) / tile).max(8.0 / tile);
+        waste * per_row / columns as f64
+    };
+    let best = [2, 3, 4, 1].into_iter().min_by(|a, b| cost(*a).total_cmp(&cost(*b)));
+    best.unwrap_or(2) * lanes
+}
+
+/// Whether `b` can be read where it lies: `n` has stride 1 there and whole vectors, and the operand is not known before the call.
+fn is_streamable(program: &Program, group: &Group, at: usize, c: &Contraction, n: &Sym, target: &Target) -> bool {
+    let stage = &group.stages[at];
+    let ScalarOp::Read(b) = &stage.nest.scalar(c.b).op else { return false };
+    let buffer = program.buffer(stage.operands[b.operand]);
+    let index: Option<Vec<Expr>> = b.index.iter().map(|i| i.as_map().cloned()).collect();
+    let Some(physical) = index.map(|index| buffer.layout.physical_index(&index)) else { return false };
+    let last = physical.last().and_then(|e| e.split_linear(n)).is_some_and(|(c, _)| c.is_one());
+    let others = physical.iter().rev().skip(1).all(|e| !e.mentions(n));
+    let whole = stage.nest.iter(n).and_then(|i| i.extent.as_const()).is_some_and(|w| w % target.lanes(ir::DType::F32) as i64 == 0);
+    let known = matches!(buffer.role, Role::Constant { .. } | Role::Prepared);
+    last && others && whole && !known && buffer.ty.dtype == ir::DType::F32
+}
+
+/// The reduction iterators from the widest stride in `a` to the narrowest.
+fn reduction_order(program: &Program, group: &Group, at: usize, c: &Contraction) -> Vec<Sym> {
+    let (physical, _) = PhysicalGroup::new(program, group);
+    let nest = &physical.stages[at].nest;
+    let mut order = c.k.clone();
+    if let ScalarOp::Read(a) = &nest.scalar(c.a).op {
+        let address = linear_address(&nest.operands[a.operand].ty.dims, &a.index);
+        let stride = |s: &Sym| address.split_linear(s).and_then(|(c, _)| c.eval(&|_| Some(64))).unwrap_or(0);
+        order.sort_by_key(|s| std::cmp::Reverse(stride(s)));
+    }
+    order
+}
+
+fn linear_address(dims: &[Expr], index: &[Index]) -> Expr {
+    let maps = index.iter().map(|i| i.as_map().cloned().unwrap_or_default());
+    maps.zip(dims).fold(Expr::zero(), |sum, (at, dim)| &(&sum * dim) + &at)
+}
+
+/// `packed[iters] = b[its own index]`.
+fn copy_nest(nest: &Nest, b: &Read, iters: &[Sym]) -> Nest {
+    let operand = nest.operands[b.operand].clone();
+    let kept: Vec<_> = iters.iter().filter_map(|s| nest.iter(s).cloned()).map(|i| nest::Iter { kind: IterKind::Parallel, ..i }).collect();
+    let ty = TensorType::new(operand.ty.dtype, kept.iter().map(|i| i.extent.clone()).collect());
+    let body = vec![Scalar { dtype: ty.dtype, op: ScalarOp::Read(Read { operand: 0, ..b.clone() }) }];
+    let index: Vec<Expr> = iters.iter().map(Expr::sym).collect();
+    let write = Write { name: String::new(), ty, index, value: nest::ScalarId(0) };
+    Nest { iters: kept, operands: vec![operand], body, writes: vec![write] }
+}
+
+/// `[.., n/block, k.., n%block]`
+fn panel_layout(iters: &[Sym], n: &Sym, block: i64) -> Layout {
+    let mut axes = Vec::new();
+    let mut inner = None;
+    for (dim, sym) in iters.iter().enumerate() {
+        if sym == n {
+            axes.push(Axis { dim, div: block, modulo: None });
+            inner = Some(Axis { dim, div: 1, modulo: Some(block) });
+        } else {
+            axes.push(Axis::whole(dim));
+        }
+    }
+    axes.extend(inner);
+    Layout { axes, halo: vec![(0, 0); iters.len()] }
+}
+
+fn add_packed(program: &mut Program, copy: &Nest, layout: Layout, known: bool, stage: &Stage, operand: usize) -> BufferId {
+    let id = BufferId(program.buffers.len() as u32);
+    let name: Arc<str> = Arc::from(format!("{}.packed{}", stage.nest.operands[operand].name, id.0));
+    let role = if known { Role::Prepared } else { Role::Temp };
+    program.buffers.push(Buffer { name: name.clone(), ty: copy.writes[0].ty.clone(), layout, role });
+    let mut nest = copy.clone();
+    nest.writes[0].name = name.to_string();
+    let stage = Stage { nest, operands: vec![stage.operands[operand]], writes: vec![id], location: stage.location.clone() };
+    let step = Step::Group(Group { outer: vec![], stages: vec![stage] });
+    if known {
+        program.prepare.push(step)
+    } else {
+        program.steps.push(step)
+    }
+    id
+}
+
+fn read_packed(nest: &Nest, c: &Contraction, iters: &[Sym], name: &str, ty: &TensorType) -> Nest {
+    let mut out = nest.clone();
+    out.operands.push(Operand { name: name.to_string(), ty: ty.clone() });
+    let index = iters.iter().map(|s| Index::Map(Expr::sym(s))).collect();
+    let read = Read { operand: out.operands.len() - 1, index, fill: None };
+    out.body[c.b.0 as usize].op = ScalarOp::Read(read);
+    out
+}
