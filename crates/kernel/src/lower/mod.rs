@@ -3,9 +3,13 @@
 //! - [`point`]: where a body is evaluated: the value of every iterator, in one lane or many
 //! - [`access`]: addresses, guards, loads and stores at a point
 //! - [`scalars`]: the values of a body at a point
+//! - [`contract`]: the template of matrix products and convolutions
+//! - [`contract_schedule`]: its choices
 //! - [`math`]: scalar functions as ops of a kernel
 
 pub mod access;
+pub mod contract;
+pub mod contract_schedule;
 pub mod math;
 pub mod point;
 pub mod scalars;

@@ -1,0 +1,184 @@
+//! The choices of the contraction template, and their default.
+
+use crate::lower::contract::{Matched, Merged, loops, merged_extent};
+use crate::lower::point::StageCx;
+use ir::DType;
+use program::pack::tile_rows;
+use std::fmt;
+use sym::{Expr, ParseError, Parser};
+use target::Target;
+
+/// Tiles and blocks of one contraction.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ContractSchedule {
+    /// Elements of `n` in a panel: `vectors * lanes`.
+    pub panel: i64,
+    pub lanes: u32,
+    /// Rows of a register tile, along the last but one and the last of the joined `m` iterators.
+    pub tile: [i64; 2],
+    /// Rows of a task: along the last but one joined `m` iterator where there is one, else along the last. A multiple of the tile.
+    pub block_m: i64,
+    /// Panels of a task.
+    pub block_n: i64,
+    /// Whether consecutive tasks walk the blocks of rows (and so reuse the panels), not those of panels.
+    pub rows_inner: bool,
+}
+
+impl fmt::Display for ContractSchedule {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let inner = if self.rows_inner { "m" } else { "n" };
+        let [h, w] = self.tile;
+        write!(f, "contract panel {}x{} tile {h}x{w} block {}x{} inner {inner}", self.panel, self.lanes, self.block_m, self.block_n)
+    }
+}
+
+impl ContractSchedule {
+    /// Reads what `Display` prints.
+    pub fn parse(parser: &mut Parser) -> Result<ContractSchedule, ParseError> {
+        parser.expect("contract")?;
+        let pair = |parser: &mut Parser, word: &str| {
+            parser.expect(word)?;
+            let first = parser.integer()?;
+            parser.expect("x")?;
+            Ok((first, parser.integer()?))
+        };
+        let (panel, lanes) = pair(parser, "panel")?;
+        let (h, w) = pair(parser, "tile")?;
+        let (block_m, block_n) = pair(parser, "block")?;
+        parser.expect("inner")?;
+        let rows_inner = parser.accept("m");
+        if !rows_inner {
+            parser.expect("n")?;
+        }
+        let schedule = ContractSchedule { panel, lanes: lanes.unsigned_abs() as u32, tile: [h, w], block_m, block_n, rows_inner };
+        if schedule.is_legal() {
+            Ok(schedule)
+        } else {
+            parser.error("a contraction's schedule: panels hold whole vectors, blocks whole tiles")
+        }
+    }
+
+    pub fn is_legal(&self) -> bool {
+        let positive = self.panel > 0 && self.lanes > 0 && self.tile.iter().all(|t| *t > 0) && self.block_m > 0 && self.block_n > 0;
+        positive && self.panel % self.lanes as i64 == 0 && (self.block_m % self.tile[0] == 0 || self.block_m % self.tile[1] == 0)
+    }
+}
+
+/// What an unknown size is taken for where a choice needs a number.
+const ROUGH: i64 = 128;
+
+fn rough(extent: &Expr) -> i64 {
+    extent.eval(&|_| Some(ROUGH)).unwrap_or(ROUGH).max(1)
+}
+
+/// Multiply-adds a microsecond that a core is taken to do: half of what wide vectors reach, for a first idea of a task's length.
+const MULTIPLY_ADDS_PER_US: f64 = 70_000.0;
+
+pub fn choose(cx: &StageCx, matched: &Matched, target: &Target) -> ContractSchedule {
+    let nest = cx.nest();
+    let lanes = target.lanes(DType::F32);
+    let width = nest.iter(&matched.n).map_or(Expr::one(), |iter| iter.extent.clone());
+    let panel = matched.panel.unwrap_or_else(|| panel_in_place(width.as_const(), lanes as i64));
+    let (m, k) = loops(cx, matched);
+    let rows = tile_rows(target, (panel / lanes as i64) as u32) as i64;
+    let tile = tile(&m, rows);
+    let outer = matched.parts.batch.iter().chain(matched.parts.n.iter().filter(|s| **s != matched.n));
+    let outer: i64 = outer.filter_map(|s| nest.iter(s)).map(|iter| rough(&iter.extent)).product();
+    let shape = Shape {
+        tile,
+        panel,
+        m: [m.len().checked_sub(2), m.len().checked_sub(1)].map(|at| at.map_or(1, |at| rough(&merged_extent(&m[at])))),
+        two_levels: m.len() >= 2,
+        known: m.iter().all(|merged| merged_extent(merged).as_const().is_some()),
+        outer: outer * m.iter().rev().skip(2).map(|merged| rough(&merged_extent(merged))).product::<i64>(),
+        panels: (rough(&width) + panel - 1) / panel,
+        depth: k.iter().map(|merged| rough(&merged_extent(merged))).product(),
+    };
+    let (block_m, block_n, rows_inner) = shape.blocks(target);
+    ContractSchedule { panel, lanes, tile, block_m, block_n, rows_inner }
+}
+
+/// Columns that divide `n`, for an operand read in place.
+fn panel_in_place(width: Option<i64>, lanes: i64) -> i64 {
+    let fits = |columns: &i64| width.is_some_and(|w| w % (columns * lanes) == 0);
+    [2, 4, 3, 1].into_iter().find(fits).unwrap_or(1) * lanes
+}
+
+/// Rows along the last two joined iterators that fill up to `rows` accumulators' rows.
+fn tile(m: &[Merged], rows: i64) -> [i64; 2] {
+    let extent = |back: usize| m.len().checked_sub(back).map(|at| merged_extent(&m[at]).as_const());
+    match (extent(2), extent(1)) {
+        (_, None) => [1, 1],
+        (_, Some(None)) => [1, rows],
+        (Some(Some(outer)), Some(Some(inner))) if inner <= rows => [(rows / inner).clamp(1, outer.max(1)), inner.max(1)],
+        (_, Some(Some(inner))) => [1, even_piece(inner, rows)],
+    }
+}
+
+/// The piece of at most `rows` that covers `extent` with the fewest pieces, the last one as full as can be.
+fn even_piece(extent: i64, rows: i64) -> i64 {
+    let pieces = (extent + rows - 1) / rows;
+    let smallest = (extent + pieces - 1) / pieces.max(1);
+    (smallest..=rows).find(|p| extent % p == 0).unwrap_or(rows.min(extent)).max(1)
+}
+
+/// Rough numbers of one contraction.
+struct Shape {
+    tile: [i64; 2],
+    panel: i64,
+    m: [i64; 2],
+    two_levels: bool,
+    /// Whether all rows are known numbers.
+    known: bool,
+    outer: i64,
+    panels: i64,
+    depth: i64,
+}
+
+impl Shape {
+    /// `(block_m, block_n, rows_inner)`.
+    fn blocks(&self, target: &Target) -> (i64, i64, bool) {
+        let level = if self.two_levels { 0 } else { 1 };
+        let unit = self.tile[level];
+        let strips = (self.m[level] + unit - 1) / unit;
+        let row_bytes = self.depth * 4 * if self.two_levels { self.m[1] } else { 1 };
+        let strip_bytes = unit * row_bytes;
+        let panel_bytes = self.panel * self.depth * 4;
+        let columns = if self.two_levels { self.m[1] } else { 1 };
+        let strip_us = (unit * columns * self.panel * self.depth) as f64 / MULTIPLY_ADDS_PER_US;
+        let all = (strips * self.panels * self.outer) as f64;
+        let tasks = ((all * strip_us / 20.0) as i64).max(((all * strip_us / 4.0) as i64).min(8)).max(1);
+        let each = ((all as i64) / tasks).max(1);
+        let cache = target.l2_bytes as i64;
+        if !self.known {
+            return (unit * (each / self.panels).clamp(1, 4), (self.panels / 4).max(1), true);
+        }
+        if self.panels * panel_bytes <= cache / 3 {
+            return (unit * (each / self.panels).clamp(1, strips), self.panels, true);
+        }
+        if strips * strip_bytes <= cache / 2 {
+            return (unit * strips, (each / strips).clamp(1, self.panels), false);
+        }
+        let rows = (cache / 3 / strip_bytes.max(1)).clamp(1, strips);
+        (unit * rows, (each / rows).clamp(1, self.panels), true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_round_trips() {
+        let schedule = ContractSchedule { panel: 32, lanes: 16, tile: [2, 7], block_m: 14, block_n: 3, rows_inner: true };
+        assert_eq!(ContractSchedule::parse(&mut Parser::new(&schedule.to_string())), Ok(schedule));
+    }
+
+    #[test]
+    fn pieces_are_even() {
+        assert_eq!(even_piece(56, 14), 14);
+        assert_eq!(even_piece(20, 14), 10);
+        assert_eq!(even_piece(128, 9), 9);
+        assert_eq!(even_piece(5, 14), 5);
+    }
+}
