@@ -94,3 +94,37 @@ fn lead_letters(count: usize) -> Option<String> {
     let letters: String = ('A'..='Z').take(count).collect();
     (letters.len() == count).then_some(letters)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::check::{case, infer_error, inferred};
+    use ir::{Attr, Attrs};
+
+    fn attrs() -> Attrs {
+        Attrs::from([("scale", Attr::Float(0.25))])
+    }
+
+    #[test]
+    fn decomposition() {
+        for dtype in ["f64", "f32", "bf16"] {
+            for (m, n) in [(0, 2), (3, 4), (1, 1), (2, 0)] {
+                let types = ["[2, 3, m, 4]", "[2, 3, n, 4]", "[2, 3, n, 5]", "[2, 3, m, n]"].map(|dims| format!("{dtype}{dims}"));
+                let types: Vec<&str> = types.iter().map(String::as_str).collect();
+                case("attention", attrs(), &types, &[("m", m), ("n", n)]).check_decomposition(1e-13);
+                case("attention", attrs(), &types[..3], &[("m", m), ("n", n)]).check_decomposition(1e-13);
+            }
+        }
+        case("attention", attrs(), &["f32[3, 4]", "f32[n, 4]", "f32[n, 2]"], &[("n", 3)]).check_decomposition(1e-13);
+    }
+
+    #[test]
+    fn constraints() {
+        let types = ["f32[b, m, 4]", "f32[b, n, 4]", "f32[c, n, 5]"];
+        assert_eq!(inferred("attention", attrs(), &types), "f32[b, m, 5] where b == c");
+        assert_eq!(infer_error("attention", attrs(), &["f32[2, 3]", "f32[5, 4]", "f32[5, 2]"]), "D differs: 3 vs 4");
+        assert_eq!(infer_error("attention", attrs(), &["f32[2, 4]", "f32[5, 4]", "f32[6, 2]"]), "N differs: 5 vs 6");
+        assert_eq!(infer_error("attention", attrs(), &["f32[2, 4]", "f32[5, 4]"]), "operands: 2 given, 3 or 4 needed");
+        let mask = ["f32[2, 4]", "f32[5, 4]", "f32[5, 4]", "f32[3, 5]"];
+        assert_eq!(infer_error("attention", attrs(), &mask), "M of mask differs: 2 vs 3");
+    }
+}

@@ -64,3 +64,34 @@ fn decompose(b: &mut Builder, inputs: &[ValueId], attrs: &Attrs) -> Result<Vec<V
 fn spatial_axes(b: &Builder, x: ValueId) -> Vec<usize> {
     (1..b.dims(x).len() - 1).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::check::{case, infer_error, inferred};
+    use ir::{Attr, Attrs};
+
+    fn attrs() -> Attrs {
+        Attrs::from([("epsilon", Attr::Float(1e-3))])
+    }
+
+    #[test]
+    fn decomposition() {
+        // epsilon is rounded to f32 where that is the type computed in
+        for (dtype, tolerance) in [("f64", 1e-12), ("f32", 1e-6), ("f16", 1e-6)] {
+            for (n, x) in [(0, "n, 3, 2, 4"), (2, "n, 3, 2, 4"), (2, "n, 3"), (2, "n, 3, 5")] {
+                let types = [format!("{dtype}[{x}]"), format!("{dtype}[3]")];
+                let case = case("batch_norm", attrs(), &[&types[0], &types[1], &types[1], &types[1], &types[1]], &[("n", n)]);
+                case.with_floats(4, &[0.5, 2.0, 3.0]).check_decomposition(tolerance);
+            }
+        }
+    }
+
+    #[test]
+    fn constraints() {
+        let types = ["f32[n, c, h]", "f32[c]", "f32[c]", "f32[8]", "f32[c]"];
+        assert_eq!(inferred("batch_norm", attrs(), &types), "f32[n, c, h] where c == 8");
+        let types = ["f32[n, 3]", "f32[3]", "f32[4]", "f32[3]", "f32[3]"];
+        assert_eq!(infer_error("batch_norm", attrs(), &types), "bias: axis 0 differs: 3 vs 4");
+        assert_eq!(infer_error("batch_norm", attrs(), &["f32[3]"; 5]), "x is f32[3], with no channels");
+    }
+}

@@ -36,3 +36,31 @@ fn decompose(b: &mut Builder, inputs: &[ValueId], _: &Attrs) -> Result<Vec<Value
     let raised = b.map_broadcast(Func::Max, &[inputs[0], inputs[1]])?;
     Ok(vec![b.map_broadcast(Func::Min, &[raised, inputs[2]])?])
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::check::{case, infer_error};
+    use ir::{Array, Attrs, DType};
+
+    #[test]
+    fn decomposition() {
+        for dtype in DType::ALL {
+            for n in [0, 9] {
+                let types = [format!("{dtype}[n]"), format!("{dtype}[]")];
+                case("clamp", Attrs::new(), &[&types[0], &types[1], &types[1]], &[("n", n)]).check_decomposition(0.0);
+            }
+        }
+    }
+
+    #[test]
+    fn meaning() {
+        let case = case("clamp", Attrs::new(), &["i8[3]", "i8[]", "i8[]"], &[]).with_ints(1, &[-1]).with_ints(2, &[1]);
+        assert_eq!(case.with_ints(0, &[-7, 0, 7]).check_decomposition(0.0), Array::ints(DType::I8, vec![3], vec![-1, 0, 1]));
+    }
+
+    #[test]
+    fn constraints() {
+        assert_eq!(infer_error("clamp", Attrs::new(), &["f32[2]", "f32[1]", "f32[]"]), "low: rank 1 of f32[1], not 0");
+        assert_eq!(infer_error("clamp", Attrs::new(), &["f32[2]", "f32[]", "f64[]"]), "element types differ: f32 vs f64");
+    }
+}

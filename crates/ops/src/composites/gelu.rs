@@ -58,3 +58,37 @@ fn tanh_bend(b: &mut Builder, x: ValueId) -> Result<ValueId, Diagnostic> {
     let scaled = b.map_number(Func::Mul, sum, (2.0 / PI).sqrt())?;
     b.map(Func::Tanh, &[scaled])
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::check::{case, infer_error};
+    use ir::{Attr, Attrs};
+
+    fn attrs(approximate: i64) -> Attrs {
+        Attrs::from([("approximate", Attr::Int(approximate))])
+    }
+
+    #[test]
+    fn decomposition() {
+        // constants are rounded to f32 where that is the type computed in
+        for (dtype, tolerance) in [("f64", 1e-13), ("f32", 1e-6), ("bf16", 1e-6)] {
+            for (n, approximate) in [(0, 0), (4, 0), (4, 1)] {
+                case("gelu", attrs(approximate), &[&format!("{dtype}[n, 5]")], &[("n", n)]).check_decomposition(tolerance);
+            }
+        }
+    }
+
+    #[test]
+    fn meaning() {
+        let out = case("gelu", attrs(0), &["f64[3]"], &[]).with_floats(0, &[0.0, 1.0, -1.0]).check_decomposition(1e-15);
+        for (at, want) in [0.0, 0.8413447460685429, -0.15865525393145707].into_iter().enumerate() {
+            assert!((out.get(at).as_f64() - want).abs() < 1e-14);
+        }
+    }
+
+    #[test]
+    fn constraints() {
+        assert_eq!(infer_error("gelu", attrs(2), &["f32[2]"]), "attribute `approximate` is 2, not 0 or 1");
+        assert_eq!(infer_error("gelu", attrs(0), &["i8[2]"]), "i8[2] is no float tensor");
+    }
+}

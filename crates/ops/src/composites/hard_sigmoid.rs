@@ -42,3 +42,30 @@ fn decompose(b: &mut Builder, inputs: &[ValueId], attrs: &Attrs) -> Result<Vec<V
     let out = b.map_number(Func::Max, below, 0.0)?;
     Ok(vec![b.convert(out, dtype)?])
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::check::{case, infer_error};
+    use ir::{Attr, Attrs};
+
+    fn attrs() -> Attrs {
+        Attrs::from([("alpha", Attr::Float(0.2)), ("beta", Attr::Float(0.5))])
+    }
+
+    #[test]
+    fn decomposition() {
+        // alpha is rounded to f32 where that is the type computed in
+        for (dtype, tolerance) in [("f64", 1e-15), ("f32", 1e-7), ("bf16", 1e-7)] {
+            for n in [0, 9] {
+                case("hard_sigmoid", attrs(), &[&format!("{dtype}[n]")], &[("n", n)]).check_decomposition(tolerance);
+            }
+        }
+        case("hard_sigmoid", attrs(), &["f64[1]"], &[]).with_floats(0, &[f64::NAN]).check_decomposition(0.0);
+    }
+
+    #[test]
+    fn constraints() {
+        assert_eq!(infer_error("hard_sigmoid", Attrs::new(), &["f32[2]"]), "attribute `alpha` is missing");
+        assert_eq!(infer_error("hard_sigmoid", attrs(), &["i32[2]"]), "i32[2] is no float tensor");
+    }
+}

@@ -64,3 +64,33 @@ fn decompose(b: &mut Builder, inputs: &[ValueId], attrs: &Attrs) -> Result<Vec<V
     let out = b.map_broadcast(Func::Add, &[scaled, bias])?;
     Ok(vec![b.convert(out, dtype)?])
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::check::{case, infer_error, inferred};
+    use ir::{Attr, Attrs};
+
+    fn attrs(axis: i64) -> Attrs {
+        Attrs::from([("axis", Attr::Int(axis)), ("epsilon", Attr::Float(1e-5))])
+    }
+
+    #[test]
+    fn decomposition() {
+        for (dtype, tolerance) in [("f64", 1e-12), ("f32", 1e-7), ("f16", 1e-7)] {
+            for n in [0, 2] {
+                // epsilon and counts are rounded to f32 where that is the type computed in
+                let types = [format!("{dtype}[n, 3, 4]"), format!("{dtype}[3, 4]"), format!("{dtype}[3, 4]")];
+                let types: Vec<&str> = types.iter().map(String::as_str).collect();
+                case("layer_norm", attrs(1), &types, &[("n", n)]).check_decomposition(tolerance);
+            }
+        }
+        case("layer_norm", attrs(1), &["f64[2, d]", "f64[d]", "f64[d]"], &[("d", 5)]).check_decomposition(1e-12);
+    }
+
+    #[test]
+    fn constraints() {
+        assert_eq!(inferred("layer_norm", attrs(1), &["f32[n, d]", "f32[8]", "f32[d]"]), "f32[n, d] where d == 8");
+        assert_eq!(infer_error("layer_norm", attrs(1), &["f32[n, 8]", "f32[8]", "f32[7]"]), "bias: axis 0 differs: 8 vs 7");
+        assert_eq!(infer_error("layer_norm", attrs(0), &["f32[8]", "f16[8]", "f32[8]"]), "element types differ: f32 vs f16");
+    }
+}

@@ -48,3 +48,36 @@ fn decompose(b: &mut Builder, inputs: &[ValueId], attrs: &Attrs) -> Result<Vec<V
     let out = b.map_broadcast(Func::Div, &[exp, sum])?;
     Ok(vec![b.convert(out, dtype)?])
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::check::{case, infer_error};
+    use ir::{Attr, Attrs, Literal};
+
+    fn attrs(axis: i64) -> Attrs {
+        Attrs::from([("axis", Attr::Int(axis))])
+    }
+
+    #[test]
+    fn decomposition() {
+        for dtype in ["f16", "bf16", "f32", "f64"] {
+            for (n, axis) in [(0, 0), (0, 1), (3, 0), (3, 1), (1, 0)] {
+                // a few roundings of f64, of values up to 1
+                case("softmax", attrs(axis), &[&format!("{dtype}[n, 5, 2]")], &[("n", n)]).check_decomposition(1e-14);
+            }
+        }
+    }
+
+    #[test]
+    fn large_values_do_not_overflow() {
+        let out = case("softmax", attrs(0), &["f32[2]"], &[]).with_floats(0, &[1e30, 1e30]).check_decomposition(0.0);
+        assert_eq!(out.get(0), Literal::Float(0.5));
+        case("softmax", attrs(0), &["f32[2]"], &[]).with_floats(0, &[f64::NAN, 1.0]).check_decomposition(0.0);
+    }
+
+    #[test]
+    fn constraints() {
+        assert_eq!(infer_error("softmax", attrs(0), &["i32[2]"]), "i32[2] is no float tensor");
+        assert_eq!(infer_error("softmax", attrs(1), &["f32[2]"]), "attribute `axis` is 1, not in 0..1");
+    }
+}

@@ -53,3 +53,44 @@ fn source(from: &Expr, to: &Expr, at: &Expr) -> Expr {
         (None, Relation::Undecided | Relation::Different) => at.minimum(&(from - 1)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::check::{case, infer_error, inferred};
+    use ir::{Array, Attr, Attrs, DType};
+
+    fn attrs(dims: &[&str]) -> Attrs {
+        Attrs::from([("dims", Attr::Exprs(dims.iter().map(|dim| dim.parse().unwrap()).collect()))])
+    }
+
+    #[test]
+    fn meaning() {
+        let out = case("broadcast", attrs(&["2", "2", "3"]), &["i32[2, 1]"], &[]).with_ints(0, &[5, 7]).check();
+        assert_eq!(out, Array::ints(DType::I32, vec![2, 2, 3], [[5, 5, 5], [7, 7, 7]].concat().repeat(2)));
+    }
+
+    #[test]
+    fn every_type() {
+        for dtype in DType::ALL {
+            case("broadcast", attrs(&["n", "4"]), &[&format!("{dtype}[4]")], &[("n", 3)]).check();
+        }
+    }
+
+    #[test]
+    fn undecided_dims_are_one_or_whole() {
+        for (n, m) in [(1, 5), (5, 5), (1, 1), (0, 0), (1, 0)] {
+            let case = case("broadcast", attrs(&["m", "2"]), &["f32[n, 1]"], &[("n", n), ("m", m)]);
+            case.check();
+            assert_eq!(case.maps(), "z[i0, i1] <- a[min(n - 1, i0), 0]");
+        }
+        assert_eq!(inferred("broadcast", attrs(&["m"]), &["f32[n]"]), "f32[m] where one_or_equal(n, m)");
+        assert_eq!(inferred("broadcast", attrs(&["m"]), &["f32[4]"]), "f32[m] where m == 4");
+        assert_eq!(inferred("broadcast", attrs(&["m", "n"]), &["f32[n]"]), "f32[m, n]");
+    }
+
+    #[test]
+    fn constraints() {
+        assert_eq!(infer_error("broadcast", attrs(&["4"]), &["f32[2, 4]"]), "f32[2, 4] does not broadcast to rank 1");
+        assert_eq!(infer_error("broadcast", attrs(&["2", "4"]), &["f32[3]"]), "axis 1 does not broadcast: 3 to 4");
+    }
+}

@@ -70,3 +70,41 @@ fn copy(cx: &LowerCx, operand: usize, axis: usize, offset: &Expr) -> Nest {
     index[axis] += offset;
     cx.store(nest, &index, value)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::check::{case, infer_error, inferred};
+    use ir::{Array, Attr, Attrs, DType};
+
+    fn attrs(axis: i64) -> Attrs {
+        Attrs::from([("axis", Attr::Int(axis))])
+    }
+
+    #[test]
+    fn meaning() {
+        let case = case("concat", attrs(1), &["i32[2, 1]", "i32[2, 2]"], &[]).with_ints(0, &[1, 2]).with_ints(1, &[3, 4, 5, 6]);
+        assert_eq!(case.check(), Array::ints(DType::I32, vec![2, 3], vec![1, 3, 4, 2, 5, 6]));
+        assert_eq!(case.maps(), "z[i0, 0] <- a[i0, 0]");
+        assert_eq!(case.nests().len(), 2);
+    }
+
+    #[test]
+    fn every_type_at_any_size() {
+        for dtype in DType::ALL {
+            for (past, now) in [(0, 1), (3, 2), (0, 0)] {
+                let types = [format!("{dtype}[2, past, 3]"), format!("{dtype}[2, now, 3]"), format!("{dtype}[2, 1, 3]")];
+                let types: Vec<&str> = types.iter().map(String::as_str).collect();
+                case("concat", attrs(1), &types, &[("past", past), ("now", now)]).check();
+            }
+        }
+        case("concat", attrs(0), &["f32[1]"; 30], &[]).check();
+    }
+
+    #[test]
+    fn constraints() {
+        assert_eq!(inferred("concat", attrs(0), &["f32[n, a]", "f32[m, b]"]), "f32[m + n, a] where a == b");
+        assert_eq!(infer_error("concat", attrs(0), &["f32[2, 3]", "f32[2, 4]"]), "axis 1 differs: 3 vs 4");
+        assert_eq!(infer_error("concat", attrs(0), &["f32[2]", "i32[2]"]), "element types differ: f32 vs i32");
+        assert_eq!(infer_error("concat", attrs(2), &["f32[2, 3]"]), "attribute `axis` is 2, not in 0..2");
+    }
+}

@@ -161,3 +161,67 @@ fn lower(cx: &LowerCx) -> Vec<Nest> {
     let value = nest.convert(sum, cx.outputs[0].dtype);
     vec![cx.store(nest, &index, value)]
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::check::{case, infer_error, inferred};
+    use ir::{Array, Attr, Attrs, DType};
+
+    fn attrs(spec: &str) -> Attrs {
+        Attrs::from([("spec", Attr::Text(spec.to_string()))])
+    }
+
+    #[test]
+    fn meaning() {
+        let case = case("contract", attrs("mk,kn->mn"), &["i32[2, 2]", "i32[2, 2]"], &[]);
+        let case = case.with_ints(0, &[1, 2, 3, 4]).with_ints(1, &[5, 6, 7, 8]);
+        assert_eq!(case.check(), Array::ints(DType::I32, vec![2, 2], vec![19, 22, 43, 50]));
+        assert_eq!(case.maps(), "z[i0, i1] <- a[i0, i2], b[i2, i1]");
+    }
+
+    #[test]
+    fn every_type_at_any_size() {
+        for dtype in DType::ALL.into_iter().filter(|dtype| *dtype != DType::Bool) {
+            for (m, k) in [(0, 3), (3, 0), (4, 5), (1, 1)] {
+                let types = [format!("{dtype}[2, m, k]"), format!("{dtype}[2, k, 3]")];
+                case("contract", attrs("bmk,bkn->bmn"), &[&types[0], &types[1]], &[("m", m), ("k", k)]).check();
+            }
+        }
+        case("contract", attrs("mk,kn->mn"), &["u8[2, 300]", "i8[300, 2]"], &[]).check();
+    }
+
+    #[test]
+    fn every_form() {
+        for (spec, a, b) in [
+            ("mk,nk->mn", "f32[4, k]", "f32[3, k]"),
+            ("bhmd,bhnd->bhmn", "f32[2, 3, n, 4]", "f32[2, 3, n, 4]"),
+            ("k,k->", "f32[k]", "f32[k]"),
+            ("i,j->ji", "f32[n]", "f32[k]"),
+            ("ab,cb->a", "f32[n, k]", "f32[3, k]"),
+            ("ij,ij->ij", "f32[n, k]", "f32[n, k]"),
+            ("mk,kn->mn", "f32[n, 1]", "f32[1, 5]"),
+        ] {
+            case("contract", attrs(spec), &[a, b], &[("n", 2), ("k", 7)]).check();
+        }
+        assert_eq!(
+            case("contract", attrs("mk,kn->mn"), &["f32[n, 1]", "f32[1, 5]"], &[("n", 2)]).maps(),
+            "z[i0, i1] <- a[i0, 0], b[0, i1]"
+        );
+    }
+
+    #[test]
+    fn constraints() {
+        assert_eq!(inferred("contract", attrs("mk,kn->mn"), &["i8[m, k]", "u8[j, n]"]), "i32[m, n] where k == j");
+        assert_eq!(infer_error("contract", attrs("mk,kn->mn"), &["f32[m, n*64 + 1]", "f32[n*64, 8]"]), "K differs: 64*n + 1 vs 64*n");
+        assert_eq!(infer_error("contract", attrs("mk,kn->mn"), &["f32[2, 3]", "f64[3, 2]"]), "element types differ: f32 vs f64");
+        assert_eq!(infer_error("contract", attrs("mk,kn->mn"), &["f32[3]", "f32[3, 2]"]), "a: rank 1 of f32[3], not 2");
+        assert_eq!(
+            infer_error("contract", attrs("k,k->m"), &["f32[3]", "f32[3]"]),
+            "attribute `spec`: k,k->m: a letter of the result is in no operand"
+        );
+        assert_eq!(
+            infer_error("contract", attrs("kk,k->"), &["f32[3, 3]", "f32[3]"]),
+            "attribute `spec`: kk,k->: a letter stands twice in one list, or is none"
+        );
+    }
+}

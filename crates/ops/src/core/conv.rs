@@ -4,7 +4,8 @@
 //! axis; `groups` Int.
 //! - C1: the ranks are equal and at least 2; the element types as in `contract`.
 //! - C2: C is `groups` times w's second dim; M is a multiple of `groups`.
-//! - C3: strides and dilations are at least 1, low and high at least 0; a window fits the padded input.
+//! - C3: strides and dilations are at least 1, low and high at least 0.
+//! - C4: no dim of the result is negative (it is 0 where less than a stride is lacking for one window).
 //!
 //! `out[n, m, o..] = sum over c, t.. of x[n, g*C/groups + c, o*stride + t*dilation - low, ..] * w[m, c, t..]` with `g = m/(M/groups)`,
 //! accumulated as in `contract`.
@@ -131,4 +132,86 @@ fn lower(cx: &LowerCx) -> Vec<Nest> {
     let sum = fold(&mut nest, Monoid::Sum, &w.dims[1..], product);
     let value = nest.convert(sum, cx.outputs[0].dtype);
     vec![cx.store(nest, &[&batch[..], &[output], &space].concat(), value)]
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::check::{case, infer_error, inferred};
+    use ir::{Array, Attr, Attrs, DType};
+
+    fn attrs(strides: &[i64], dilations: &[i64], low: &[i64], high: &[i64], groups: i64) -> Attrs {
+        let ints = |values: &[i64]| Attr::Ints(values.to_vec());
+        Attrs::from([
+            ("strides", ints(strides)),
+            ("dilations", ints(dilations)),
+            ("low", ints(low)),
+            ("high", ints(high)),
+            ("groups", Attr::Int(groups)),
+        ])
+    }
+
+    fn same(groups: i64) -> Attrs {
+        attrs(&[1, 1], &[1, 1], &[1, 1], &[1, 1], groups)
+    }
+
+    #[test]
+    fn meaning() {
+        let case = case("conv", attrs(&[2], &[1], &[1], &[0], 1), &["i32[1, 1, 4]", "i32[1, 1, 2]"], &[]);
+        let case = case.with_ints(0, &[1, 2, 3, 4]).with_ints(1, &[10, 1]);
+        assert_eq!(case.check(), Array::ints(DType::I32, vec![1, 1, 2], vec![1, 23]));
+    }
+
+    #[test]
+    fn iterators() {
+        let maps = |x: &str, w: &str, attrs: Attrs| case("conv", attrs, &[x, w], &[("n", 1)]).maps();
+        assert_eq!(
+            maps("f32[n, 4, 5, 5]", "f32[8, 4, 3, 3]", same(1)),
+            "z[i0, i1, i2, i3] <- a[i0, i4, i2 + i5 - 1, i3 + i6 - 1] else 0.0, b[i1, i4, i5, i6]"
+        );
+        assert_eq!(
+            maps("f32[n, 4, 5, 5]", "f32[4, 1, 3, 3]", same(4)),
+            "z[i0, i1, i2, i3] <- a[i0, i1, i2 + i4 - 1, i3 + i5 - 1] else 0.0, b[i1, 0, i4, i5]"
+        );
+        assert_eq!(
+            maps("f32[n, 4, 5, 5]", "f32[6, 2, 3, 3]", same(2)),
+            "z[i0, 3*i1 + i2, i3, i4] <- a[i0, 2*i1 + i5, i3 + i6 - 1, i4 + i7 - 1] else 0.0, b[3*i1 + i2, i5, i6, i7]"
+        );
+        let plain = attrs(&[2, 2], &[1, 1], &[0, 0], &[0, 0], 1);
+        assert_eq!(maps("f32[n, 4, 5, 5]", "f32[8, 4, 1, 1]", plain), "z[i0, i1, i2, i3] <- a[i0, i4, 2*i2, 2*i3], b[i1, i4, 0, 0]");
+    }
+
+    #[test]
+    fn every_type_at_any_size() {
+        for dtype in DType::ALL.into_iter().filter(|dtype| *dtype != DType::Bool) {
+            for (n, h) in [(0, 4), (2, 5), (1, 1)] {
+                for (w, groups) in [("6, 4", 1), ("4, 1", 4), ("8, 1", 4), ("6, 2", 2)] {
+                    let types = [format!("{dtype}[n, 4, h, 5]"), format!("{dtype}[{w}, 3, 3]")];
+                    case("conv", same(groups), &[&types[0], &types[1]], &[("n", n), ("h", h)]).check();
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn strides_dilations_and_ranks() {
+        let odd = attrs(&[2, 3], &[2, 1], &[1, 0], &[2, 4], 1);
+        case("conv", odd, &["f32[2, 3, h, w]", "f32[4, 3, 3, 2]"], &[("h", 9), ("w", 8)]).check();
+        let volume = attrs(&[1, 2, 1], &[1, 1, 2], &[0, 1, 2], &[0, 1, 2], 2);
+        case("conv", volume, &["f64[1, 4, 3, n, 6]", "f64[2, 2, 1, 3, 3]"], &[("n", 5)]).check();
+        case("conv", attrs(&[], &[], &[], &[], 1), &["f32[n, 3]", "f32[4, 3]"], &[("n", 5)]).check();
+    }
+
+    #[test]
+    fn constraints() {
+        let plain = || attrs(&[2, 2], &[1, 1], &[0, 0], &[0, 0], 1);
+        assert_eq!(inferred("conv", same(1), &["bf16[n, c, h, w]", "bf16[8, 3, 3, 3]"]), "bf16[n, 8, h, w] where c == 3");
+        assert_eq!(inferred("conv", plain(), &["u8[1, 3, h, 9]", "i8[8, 3, 3, 3]"]), "i32[1, 8, (h + 1)/(2) - 1, 4] where h >= 1");
+        assert_eq!(infer_error("conv", same(2), &["f32[1, 3, 5, 5]", "f32[4, 2, 3, 3]"]), "number of channels differs: 3 vs 4");
+        assert_eq!(infer_error("conv", same(2), &["f32[1, 4, 5, 5]", "f32[5, 2, 3, 3]"]), "5 output channels do not divide into 2 groups");
+        assert_eq!(
+            infer_error("conv", plain(), &["f32[1, 3, 2, 5]", "f32[4, 3, 7, 3]"]),
+            "padded size of spatial axis 0 against its window: 2 is less than 5"
+        );
+        assert_eq!(infer_error("conv", same(0), &["f32[1, 3, 5, 5]", "f32[4, 3, 3, 3]"]), "attribute `groups` is 0");
+    }
 }

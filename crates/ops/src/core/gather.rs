@@ -65,3 +65,47 @@ fn lower(cx: &LowerCx) -> Vec<Nest> {
     let value = nest.read_at(0, source, None);
     vec![cx.store(nest, &index, value)]
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::check::{case, infer_error, inferred};
+    use ir::{Array, Attr, Attrs, DType};
+
+    fn attrs(axis: i64) -> Attrs {
+        Attrs::from([("axis", Attr::Int(axis))])
+    }
+
+    #[test]
+    fn meaning() {
+        let case = case("gather", attrs(1), &["i32[2, 3]", "i64[2]"], &[]).with_ints(0, &[1, 2, 3, 4, 5, 6]).with_ints(1, &[-1, 0]);
+        assert_eq!(case.check(), Array::ints(DType::I32, vec![2, 2], vec![3, 1, 6, 4]));
+        assert_eq!(case.maps(), "z[i0, i1] <- b[i1], a[i0, *]");
+    }
+
+    #[test]
+    fn every_type_at_any_size() {
+        for dtype in DType::ALL {
+            for n in [0, 2] {
+                let case = case("gather", attrs(0), &[&format!("{dtype}[4, n]"), "i32[2, 1]"], &[("n", n)]);
+                case.with_ints(1, &[3, -4]).check();
+            }
+        }
+        case("gather", attrs(0), &["f32[1]", "i64[]"], &[]).with_ints(1, &[-1]).check();
+        case("gather", attrs(0), &["f32[0]", "i64[0]"], &[]).check();
+    }
+
+    #[test]
+    fn indices_are_checked() {
+        for index in [3, -4, i64::MAX, i64::MIN] {
+            case("gather", attrs(0), &["f32[3]", "i64[1]"], &[]).with_ints(1, &[index]).check_error("E010");
+        }
+        case("gather", attrs(0), &["f32[0]", "i64[1]"], &[]).with_ints(1, &[0]).check_error("E010");
+    }
+
+    #[test]
+    fn constraints() {
+        assert_eq!(inferred("gather", attrs(1), &["f32[a, b, c]", "i64[n, m]"]), "f32[a, n, m, c]");
+        assert_eq!(infer_error("gather", attrs(0), &["f32[3]", "f32[1]"]), "indices are f32, not i32 or i64");
+        assert_eq!(infer_error("gather", attrs(1), &["f32[3]", "i32[1]"]), "attribute `axis` is 1, not in 0..1");
+    }
+}

@@ -73,3 +73,47 @@ fn lower(cx: &LowerCx) -> Vec<Nest> {
     let value = nest.read_at(0, source, None);
     vec![cx.store(nest, &index, value)]
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::check::{case, infer_error, inferred};
+    use ir::{Array, Attr, Attrs, DType};
+
+    fn attrs(batch: i64) -> Attrs {
+        Attrs::from([("batch", Attr::Int(batch))])
+    }
+
+    #[test]
+    fn meaning() {
+        let whole = case("gather_nd", attrs(0), &["i32[2, 2]", "i64[2, 2]"], &[]).with_ints(0, &[1, 2, 3, 4]).with_ints(1, &[0, 0, -1, 1]);
+        assert_eq!(whole.check(), Array::ints(DType::I32, vec![2], vec![1, 4]));
+        assert_eq!(whole.maps(), "z[i0] <- b[i0, 0], b[i0, 1], a[*, *]");
+        let batched = case("gather_nd", attrs(1), &["i32[2, 2, 2]", "i64[2, 1]"], &[]).with_ints(1, &[1, 0]);
+        let batched = batched.with_ints(0, &[1, 2, 3, 4, 5, 6, 7, 8]);
+        assert_eq!(batched.check(), Array::ints(DType::I32, vec![2, 2], vec![3, 4, 5, 6]));
+        assert_eq!(batched.maps(), "z[i0, i1] <- b[i0, 0], a[i0, *, i1]");
+    }
+
+    #[test]
+    fn every_type_at_any_size() {
+        for dtype in DType::ALL {
+            for n in [0, 1, 3] {
+                let indices = [0, 1, -1, 0, 1, 0];
+                let case = case("gather_nd", attrs(1), &[&format!("{dtype}[n, 2, 2, 5]"), "i32[n, 1, 2]"], &[("n", n)]);
+                case.with_ints(1, &indices[..2 * n as usize]).check();
+            }
+        }
+    }
+
+    #[test]
+    fn indices_are_checked() {
+        case("gather_nd", attrs(0), &["f32[2, 3]", "i64[1, 2]"], &[]).with_ints(1, &[0, 3]).check_error("E010");
+    }
+
+    #[test]
+    fn constraints() {
+        assert_eq!(inferred("gather_nd", attrs(1), &["f32[a, 4, c]", "i64[b, n, 1]"]), "f32[a, n, c] where a == b");
+        assert_eq!(infer_error("gather_nd", attrs(0), &["f32[3]", "i64[2, k]"]), "the last dim of indices is k, no constant");
+        assert_eq!(infer_error("gather_nd", attrs(0), &["f32[3]", "i64[2]"]), "0 batch axes and 2 indices do not fit f32[3]");
+    }
+}

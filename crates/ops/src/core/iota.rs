@@ -56,3 +56,37 @@ pub fn size(nest: &mut NestBuilder, value: &Expr, dtype: DType) -> ScalarId {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::check::{case, infer_error};
+    use ir::{Array, Attr, Attrs, DType};
+
+    fn attrs(dims: &[&str], axis: i64, dtype: DType) -> Attrs {
+        let dims = Attr::Exprs(dims.iter().map(|dim| dim.parse().unwrap()).collect());
+        Attrs::from([("dims", dims), ("axis", Attr::Int(axis)), ("dtype", Attr::DType(dtype))])
+    }
+
+    #[test]
+    fn meaning() {
+        let case = case("iota", attrs(&["2", "n"], 1, DType::I64), &[], &[("n", 3)]);
+        assert_eq!(case.check(), Array::ints(DType::I64, vec![2, 3], vec![0, 1, 2, 0, 1, 2]));
+        assert_eq!(case.maps(), "z[i0, i1] <- i1");
+    }
+
+    #[test]
+    fn every_type_at_any_size() {
+        for dtype in DType::ALL.into_iter().filter(|dtype| *dtype != DType::Bool) {
+            for n in [0, 1, 300] {
+                case("iota", attrs(&["n", "2"], 0, dtype), &[], &[("n", n)]).check();
+            }
+        }
+        case("iota", attrs(&["1"], 0, DType::F32), &[], &[]).check();
+    }
+
+    #[test]
+    fn constraints() {
+        assert_eq!(infer_error("iota", attrs(&["2"], 1, DType::I64), &[]), "attribute `axis` is 1, not in 0..1");
+        assert_eq!(infer_error("iota", attrs(&["2"], 0, DType::Bool), &[]), "coordinates are no bool");
+    }
+}

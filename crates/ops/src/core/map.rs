@@ -50,3 +50,60 @@ fn lower(cx: &LowerCx) -> Vec<Nest> {
     let value = nest.apply(valid(func(cx.attrs)), &operands);
     vec![cx.store(nest, &index, value)]
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::check::{case, infer_error, inferred};
+    use ir::{Attr, Attrs, DType, Literal};
+    use nest::Func;
+
+    fn attrs(func: Func) -> Attrs {
+        Attrs::from([("func", Attr::Text(func.name().to_string()))])
+    }
+
+    /// Every function on every type that it is defined on.
+    #[test]
+    fn every_function() {
+        for func in Func::ALL {
+            for dtype in DType::ALL {
+                let data = format!("{dtype}[n, 3]");
+                let operands = match (func, func.arity()) {
+                    (Func::Select, _) => vec!["bool[n, 3]", &data, &data],
+                    (_, arity) => vec![data.as_str(); arity],
+                };
+                let types: Vec<DType> = operands.iter().map(|text| crate::check::ty(text).dtype).collect();
+                if func.result(&types).is_ok() {
+                    case("map", attrs(func), &operands, &[("n", 5)]).check();
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn meaning() {
+        let out = case("map", attrs(Func::Sub), &["i8[2]", "i8[2]"], &[]).with_ints(0, &[100, -100]).with_ints(1, &[-100, 1]).check();
+        assert_eq!([out.get(0), out.get(1)], [Literal::Int(-56), Literal::Int(-101)]);
+    }
+
+    #[test]
+    fn sizes_zero_one_and_symbolic() {
+        for n in [0, 1, 4] {
+            case("map", attrs(Func::Add), &["f32[n, 1, 2]", "f32[n, 1, 2]"], &[("n", n)]).check();
+        }
+        let scalar = case("map", attrs(Func::Exp), &["f64[]"], &[]);
+        scalar.check();
+        assert_eq!(scalar.maps(), "z[] <- a[]");
+        assert_eq!(case("map", attrs(Func::Exp), &["f32[n, 1]"], &[("n", 2)]).maps(), "z[i0, 0] <- a[i0, 0]");
+    }
+
+    #[test]
+    fn constraints() {
+        assert_eq!(inferred("map", attrs(Func::Less), &["f32[n]", "f32[m]"]), "bool[n] where n == m");
+        assert_eq!(inferred("map", attrs(Func::Add), &["f32[n]", "f32[4]"]), "f32[4] where n == 4");
+        let c1 = Attrs::from([("func", Attr::Text("sine".to_string()))]);
+        assert_eq!(infer_error("map", c1, &["f32[2]"]), "attribute `func`: there is no scalar function sine");
+        assert_eq!(infer_error("map", attrs(Func::Add), &["f32[2]"]), "add takes 2 operands, got 1");
+        assert_eq!(infer_error("map", attrs(Func::Exp), &["i32[2]"]), "exp is not defined on i32");
+        assert_eq!(infer_error("map", attrs(Func::Add), &["f32[2]", "f32[3]"]), "operands: axis 0 differs: 2 vs 3");
+    }
+}

@@ -79,3 +79,45 @@ fn inside(nest: &mut NestBuilder, cx: &LowerCx, source: &[Expr]) -> Option<Scala
     let holds: Vec<ScalarId> = holds.collect();
     holds.into_iter().reduce(|all, one| nest.apply(Func::And, &[all, one]))
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::check::{case, infer_error, inferred};
+    use ir::{Array, Attr, Attrs, DType};
+
+    fn attrs(low: &[&str], high: &[&str]) -> Attrs {
+        let exprs = |texts: &[&str]| Attr::Exprs(texts.iter().map(|text| text.parse().unwrap()).collect());
+        Attrs::from([("low", exprs(low)), ("high", exprs(high))])
+    }
+
+    #[test]
+    fn meaning() {
+        let case = case("pad", attrs(&["1"], &["2"]), &["i32[2]", "i32[]"], &[]).with_ints(0, &[5, 6]).with_ints(1, &[9]);
+        let want = Array::ints(DType::I32, vec![5], vec![9, 5, 6, 9, 9]);
+        assert_eq!(case.check(), want);
+        assert_eq!(case.maps(), "z[i0] <- a[i0 - 1] else 0, b[], i0 - 1, 0, i0 - 1, 2");
+        let known = case.with_constant(1);
+        assert_eq!(known.check(), want);
+        assert_eq!(known.maps(), "z[i0] <- a[i0 - 1] else 9");
+    }
+
+    #[test]
+    fn every_type_at_any_size() {
+        for dtype in DType::ALL {
+            for n in [0, 1, 3] {
+                let case = case("pad", attrs(&["n", "0"], &["0", "1"]), &[&format!("{dtype}[n, 2]"), &format!("{dtype}[]")], &[("n", n)]);
+                case.check();
+                case.with_constant(1).check();
+            }
+        }
+        case("pad", attrs(&["0"], &["0"]), &["f32[n]", "f32[]"], &[("n", 2)]).check();
+        case("pad", attrs(&[], &[]), &["f32[]", "f32[]"], &[]).check();
+    }
+
+    #[test]
+    fn constraints() {
+        assert_eq!(inferred("pad", attrs(&["n"], &["m - 1"]), &["f32[k]", "f32[]"]), "f32[k + m + n - 1] where m - 1 >= 0");
+        assert_eq!(infer_error("pad", attrs(&["-1"], &["0"]), &["f32[2]", "f32[]"]), "padding: -1 is less than 0");
+        assert_eq!(infer_error("pad", attrs(&["1"], &["0"]), &["f32[2]", "f32[1]"]), "value: rank 1 of f32[1], not 0");
+    }
+}

@@ -95,3 +95,44 @@ pub fn accumulated(nest: &mut NestBuilder, monoid: Monoid, dims: &[Expr], value:
     let folded = fold(nest, monoid, dims, wide);
     nest.convert(folded, dtype)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::DEF;
+    use crate::check::{case, infer_error, inferred};
+    use ir::{Array, Attr, Attrs, DType};
+    use nest::Monoid;
+
+    fn attrs(kind: &str, axes: &[i64], keep: i64) -> Attrs {
+        Attrs::from([("kind", Attr::Text(kind.to_string())), ("axes", Attr::Ints(axes.to_vec())), ("keep", Attr::Int(keep))])
+    }
+
+    #[test]
+    fn meaning() {
+        let case = case(DEF.name, attrs("max", &[0], 1), &["i32[2, 2]"], &[]).with_ints(0, &[1, 8, 3, 4]);
+        assert_eq!(case.check(), Array::ints(DType::I32, vec![1, 2], vec![3, 8]));
+        assert_eq!(case.maps(), "z[0, i0] <- a[i1, i0]");
+    }
+
+    #[test]
+    fn every_kind_and_type_at_any_size() {
+        for (kind, dtype) in Monoid::ALL.into_iter().flat_map(|kind| DType::ALL.map(|dtype| (kind, dtype))) {
+            let logical = matches!(kind, Monoid::And | Monoid::Or);
+            for (n, keep) in [(0, 0), (1, 1), (4, 0)].into_iter().filter(|_| logical == (dtype == DType::Bool)) {
+                case("reduce", attrs(kind.name(), &[0, 2], keep), &[&format!("{dtype}[n, 3, 2, 1]")], &[("n", n)]).check();
+            }
+        }
+        case("reduce", attrs("sum", &[], 0), &["f32[n]"], &[("n", 3)]).check();
+        case("reduce", attrs("sum", &[0, 1], 0), &["f32[1, 1]"], &[]).check();
+        case("reduce", attrs("min", &[0], 0), &["f32[3]"], &[]).with_floats(0, &[1.0, f64::NAN, 0.5]).check();
+    }
+
+    #[test]
+    fn constraints() {
+        assert_eq!(inferred("reduce", attrs("sum", &[0], 1), &["f32[n, m]"]), "f32[1, m]");
+        assert_eq!(infer_error("reduce", attrs("sum", &[1, 0], 0), &["f32[2, 3]"]), "attribute `axes` is [1, 0], no sorted axes of rank 2");
+        assert_eq!(infer_error("reduce", attrs("mean", &[0], 0), &["f32[2]"]), "attribute `kind`: there is no reduction mean");
+        assert_eq!(infer_error("reduce", attrs("sum", &[0], 0), &["bool[2]"]), "reduction sum is not defined on bool");
+        assert_eq!(infer_error("reduce", attrs("sum", &[0], 2), &["f32[2]"]), "attribute `keep` is 2, not 0 or 1");
+    }
+}

@@ -3,8 +3,9 @@
 //! Operands: x `[N, C, spatial..]`. Attributes: `kind` Text as in `reduce`; `window`, `strides`, `dilations`, `low`, `high` Ints, one
 //! entry a spatial axis.
 //! - C1: x has rank `window.len() + 2`.
-//! - C2: window, strides and dilations are at least 1, low and high at least 0; a window fits the padded input.
-//! - C3: `kind` is defined on the element type, as in `reduce`.
+//! - C2: window, strides and dilations are at least 1, low and high at least 0.
+//! - C3: no dim of the result is negative, as in `conv`.
+//! - C4: `kind` is defined on the element type, as in `reduce`.
 //!
 //! `out[n, c, o..] = fold over t.. of x[n, c, o*stride + t*dilation - low, ..]`; padding gives the kind's identity.
 
@@ -67,4 +68,50 @@ fn lower(cx: &LowerCx) -> Vec<Nest> {
     let value = nest.read_at(0, source, window.has_padding().then_some(monoid.identity(x.dtype)));
     let value = accumulated(&mut nest, monoid, &taps, value);
     vec![cx.store(nest, &index, value)]
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::check::{case, infer_error, inferred};
+    use ir::{Array, Attr, Attrs, DType};
+    use nest::Monoid;
+
+    fn attrs(kind: &str, window: &[i64], strides: &[i64], dilations: &[i64], low: &[i64], high: &[i64]) -> Attrs {
+        let ints = |values: &[i64]| Attr::Ints(values.to_vec());
+        Attrs::from([
+            ("kind", Attr::Text(kind.to_string())),
+            ("window", ints(window)),
+            ("strides", ints(strides)),
+            ("dilations", ints(dilations)),
+            ("low", ints(low)),
+            ("high", ints(high)),
+        ])
+    }
+
+    #[test]
+    fn meaning() {
+        let case = case("reduce_window", attrs("max", &[3], &[2], &[1], &[1], &[1]), &["i32[1, 1, 4]"], &[]).with_ints(0, &[5, 1, 2, 9]);
+        assert_eq!(case.check(), Array::ints(DType::I32, vec![1, 1, 2], vec![5, 9]));
+        assert_eq!(case.maps(), "z[0, 0, i0] <- a[0, 0, 2*i0 + i1 - 1] else -2147483648");
+    }
+
+    #[test]
+    fn every_kind_and_type_at_any_size() {
+        for (kind, dtype) in Monoid::ALL.into_iter().flat_map(|kind| DType::ALL.map(|dtype| (kind, dtype))) {
+            let logical = matches!(kind, Monoid::And | Monoid::Or);
+            for (n, h) in [(0, 3), (2, 4), (1, 1)].into_iter().filter(|_| logical == (dtype == DType::Bool)) {
+                let attrs = attrs(kind.name(), &[2, 3], &[1, 2], &[1, 2], &[1, 2], &[0, 3]);
+                case("reduce_window", attrs, &[&format!("{dtype}[n, 3, h, 5]")], &[("n", n), ("h", h)]).check();
+            }
+        }
+        case("reduce_window", attrs("sum", &[1], &[2], &[1], &[0], &[0]), &["f32[1, 2, n]"], &[("n", 5)]).check();
+    }
+
+    #[test]
+    fn constraints() {
+        let pool = |taps: i64| attrs("max", &[taps, 2], &[2, 2], &[1, 1], &[0, 0], &[0, 0]);
+        assert_eq!(inferred("reduce_window", pool(2), &["f32[n, c, h, 8]"]), "f32[n, c, (h)/(2), 4]");
+        assert_eq!(infer_error("reduce_window", pool(2), &["f32[n, c, 8]"]), "x: rank 3 of f32[n, c, 8], not 4");
+        assert_eq!(infer_error("reduce_window", pool(0), &["f32[n, c, 8, 8]"]), "attribute `window` holds 0, less than 1");
+    }
 }

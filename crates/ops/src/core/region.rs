@@ -54,3 +54,42 @@ fn joined_types(then: &Graph, other: &Graph) -> Result<Inferred, OpError> {
 fn reference(_: &[&Array], _: &Attrs, _: &[ConcreteType]) -> Result<Vec<Array>, OpError> {
     Err(OpError::new(Code::Unsupported, "`if` is evaluated with its regions"))
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::build::Builder;
+    use crate::check::ty;
+    use ir::{Diagnostic, Graph, ValueId};
+    use nest::Func;
+
+    fn region(capture: &str, func: Func) -> Graph {
+        let mut b = Builder::new("region");
+        let x = b.input("x", ty(capture));
+        let y = b.map(func, &[x]).unwrap();
+        b.output("y", y);
+        b.finish()
+    }
+
+    fn branch(condition: &str, then: Graph, other: Graph) -> Result<(Builder, Vec<ValueId>), Diagnostic> {
+        let mut b = Builder::new("g");
+        let (condition, x) = (b.input("condition", ty(condition)), b.input("x", ty("f32[n]")));
+        let results = b.branch(condition, &[x], then, other)?;
+        Ok((b, results))
+    }
+
+    #[test]
+    fn results_have_the_types_of_both_branches() {
+        let (b, results) = branch("bool[]", region("f32[n]", Func::Neg), region("f32[n]", Func::Abs)).unwrap();
+        assert_eq!(results.iter().map(|id| b.ty(*id).clone()).collect::<Vec<_>>(), [ty("f32[n]")]);
+    }
+
+    #[test]
+    fn constraints() {
+        let message = |condition: &str, then: Graph, other: Graph| branch(condition, then, other).err().unwrap().message;
+        let fine = || region("f32[n]", Func::Neg);
+        assert_eq!(message("bool[1]", fine(), fine()), "condition: rank 1 of bool[1], not 0");
+        assert_eq!(message("i32[]", fine(), fine()), "the condition is i32, not bool");
+        assert_eq!(message("bool[]", fine(), region("f32[m]", Func::Neg)), "region region: input f32[m] is given f32[n]");
+        assert_eq!(message("bool[]", fine(), region("f32[n]", Func::IsNan)), "element types differ: f32 vs bool");
+    }
+}

@@ -81,3 +81,64 @@ fn number_through(nest: &mut NestBuilder, from: (&[(usize, Expr)], &mut [Parts])
         from.1[*axis].push(extent, &at);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::check::{case, infer_error, inferred};
+    use ir::{Attr, Attrs, DType};
+
+    fn attrs(dims: &[&str]) -> Attrs {
+        Attrs::from([("dims", Attr::Exprs(dims.iter().map(|dim| dim.parse().unwrap()).collect()))])
+    }
+
+    fn check(from: &str, to: &[&str], sizes: &[(&str, i64)], maps: &str) {
+        let case = case("reshape", attrs(to), &[from], sizes);
+        case.check();
+        assert_eq!(case.maps(), maps);
+    }
+
+    #[test]
+    fn common_refinements_are_affine() {
+        check("f32[b, s, 6]", &["b", "s", "3", "2"], &[("b", 2), ("s", 3)], "z[i0, i1, i2, i3] <- a[i0, i1, 2*i2 + i3]");
+        check("f32[b, s, 6]", &["b*s", "6"], &[("b", 2), ("s", 0)], "z[i0*s + i1, i2] <- a[i0, i1, i2]");
+        check("f32[2, 6]", &["4", "3"], &[], "z[2*i0 + i1, i2] <- a[i0, 3*i1 + i2]");
+        check("f32[n, 1, 4]", &["1", "n", "4", "1"], &[("n", 3)], "z[0, i0, i1, 0] <- a[i0, 0, i1]");
+        check("f32[]", &["1", "1"], &[], "z[0, 0] <- a[]");
+        check("f32[1]", &[], &[], "z[] <- a[0]");
+    }
+
+    #[test]
+    fn other_stretches_are_numbered_through() {
+        check("f32[4, 6]", &["3", "8"], &[], "z[i0, i1] <- a[i0 + (2*i0 + i1)/(6), 2*i0 + i1 - 6*((2*i0 + i1)/(6))]");
+        check("f32[2, n]", &["n", "2"], &[("n", 3)], "z[i0, i1] <- a[(2*i0 + i1)/(n), 2*i0 + i1 - n*((2*i0 + i1)/(n))]");
+        check("f32[n, 4]", &["m", "4"], &[("n", 3), ("m", 3)], "z[i0, i1] <- a[i0, i1]");
+        check(
+            "f32[n, 6]",
+            &["m", "2", "2"],
+            &[("n", 2), ("m", 3)],
+            "z[i0, i1, i2] <- a[(2*i0 + i1)/(3), 4*i0 + 2*i1 + i2 - 6*((2*i0 + i1)/(3))]",
+        );
+    }
+
+    #[test]
+    fn nothing_reshapes_to_nothing() {
+        for (from, to) in
+            [("f32[0, 3]", vec!["0"]), ("f32[3, 0]", vec!["0"]), ("f32[0]", vec!["5", "0", "2"]), ("f32[2, 0]", vec!["0", "7"])]
+        {
+            case("reshape", attrs(&to), &[from], &[]).check();
+        }
+    }
+
+    #[test]
+    fn every_type() {
+        for dtype in DType::ALL {
+            case("reshape", attrs(&["2*n", "3"]), &[&format!("{dtype}[n, 6]")], &[("n", 3)]).check();
+        }
+    }
+
+    #[test]
+    fn constraints() {
+        assert_eq!(infer_error("reshape", attrs(&["5"]), &["f32[2, 3]"]), "number of elements differs: 6 vs 5");
+        assert_eq!(inferred("reshape", attrs(&["m", "4"]), &["f32[n]"]), "f32[m, 4] where n == 4*m");
+    }
+}

@@ -51,3 +51,37 @@ fn lower(cx: &LowerCx) -> Vec<Nest> {
     });
     nests
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::check::{case, infer_error};
+    use ir::{Array, Attr, Attrs, DType};
+
+    fn attrs(values: &[&str], dims: &[&str], dtype: DType) -> Attrs {
+        let exprs = |texts: &[&str]| Attr::Exprs(texts.iter().map(|text| text.parse().unwrap()).collect());
+        Attrs::from([("values", exprs(values)), ("dims", exprs(dims)), ("dtype", Attr::DType(dtype))])
+    }
+
+    #[test]
+    fn meaning() {
+        let case = case("sizes", attrs(&["n", "n/2 - 5"], &["2"], DType::I64), &[], &[("n", 7)]);
+        assert_eq!(case.check(), Array::ints(DType::I64, vec![2], vec![7, -2]));
+        assert_eq!(case.maps(), "z[0] <- n");
+        assert_eq!(case.nests().len(), 2);
+    }
+
+    #[test]
+    fn every_type_and_rank() {
+        for dtype in DType::ALL.into_iter().filter(|dtype| *dtype != DType::Bool) {
+            case("sizes", attrs(&["n", "300", "1", "0"], &["2", "2"], dtype), &[], &[("n", 7)]).check();
+        }
+        case("sizes", attrs(&["n"], &[], DType::I32), &[], &[("n", 7)]).check();
+        case("sizes", attrs(&[], &["0"], DType::I32), &[], &[]).check();
+    }
+
+    #[test]
+    fn constraints() {
+        assert_eq!(infer_error("sizes", attrs(&["n"], &["2"], DType::I64), &[]), "dims [2] do not hold 1 values");
+        assert_eq!(infer_error("sizes", attrs(&["n"], &["m"], DType::I64), &[]), "attribute `dims`: m is no number");
+    }
+}

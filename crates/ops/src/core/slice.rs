@@ -73,3 +73,41 @@ fn lower(cx: &LowerCx) -> Vec<Nest> {
     let value = nest.read(0, &source);
     vec![cx.store(nest, &index, value)]
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::check::{case, infer_error};
+    use ir::{Array, Attr, Attrs, DType};
+
+    fn attrs(starts: &[&str], sizes: &[&str], steps: &[i64]) -> Attrs {
+        let exprs = |texts: &[&str]| Attr::Exprs(texts.iter().map(|text| text.parse().unwrap()).collect());
+        Attrs::from([("starts", exprs(starts)), ("sizes", exprs(sizes)), ("steps", Attr::Ints(steps.to_vec()))])
+    }
+
+    #[test]
+    fn meaning() {
+        let case = case("slice", attrs(&["4"], &["3"], &[-2]), &["i32[5]"], &[]).with_ints(0, &[10, 11, 12, 13, 14]);
+        assert_eq!(case.check(), Array::ints(DType::I32, vec![3], vec![14, 12, 10]));
+        assert_eq!(case.maps(), "z[i0] <- a[-2*i0 + 4]");
+    }
+
+    #[test]
+    fn every_type_at_any_size() {
+        for dtype in DType::ALL {
+            for n in [1, 2, 5] {
+                let last = attrs(&["n - 1", "0"], &["1", "2"], &[1, 2]);
+                case("slice", last, &[&format!("{dtype}[n, 3]")], &[("n", n)]).check();
+            }
+        }
+        case("slice", attrs(&["n"], &["0"], &[1]), &["f32[n]"], &[("n", 0)]).check();
+        case("slice", attrs(&["1"], &["n - 1"], &[1]), &["f32[n]"], &[("n", 1)]).check();
+    }
+
+    #[test]
+    fn constraints() {
+        assert_eq!(infer_error("slice", attrs(&["0"], &["2"], &[0]), &["f32[2]"]), "axis 0: the step is 0");
+        assert_eq!(infer_error("slice", attrs(&["1"], &["2"], &[1]), &["f32[2]"]), "axis 0: index 2 is outside of size 2");
+        assert_eq!(infer_error("slice", attrs(&["n"], &["2"], &[1]), &["f32[n]"]), "axis 0: index n is outside of size n");
+        assert_eq!(infer_error("slice", attrs(&["0"], &["2"], &[1]), &["f32[2, 2]"]), "attribute `starts` has 1 entries, not 2");
+    }
+}

@@ -48,3 +48,35 @@ fn lower(cx: &LowerCx) -> Vec<Nest> {
     let value = nest.read(0, &source);
     vec![cx.store(nest, &index, value)]
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::check::{case, infer_error};
+    use ir::{Array, Attr, Attrs, DType};
+
+    fn attrs(perm: &[i64]) -> Attrs {
+        Attrs::from([("perm", Attr::Ints(perm.to_vec()))])
+    }
+
+    #[test]
+    fn meaning() {
+        let case = case("transpose", attrs(&[1, 0]), &["i64[2, 3]"], &[]).with_ints(0, &[1, 2, 3, 4, 5, 6]);
+        assert_eq!(case.check(), Array::ints(DType::I64, vec![3, 2], vec![1, 4, 2, 5, 3, 6]));
+        assert_eq!(case.maps(), "z[i0, i1] <- a[i1, i0]");
+    }
+
+    #[test]
+    fn every_type_at_any_size() {
+        for dtype in DType::ALL {
+            for n in [0, 1, 4] {
+                case("transpose", attrs(&[2, 0, 1]), &[&format!("{dtype}[n, 2, 3]")], &[("n", n)]).check();
+            }
+        }
+        case("transpose", attrs(&[]), &["f32[]"], &[]).check();
+    }
+
+    #[test]
+    fn constraints() {
+        assert_eq!(infer_error("transpose", attrs(&[0, 0]), &["f32[2, 3]"]), "attribute `perm` is [0, 0], no order of 2 axes");
+    }
+}
