@@ -12,6 +12,7 @@ pub mod build;
 pub mod interp;
 pub mod kernel;
 pub mod lower;
+pub mod text;
 
 pub use build::KernelBuilder;
 pub use kernel::{Binary, Buffer, BufferId, Carried, Compare, Cond, Kernel, Op, Space, Stmt, Ty, Unary, ValueId};
