@@ -1,5 +1,7 @@
 //! How a buffer's elements lie in memory.
 
+use ir::array::{for_each_index, row_major_strides};
+use ir::{Array, Literal};
 use std::fmt;
 use sym::Expr;
 
@@ -71,6 +73,42 @@ impl Layout {
     }
 }
 
+/// The elements as they lie in memory; places that no logical element has hold 0. For interpreters.
+pub fn to_physical(layout: &Layout, array: &Array) -> Array {
+    let places = places(layout, array.dims());
+    let count: usize = places.dims.iter().product();
+    let mut data = Array::filled(array.dtype(), vec![count], Literal::zero(array.dtype()));
+    places.of.iter().enumerate().for_each(|(at, place)| data.set(*place, array.get(at)));
+    data.reshaped(places.dims)
+}
+
+/// The logical elements out of memory. For interpreters.
+pub fn from_physical(layout: &Layout, memory: &Array, dims: &[usize]) -> Array {
+    let places = places(layout, dims);
+    Array::from_fn(memory.dtype(), dims.to_vec(), |at| memory.get(places.of[at]))
+}
+
+/// Physical dims, and the physical position of each logical one, both row-major.
+struct Places {
+    dims: Vec<usize>,
+    of: Vec<usize>,
+}
+
+fn places(layout: &Layout, dims: &[usize]) -> Places {
+    let sizes: Vec<Expr> = dims.iter().map(|d| Expr::from(*d as i64)).collect();
+    let physical: Vec<usize> = layout.physical_dims(&sizes).iter().map(|d| d.as_const().unwrap_or(0) as usize).collect();
+    let strides = row_major_strides(&physical);
+    let mut of = Vec::with_capacity(dims.iter().product());
+    for_each_index(dims, |index| {
+        let place = layout.axes.iter().zip(&strides).map(|(axis, stride)| {
+            let quotient = (index[axis.dim] as i64 + layout.halo[axis.dim].0) / axis.div;
+            axis.modulo.map_or(quotient, |m| quotient % m) as usize * stride
+        });
+        of.push(place.sum());
+    });
+    Places { dims: physical, of }
+}
+
 impl fmt::Display for Layout {
     /// `(d0 + 1:1, d1/16, d1%16)`: dims with divisor, modulus, and halo as `+low:high` at a dim's first axis.
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
@@ -97,6 +135,17 @@ impl fmt::Display for Layout {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn memory_round_trips() {
+        let mut layout = Layout::panels(&[1], 0, 4);
+        layout.halo[1] = (1, 2);
+        let array = Array::from_fn(ir::DType::F32, vec![6, 3], |at| Literal::Float(at as f64));
+        let memory = to_physical(&layout, &array);
+        assert_eq!(memory.dims(), [2, 6, 4]);
+        assert_eq!(memory.get(4), Literal::Float(0.0));
+        assert_eq!(from_physical(&layout, &memory, &[6, 3]), array);
+    }
 
     #[test]
     fn panels_cut_the_last_dim() {
