@@ -8,7 +8,7 @@ use ir::array::Data;
 use ir::{Array, Attrs, DType, Literal, TensorType, ValueId};
 use nest::{Nest, ScalarOp};
 use std::collections::BTreeMap;
-use sym::Sym;
+use sym::{Expr, Ranges, Sym};
 
 /// A type from `f32[n, 4]`.
 pub fn ty(text: &str) -> TensorType {
@@ -107,6 +107,17 @@ impl Case {
         lower(&LowerCx { inputs: &self.types, outputs: &outputs, attrs: &self.attrs, constants: &self.constants })
     }
 
+    /// What the verifier of nests may know: nothing, but the sizes where guards constrain them.
+    fn facts(&self) -> Ranges {
+        let mut facts = Ranges::new(1);
+        let cx = InferCx { inputs: &self.types, attrs: &self.attrs, regions: &[] };
+        let guarded = (self.def.infer)(&cx).is_ok_and(|inferred| !inferred.guards.is_empty());
+        for (sym, size) in self.sizes.iter().filter(|_| guarded) {
+            facts.bound(sym, Expr::from(*size), Expr::from(*size));
+        }
+        facts
+    }
+
     /// What the nests compute; elements that none writes are a value that no op gives.
     fn lowered(&self) -> Result<Vec<Array>, String> {
         let poison = |dtype: DType| if dtype.is_float() { Literal::Float(1e300) } else { Literal::Int(-777_777) };
@@ -115,6 +126,7 @@ impl Case {
         let mut results: Vec<Array> = types.map(|(dtype, dims)| Array::filled(dtype, dims, poison(dtype))).collect();
         let operands: Vec<&Array> = self.operands.iter().collect();
         for nest in self.nests() {
+            assert_eq!(nest::verify::verify(&nest, &self.facts()), Vec::<String>::new(), "{}", maps(&nest));
             nest::interp::run(&nest, &operands, &self.sizes, &mut results)?;
         }
         Ok(results)

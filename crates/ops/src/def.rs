@@ -21,10 +21,13 @@ pub enum Kind {
     /// Nests in order; operand k of each is the node's input k, and write k its output k.
     Core { lower: fn(&LowerCx) -> Vec<Nest> },
     /// An equal expression in core ops.
-    Composite { decompose: fn(&mut Builder, &[ValueId], &Attrs) -> Result<Vec<ValueId>, Diagnostic> },
+    Composite { decompose: Decompose },
     /// Control flow: the node's regions are compiled and interpreted in place; `reference` is never called.
     Region,
 }
+
+/// Operands and attributes that have passed `infer`.
+pub type Decompose = fn(&mut Builder, &[ValueId], &Attrs) -> Result<Vec<ValueId>, Diagnostic>;
 
 /// Operands, attributes without symbols, and the types of the results. Types and attributes have passed `infer`.
 pub type Reference = fn(&[&Array], &Attrs, &[ConcreteType]) -> Result<Vec<Array>, OpError>;

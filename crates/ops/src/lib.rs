@@ -28,8 +28,7 @@ mod check;
 
 pub use build::Builder;
 pub use build::core::{Folded, WindowAttrs};
-pub use def::{ConcreteType, InferCx, Inferred, Kind, LowerCx, OpDef, OpError, Reference};
-pub use lower::lower;
+pub use def::{ConcreteType, Decompose, InferCx, Inferred, Kind, LowerCx, OpDef, OpError, Reference};
 
 static OPS: [OpDef; 24] = [
     core::map::DEF,

@@ -1,18 +1,9 @@
 //! What lowerings share: operands, iterators, folds.
 
-use crate::def::{Kind, LowerCx, OpError};
-use ir::{Graph, Literal, Node, TensorType};
+use crate::def::{LowerCx, OpError};
+use ir::Literal;
 use nest::{IterKind, Monoid, Nest, NestBuilder, ScalarId};
 use sym::Expr;
-
-/// The nests of a node, in order; None where its op is no core op.
-pub fn lower(graph: &Graph, node: &Node) -> Option<Vec<Nest>> {
-    let Kind::Core { lower } = crate::find(node.op)?.kind else { return None };
-    let types = |ids: &[ir::ValueId]| ids.iter().map(|id| graph.ty(*id).clone()).collect::<Vec<TensorType>>();
-    let constants: Vec<Option<Literal>> = node.inputs.iter().map(|id| graph.constant(*id)?.uniform()).collect();
-    let (inputs, outputs) = (types(&node.inputs), types(&node.outputs));
-    Some(lower(&LowerCx { inputs: &inputs, outputs: &outputs, attrs: &node.attrs, constants: &constants }))
-}
 
 impl LowerCx<'_> {
     /// A nest that has the operands declared, under the names a, b, ..
@@ -38,6 +29,15 @@ impl LowerCx<'_> {
     pub fn store(&self, mut nest: NestBuilder, index: &[Expr], value: ScalarId) -> Nest {
         nest.write("z", &self.outputs[0], index, value);
         nest.finish()
+    }
+
+    /// The nest of a result without elements.
+    pub fn nothing(&self) -> Nest {
+        let mut nest = self.nest();
+        let index = parallel(&mut nest, self.dims());
+        let dtype = self.outputs[0].dtype;
+        let value = nest.literal(Literal::zero(dtype), dtype);
+        self.store(nest, &index, value)
     }
 }
 

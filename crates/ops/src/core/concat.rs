@@ -23,12 +23,8 @@ fn infer(cx: &InferCx) -> Result<Inferred, OpError> {
     for ty in rest {
         same_type(first, ty)?;
         rank_of("operand", ty, first.rank())?;
-        for axis in 0..dims.len() {
-            dims[axis] = if axis == joined {
-                &dims[axis] + &ty.dims[axis]
-            } else {
-                guards.equal(&format!("axis {axis}"), &dims[axis], &ty.dims[axis])?
-            };
+        for (axis, (dim, other)) in dims.iter_mut().zip(&ty.dims).enumerate() {
+            *dim = if axis == joined { &*dim + other } else { guards.equal(&format!("axis {axis}"), dim, other)? };
         }
     }
     Ok(Inferred::of(first.dtype, dims).with(guards))

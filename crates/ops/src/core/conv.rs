@@ -126,7 +126,7 @@ fn lower(cx: &LowerCx) -> Vec<Nest> {
     let dtype = accumulator(x.dtype);
     let x = nest.read_at(0, source, window.has_padding().then_some(Literal::zero(x.dtype)));
     let x = nest.convert(x, dtype);
-    let weight = nest.read(1, &[&[output.clone()], terms.as_slice()].concat());
+    let weight = nest.read(1, &[std::slice::from_ref(&output), &terms].concat());
     let weight = nest.convert(weight, dtype);
     let product = nest.apply(Func::Mul, &[x, weight]);
     let sum = fold(&mut nest, Monoid::Sum, &w.dims[1..], product);

@@ -31,8 +31,8 @@ fn infer(cx: &InferCx) -> Result<Inferred, OpError> {
     rank_of("x", x, axes + 2)?;
     let (window, mut guards) = (Window::read(cx.attrs, axes)?, Guards::default());
     let mut dims = x.dims[..2].to_vec();
-    for axis in 0..axes {
-        dims.push(window.output(&mut guards, axis, &x.dims[axis + 2], &Expr::from(taps[axis]))?);
+    for (axis, taps) in taps.iter().enumerate() {
+        dims.push(window.output(&mut guards, axis, &x.dims[axis + 2], &Expr::from(*taps))?);
     }
     Ok(Inferred::of(x.dtype, dims).with(guards))
 }

@@ -34,6 +34,9 @@ fn reference(inputs: &[&Array], _: &Attrs, out: &[ConcreteType]) -> Result<Vec<A
 /// `a[i, h*64 + d]` and writes `z[i, h, d]`. Only stretches that have none are numbered through and divided.
 fn lower(cx: &LowerCx) -> Vec<Nest> {
     let (from, to) = (&cx.inputs[0].dims, cx.dims());
+    if Expr::product(to).is_zero() {
+        return vec![cx.nothing()];
+    }
     let mut nest = cx.nest();
     let (mut source, mut target) = (vec![Parts::default(); from.len()], vec![Parts::default(); to.len()]);
     for block in refine(from, to) {

@@ -7,7 +7,7 @@
 use super::iota::{number, size};
 use crate::attrs;
 use crate::def::{ConcreteType, InferCx, Inferred, Kind, LowerCx, OpDef, OpError};
-use crate::lower::{parallel, valid};
+use crate::lower::valid;
 use ir::array::for_each_index;
 use ir::{Array, Attrs, DType};
 use nest::Nest;
@@ -36,10 +36,7 @@ fn reference(_: &[&Array], attrs: &Attrs, out: &[ConcreteType]) -> Result<Vec<Ar
 fn lower(cx: &LowerCx) -> Vec<Nest> {
     let values = valid(attrs::exprs(cx.attrs, "values"));
     if values.is_empty() {
-        let mut nest = cx.nest();
-        let index = parallel(&mut nest, cx.dims());
-        let value = size(&mut nest, &Expr::zero(), cx.outputs[0].dtype);
-        return vec![cx.store(nest, &index, value)];
+        return vec![cx.nothing()];
     }
     let mut nests = Vec::new();
     let dims: Vec<usize> = valid(attrs::numbers(cx.attrs, "dims")).into_iter().map(|dim| dim as usize).collect();
