@@ -1,5 +1,11 @@
-//! llvm
+//! The last level: kernels as LLVM text, and LLVM text as machine code.
+//!
+//! - [`printer`]: Kernel and Entry -> LLVM text
+//! - [`emit`]: LLVM text -> object or assembly
+
+mod printer;
 
 mod emit;
 
 pub use emit::{EmitError, EmitOptions, emit_all, emit_assembly, emit_object};
+pub use printer::{PrintOptions, print_kernel, print_kernels};

@@ -1,0 +1,53 @@
+//! Kernels and entries as LLVM 19 text.
+//!
+//! A kernel is `i32 NAME(ptr args, i64 begin, i64 end, ptr scratch)`: `args` holds 8-byte words, first the pointers of
+//! the buffers that are parameters, in order, then the sizes; the tasks `begin..end` are run; `scratch` is 64-byte
+//! aligned and has the bytes that [`Kernel::scratch`] tells. The printer makes no choice of its own: what it is given
+//! decides loops, vectors and order. Every printed program is defined for every value of its operands.
+//!
+//! - [`text`]: types, constants, names
+//! - [`scope`]: nested scopes of text, into which lines can be added at the right depth
+//! - [`index`]: index expressions, cut by scope
+//! - [`function`]: a kernel's frame, statements and control flow
+//! - [`op`], [`convert`]: the ops
+//! - [`memory`], [`strided`]: loads and stores
+//! - [`metadata`]: which accesses never meet
+
+mod convert;
+mod function;
+mod index;
+mod memory;
+mod metadata;
+mod op;
+mod scope;
+mod strided;
+mod text;
+
+use kernel::Kernel;
+use metadata::Metadata;
+
+/// What the text asks of the code generator.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PrintOptions {
+    /// The width in bits of vectors to prefer; without it, the processor's own preference holds.
+    pub vector_width: Option<u32>,
+    /// Whether entries add the clock's ticks of each step to the profile.
+    pub profile: bool,
+}
+
+/// The LLVM module of one kernel.
+pub fn print_kernel(kernel: &Kernel, options: &PrintOptions) -> String {
+    print_kernels([kernel], options)
+}
+
+/// One LLVM module of several kernels; their names differ.
+pub fn print_kernels<'a>(kernels: impl IntoIterator<Item = &'a Kernel>, options: &PrintOptions) -> String {
+    let mut metadata = Metadata::default();
+    let functions: Vec<String> = kernels.into_iter().map(|kernel| function::function(kernel, &mut metadata)).collect();
+    format!("{}\n{}{}", functions.join("\n"), attributes(options), metadata.text())
+}
+
+fn attributes(options: &PrintOptions) -> String {
+    let width = options.vector_width.map(|width| format!(" \"prefer-vector-width\"=\"{width}\"")).unwrap_or_default();
+    format!("attributes #0 = {{ nounwind{width} }}\n")
+}

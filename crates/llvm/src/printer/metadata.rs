@@ -1,0 +1,38 @@
+//! Metadata of a module: which memory accesses never meet.
+
+use kernel::Kernel;
+
+/// The numbered metadata lines of one module.
+#[derive(Default)]
+pub struct Metadata {
+    lines: Vec<String>,
+}
+
+impl Metadata {
+    fn add(&mut self, text: impl FnOnce(usize) -> String) -> usize {
+        let number = self.lines.len();
+        self.lines.push(text(number));
+        number
+    }
+
+    /// What stands behind a memory access, for each buffer of the kernel: different buffers do not overlap, except that
+    /// an output may take the place of an input where every task reads an element before it writes that one.
+    pub fn alias_scopes(&mut self, kernel: &Kernel) -> Vec<String> {
+        if kernel.buffers.len() < 2 {
+            return vec![String::new(); kernel.buffers.len()];
+        }
+        let domain = self.add(|n| format!("distinct !{{!{n}}}"));
+        let scopes: Vec<usize> = kernel.buffers.iter().map(|_| self.add(|n| format!("distinct !{{!{n}, !{domain}}}"))).collect();
+        let list = |scopes: &[usize]| format!("!{{{}}}", scopes.iter().map(|n| format!("!{n}")).collect::<Vec<_>>().join(", "));
+        let each = scopes.iter().map(|own| {
+            let others: Vec<usize> = scopes.iter().copied().filter(|n| n != own).collect();
+            let (scope, noalias) = (self.add(|_| list(&[*own])), self.add(|_| list(&others)));
+            format!(", !alias.scope !{scope}, !noalias !{noalias}")
+        });
+        each.collect()
+    }
+
+    pub fn text(&self) -> String {
+        self.lines.iter().enumerate().map(|(n, line)| format!("!{n} = {line}\n")).collect()
+    }
+}
