@@ -18,6 +18,7 @@ pub mod interp;
 pub mod nest;
 pub mod rewrite;
 pub mod text;
+pub mod verify;
 
 pub use build::NestBuilder;
 pub use contraction::{Contraction, contraction};
