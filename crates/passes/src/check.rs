@@ -1,0 +1,171 @@
+//! Whether two graphs compute the same, by executing both on drawn inputs.
+
+use ir::array::Data;
+use ir::graph::SymbolFact;
+use ir::guard::Condition;
+use ir::{Array, DType, Graph, Literal};
+use ops::interp::{check_guards, concrete_type, outputs};
+use std::collections::{BTreeMap, BTreeSet};
+use sym::Sym;
+
+/// The difference between two graphs that are equal but for the rounding of f64.
+pub const ROUNDING: f64 = 1e-9;
+
+/// How many draws of sizes are tried before giving up.
+const DRAWS: usize = 2000;
+
+/// Interprets both graphs on small inputs drawn from `seed` (symbols get small sizes that satisfy the guards and facts of both) and
+/// compares outputs: names and types must be equal, numbers up to 1e-9 of the largest in their tensor. The error says what differs.
+pub fn executes_equally(before: &Graph, after: &Graph, seed: u64) -> Result<(), String> {
+    executes_within(before, after, seed, ROUNDING)
+}
+
+/// Like [`executes_equally`], with another bound on the relative difference: of passes that know constants only up to their type's rounding.
+pub fn executes_within(before: &Graph, after: &Graph, seed: u64, tolerance: f64) -> Result<(), String> {
+    same_interface(before, after)?;
+    let mut draw = Draw::new(seed);
+    let symbols = drawn_sizes(&[before, after], &mut draw).ok_or("no small sizes satisfy the guards")?;
+    let inputs = drawn_inputs(before, &symbols, &mut draw)?;
+    compare_on(before, after, &inputs, &symbols, tolerance)
+}
+
+/// Interprets both graphs on given inputs and compares outputs. Graphs that both fail with the same code are equal.
+pub fn compare_on(before: &Graph, after: &Graph, inputs: &[Array], symbols: &BTreeMap<Sym, i64>, tolerance: f64) -> Result<(), String> {
+    let (want, got) = match (outputs(before, inputs, symbols), outputs(after, inputs, symbols)) {
+        (Ok(want), Ok(got)) => (want, got),
+        (Err(a), Err(b)) if a.code == b.code => return Ok(()),
+        (Err(a), Err(b)) => return Err(format!("before fails with {a}, after with {b}")),
+        (Err(error), Ok(_)) => return Err(format!("only before fails: {error}")),
+        (Ok(_), Err(error)) => return Err(format!("only after fails: {error}")),
+    };
+    for (((name, _), want), got) in before.outputs.iter().zip(&want).zip(&got) {
+        same_array(want, got, tolerance).map_err(|why| format!("output {name} for {symbols:?}: {why}"))?;
+    }
+    Ok(())
+}
+
+/// Names and element types of inputs and outputs, in order.
+fn same_interface(before: &Graph, after: &Graph) -> Result<(), String> {
+    let inputs =
+        |graph: &Graph| graph.inputs.iter().map(|id| (graph.value(*id).name.to_string(), graph.ty(*id).clone())).collect::<Vec<_>>();
+    let outputs = |graph: &Graph| graph.outputs.iter().map(|(name, id)| (name.clone(), graph.ty(*id).clone())).collect::<Vec<_>>();
+    for (what, a, b) in [("inputs", inputs(before), inputs(after)), ("outputs", outputs(before), outputs(after))] {
+        if a != b {
+            return Err(format!("{what} differ: {a:?} vs {b:?}"));
+        }
+    }
+    Ok(())
+}
+
+/// The first element that differs by more than `tolerance` of the largest number in the tensor.
+fn same_array(want: &Array, got: &Array, tolerance: f64) -> Result<(), String> {
+    if (want.dtype(), want.dims()) != (got.dtype(), got.dims()) {
+        return Err(format!("{}{:?} vs {}{:?}", want.dtype(), want.dims(), got.dtype(), got.dims()));
+    }
+    let largest = match want.data() {
+        Data::Float(data) => data.iter().filter(|x| x.is_finite()).fold(0.0, |largest: f64, x| largest.max(x.abs())),
+        Data::Int(_) => 0.0,
+    };
+    let differs = |at: &usize| !same_number(want.get(*at), got.get(*at), tolerance * largest);
+    match (0..want.count()).find(differs) {
+        Some(at) => Err(format!("element {at} of {}{:?}: {} vs {}", want.dtype(), want.dims(), want.get(at), got.get(at))),
+        None => Ok(()),
+    }
+}
+
+fn same_number(want: Literal, got: Literal, bound: f64) -> bool {
+    match (want, got) {
+        (Literal::Float(a), Literal::Float(b)) => a == b || a.is_nan() && b.is_nan() || (a - b).abs() <= bound,
+        (a, b) => a == b,
+    }
+}
+
+/// Numbers from a seed: splitmix64.
+pub struct Draw(u64);
+
+impl Draw {
+    pub fn new(seed: u64) -> Draw {
+        Draw(seed)
+    }
+
+    pub fn bits(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let a = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let b = (a ^ (a >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        b ^ (b >> 31)
+    }
+
+    /// One of `0..limit`.
+    pub fn below(&mut self, limit: usize) -> usize {
+        (self.bits() % limit.max(1) as u64) as usize
+    }
+
+    /// A number of -2..2.
+    pub fn float(&mut self) -> f64 {
+        (self.bits() >> 11) as f64 / (1u64 << 51) as f64 - 2.0
+    }
+}
+
+/// Small sizes for all symbols of the graphs that keep their facts and guards, and give no dim of an input a negative size; None where
+/// none are found.
+pub fn drawn_sizes(graphs: &[&Graph], draw: &mut Draw) -> Option<BTreeMap<Sym, i64>> {
+    let choices = choices(graphs);
+    for attempt in 0..DRAWS {
+        // the first draws have no size below 2, so that small indices are in bounds
+        let least = if attempt < DRAWS / 2 { 2 } else { 0 };
+        let pick = |sizes: &Vec<i64>, draw: &mut Draw| {
+            let large: Vec<i64> = sizes.iter().copied().filter(|size| *size >= least).collect();
+            let from = if large.is_empty() { sizes } else { &large };
+            from.get(draw.below(from.len())).copied()
+        };
+        let symbols: Option<BTreeMap<Sym, i64>> = choices.iter().map(|(sym, sizes)| Some((sym.clone(), pick(sizes, draw)?))).collect();
+        let symbols = symbols?;
+        let fits = |graph: &&Graph| {
+            check_guards(graph, &symbols).is_ok() && graph.inputs.iter().all(|id| concrete_type(graph.ty(*id), &symbols).is_some())
+        };
+        if graphs.iter().all(fits) {
+            return Some(symbols);
+        }
+    }
+    None
+}
+
+/// The sizes to try for each symbol: the smallest that its facts allow, and the numbers that guards mention.
+fn choices(graphs: &[&Graph]) -> BTreeMap<Sym, Vec<i64>> {
+    let mut facts: BTreeMap<Sym, SymbolFact> = BTreeMap::new();
+    for (sym, fact) in graphs.iter().flat_map(|graph| &graph.symbols) {
+        let joined = facts.entry(sym.clone()).or_insert(*fact);
+        *joined = SymbolFact { low: joined.low.max(fact.low), high: joined.high.min(fact.high) };
+    }
+    let mentioned: BTreeSet<i64> = graphs.iter().flat_map(|graph| &graph.guards).flat_map(|guard| numbers(&guard.condition)).collect();
+    let sizes = |fact: &SymbolFact| {
+        let small = fact.low.max(1)..=fact.low.max(1) + 4;
+        let all: BTreeSet<i64> = small.chain([fact.low]).chain(mentioned.iter().copied()).collect();
+        all.into_iter().filter(|size| (fact.low..=fact.high).contains(size)).collect()
+    };
+    facts.iter().map(|(sym, fact)| (sym.clone(), sizes(fact))).collect()
+}
+
+/// The constants of a condition, and those with the offset that the other side has.
+fn numbers(condition: &Condition) -> Vec<i64> {
+    let (Condition::Equal(a, b) | Condition::OneOrEqual(a, b) | Condition::AtLeast(a, b)) = condition;
+    let (a, b) = (a.constant_part(), b.constant_part());
+    [a, b, (a - b).abs()].into_iter().filter(|size| (0..64).contains(size)).collect()
+}
+
+/// Inputs of small numbers: floats of -2..2, integers and bools 0 or 1.
+pub fn drawn_inputs(graph: &Graph, symbols: &BTreeMap<Sym, i64>, draw: &mut Draw) -> Result<Vec<Array>, String> {
+    let mut input = |id: &ir::ValueId| {
+        let (dtype, dims) =
+            concrete_type(graph.ty(*id), symbols).ok_or_else(|| format!("a size of {} is not known", graph.value(*id).name))?;
+        Ok(drawn_array(dtype, dims, draw))
+    };
+    graph.inputs.iter().map(&mut input).collect()
+}
+
+fn drawn_array(dtype: DType, dims: Vec<usize>, draw: &mut Draw) -> Array {
+    Array::from_fn(dtype, dims, |_| match dtype.is_float() {
+        true => Literal::Float(draw.float()),
+        false => Literal::Int(draw.below(2) as i64),
+    })
+}
