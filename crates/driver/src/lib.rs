@@ -1,1 +1,5 @@
-//! driver
+//! The whole pipeline: from a model to code that runs.
+//!
+//! - [`plan`]: the program passes, in order
+
+pub mod plan;

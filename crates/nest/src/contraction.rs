@@ -65,10 +65,7 @@ fn roles(nest: &Nest, sum: ScalarId, a: ScalarId, b: ScalarId) -> Option<Contrac
         };
         list.push(iter.sym.clone());
     }
-    // b is indexed by n and k one dim each, without windows or fill: it can be packed as it stands
-    let n_plain =
-        found.n.iter().all(|s| read_b.index.iter().any(|i| i.as_map().and_then(|e| e.split_linear(s)).is_some_and(|(c, _)| !c.is_zero())));
-    let usable = !found.n.is_empty() && !found.k.is_empty() && n_plain && read_b.fill.is_none();
+    let usable = !found.n.is_empty() && !found.k.is_empty() && read_b.fill.is_none();
     usable.then_some(found)
 }
 

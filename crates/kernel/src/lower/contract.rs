@@ -42,7 +42,7 @@ pub fn matched(nest: &Nest) -> Option<Matched> {
     let linear = |e: &Expr, syms: &[&Vec<Sym>]| syms.iter().flat_map(|s| s.iter()).all(|s| e.split_linear(s).is_some());
     let a_address = address(nest, a);
     let panel = panel_of(nest, b, &n);
-    let b_address = in_panel(nest, &address(nest, b), &n, panel.unwrap_or(1));
+    let b_address = in_panel(nest, &address(nest, b), &n, panel);
     let unit = b_address.split_linear(&lane_sym()).is_some_and(|(c, _)| c.is_one());
     let fits = floats
         && a.fill.is_none()
@@ -74,20 +74,25 @@ fn address(nest: &Nest, read: &Read) -> Expr {
     crate::lower::point::address(&nest.operands[read.operand].ty.dims, &maps)
 }
 
-/// The block of a packed operand: its last physical dim, where the index there is `n % block`.
+/// The block of a packed operand: its last physical dim, where the index there is `n % block`, or `n` itself where one block holds all.
 fn panel_of(nest: &Nest, read: &Read, n: &Sym) -> Option<i64> {
     let last = read.index.last()?.as_map()?;
     let block = nest.operands[read.operand].ty.dims.last()?.as_const()?;
-    (*last == Expr::sym(n).modulo(&Expr::from(block)) && last.as_sym().is_none()).then_some(block)
+    let one_block = nest.iter(n)?.extent.as_const().is_some_and(|width| width <= block && block <= WIDEST_PANEL);
+    let packed = if last.as_sym() == Some(n) { one_block } else { *last == Expr::sym(n).modulo(&Expr::from(block)) };
+    packed.then_some(block)
 }
 
-/// An address with `n` replaced by `block*panel + lane`, where lane runs within one panel.
-fn in_panel(nest: &Nest, address: &Expr, n: &Sym, block: i64) -> Expr {
+/// No panel is wider: an operand whose rows are longer lies as it came.
+const WIDEST_PANEL: i64 = 64;
+
+/// An address with `n` replaced by `block*panel + lane`, where lane runs within one panel; by the lane alone where there are no panels.
+fn in_panel(nest: &Nest, address: &Expr, n: &Sym, panel: Option<i64>) -> Expr {
     let mut ranges = nest.ranges();
-    let panel = Sym::new("$panel");
+    let lane = Expr::sym(&lane_sym());
+    let Some(block) = panel else { return ranges.simplify(&address.replace(n, &lane)) };
     ranges.iterator(&lane_sym(), &Expr::from(block));
-    let inside = if block == 1 { Expr::sym(&lane_sym()) } else { &(Expr::sym(&panel) * block) + &Expr::sym(&lane_sym()) };
-    ranges.simplify(&address.replace(n, &inside))
+    ranges.simplify(&address.replace(n, &(&(Expr::sym(&Sym::new("$panel")) * block) + &lane)))
 }
 
 /// Several iterators walked as one: `(sym, extent)`, outermost first.
@@ -149,7 +154,7 @@ pub fn loops(cx: &StageCx, matched: &Matched) -> (Vec<Merged>, Vec<Merged>) {
         syms
     };
     let m = merge(nest, &row_addresses(cx, matched), &sorted(&matched.parts.m));
-    let walked = [a.clone(), in_panel(nest, &b, &matched.n, matched.panel.unwrap_or(1))];
+    let walked = [a.clone(), in_panel(nest, &b, &matched.n, matched.panel)];
     let k = merge(nest, &walked, &sorted(&matched.parts.k));
     (m, k)
 }
@@ -374,7 +379,7 @@ impl Emit<'_> {
             if offset.as_const().is_some() { &base + &offset } else { b.name("x", &(&base + &offset)) }
         });
         let starts: Vec<Expr> = starts.collect();
-        let in_panel = in_panel(self.cx.nest(), &address, &self.matched.n, self.matched.panel.unwrap_or(1));
+        let in_panel = in_panel(self.cx.nest(), &address, &self.matched.n, self.matched.panel);
         let stride = |merged: &Merged| merged.last().and_then(|(s, _)| in_panel.split_linear(s)).map_or(Expr::zero(), |(c, _)| c);
         (starts, self.k.iter().map(stride).collect())
     }
