@@ -21,6 +21,7 @@ mod round;
 mod tests;
 
 use crate::kernel::Kernel;
+use crate::verify::verify;
 use machine::{Machine, Stop};
 pub use memory::Memory;
 
@@ -41,6 +42,9 @@ pub struct Compiled {
 impl Compiled {
     /// Err says what is wrong with the kernel.
     pub fn new(kernel: &Kernel) -> Result<Compiled, String> {
+        if let Some(fault) = verify(kernel).first() {
+            return Err(format!("kernel {}: {fault}", kernel.name));
+        }
         let code = compile::compile(kernel).map_err(|why| format!("kernel {}: {why}", kernel.name))?;
         Ok(Compiled { name: kernel.name.clone(), code })
     }

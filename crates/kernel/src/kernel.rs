@@ -104,6 +104,20 @@ pub enum Binary {
     Shr,
 }
 
+impl Binary {
+    /// The op that folds two halves.
+    pub fn folds(monoid: Monoid) -> Binary {
+        match monoid {
+            Monoid::Sum => Binary::Add,
+            Monoid::Product => Binary::Mul,
+            Monoid::Max => Binary::Max,
+            Monoid::Min => Binary::Min,
+            Monoid::And => Binary::And,
+            Monoid::Or => Binary::Or,
+        }
+    }
+}
+
 /// Comparisons; of floats ordered (false on NaN), but `NotEqual` is true on NaN.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Compare {

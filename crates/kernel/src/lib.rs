@@ -13,6 +13,7 @@ pub mod interp;
 pub mod kernel;
 pub mod lower;
 pub mod text;
+pub mod verify;
 
 pub use build::KernelBuilder;
 pub use kernel::{Binary, Buffer, BufferId, Carried, Compare, Cond, Kernel, Op, Space, Stmt, Ty, Unary, ValueId};

@@ -7,7 +7,6 @@ use super::lanes::{binary, compare, copied, mul_add, select, splat, unary};
 use crate::kernel::{Binary, BufferId, Carried, Cond, Kernel, Op, Stmt, TASK, Ty, ValueId};
 use half::{bf16, f16};
 use ir::{DType, Literal};
-use nest::Monoid;
 use sym::{Expr, Sym};
 
 pub fn compile(kernel: &Kernel) -> Result<Code, String> {
@@ -213,7 +212,7 @@ impl Compiler<'_> {
                 Inst::Map3 { map: select(ty.dtype), a, b, c, to: self.define(value)? }
             }
             Op::Fold(monoid, a) => {
-                let map = binary(folding(*monoid), ty.dtype).ok_or_else(undefined)?;
+                let map = binary(Binary::folds(*monoid), ty.dtype).ok_or_else(undefined)?;
                 Inst::Fold { map, a: self.span(*a)?, to: self.define(value)? }
             }
             Op::Shuffle(a, b, lanes) => {
@@ -231,18 +230,6 @@ impl Compiler<'_> {
     fn access(&mut self, buffer: BufferId, index: &Expr, lanes: Lanes, mask: &Option<ValueId>, value: Span) -> Result<Access, String> {
         let mask = mask.map(|mask| self.span(mask)).transpose()?;
         Ok(Access { buffer, index: self.form(index)?, lanes, mask, value })
-    }
-}
-
-/// The op that folds two halves.
-pub fn folding(monoid: Monoid) -> Binary {
-    match monoid {
-        Monoid::Sum => Binary::Add,
-        Monoid::Product => Binary::Mul,
-        Monoid::Max => Binary::Max,
-        Monoid::Min => Binary::Min,
-        Monoid::And => Binary::And,
-        Monoid::Or => Binary::Or,
     }
 }
 

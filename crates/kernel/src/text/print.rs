@@ -139,6 +139,12 @@ fn mask_text(mask: &Option<ValueId>) -> String {
     mask.map_or(String::new(), |mask| format!(" mask {mask:?}"))
 }
 
+impl fmt::Display for Op {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(&op_text(self))
+    }
+}
+
 fn op_text(op: &Op) -> String {
     match op {
         Op::Literal(value) => format!("literal {}", literal_text(*value)),
