@@ -3,7 +3,7 @@
 use crate::def::OpError;
 use ir::TensorType;
 use ir::guard::Condition;
-use sym::{Expr, Ranges};
+use sym::{Atom, Expr, Ranges};
 
 /// What is known of two sizes. Sizes that differ by a constant other than 0 are never equal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,7 +104,20 @@ fn broadcast_size(axis: usize, found: Option<Expr>, size: &Expr) -> Result<Expr,
         (Some(a), Some(b)) if a != b => Err(OpError::shape(format!("axis {axis} does not broadcast: {a} vs {b}"))),
         (Some(_), _) => Ok(found),
         (_, Some(_)) => Ok(size.clone()),
+        (None, None) if covers(&found, size) => Ok(found),
+        (None, None) if covers(size, &found) => Ok(size.clone()),
         (None, None) => Ok(found.maximum(size)),
+    }
+}
+
+/// Whether `size` is `other` or a maximum that holds it.
+fn covers(size: &Expr, other: &Expr) -> bool {
+    if size == other {
+        return true;
+    }
+    match size.terms() {
+        [(monomial, 1)] => matches!(monomial.as_slice(), [Atom::Max(a, b)] if covers(a, other) || covers(b, other)),
+        _ => false,
     }
 }
 
@@ -136,6 +149,8 @@ mod tests {
         check(&["n", "5"], "5");
         check(&["n", "n"], "n");
         check(&["0", "1"], "0");
+        check(&["max(a,b)", "a", "1"], "max(a,b)");
+        check(&["a", "max(a,b)", "b"], "max(a,b)");
         let error = broadcast_dims(&[&dims("3"), &dims("2 4")]).unwrap_err();
         assert_eq!(error.message, "axis 1 does not broadcast: 3 vs 4");
         assert_eq!(broadcast_dims(&[&dims("a"), &dims("b")]).unwrap(), [Expr::from(&sym::Sym::new("a")).maximum(&"b".parse().unwrap())]);

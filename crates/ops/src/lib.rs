@@ -11,6 +11,7 @@
 //! - [`core`]: the core ops
 //! - [`composites`]: the composites
 //! - [`build`]: the builder that infers types
+//! - [`verify`]: the invariants O1.. of graphs
 //! - [`interp`]: the interpreter of graphs
 
 pub mod attrs;
@@ -22,6 +23,7 @@ pub mod dims;
 pub mod interp;
 pub mod lower;
 pub mod reference;
+pub mod verify;
 
 #[cfg(test)]
 mod check;
@@ -29,6 +31,7 @@ mod check;
 pub use build::Builder;
 pub use build::core::{Folded, WindowAttrs};
 pub use def::{ConcreteType, Decompose, InferCx, Inferred, Kind, LowerCx, OpDef, OpError, Reference};
+pub use verify::verify;
 
 static OPS: [OpDef; 24] = [
     core::map::DEF,

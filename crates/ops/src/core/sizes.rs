@@ -18,7 +18,7 @@ pub const DEF: OpDef = OpDef { name: "sizes", infer, reference, kind: Kind::Core
 fn infer(cx: &InferCx) -> Result<Inferred, OpError> {
     let [] = cx.operands()?;
     let (values, dims) = (attrs::exprs(cx.attrs, "values")?, attrs::numbers(cx.attrs, "dims")?);
-    if dims.iter().any(|dim| *dim < 0) || dims.iter().product::<i64>() != values.len() as i64 {
+    if dims.iter().any(|dim| *dim < 0) || Expr::product(attrs::exprs(cx.attrs, "dims")?).as_const() != Some(values.len() as i64) {
         return Err(OpError::shape(format!("dims {dims:?} do not hold {} values", values.len())));
     }
     match attrs::dtype(cx.attrs, "dtype")? {

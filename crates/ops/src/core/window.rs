@@ -28,7 +28,7 @@ impl Window<'_> {
 
     /// `floor((size + low + high - dilation*(taps - 1) - 1)/stride) + 1`, with the condition that this is not negative.
     pub fn output(&self, guards: &mut Guards, axis: usize, size: &Expr, taps: &Expr) -> Result<Expr, OpError> {
-        let padded = size + (self.low[axis] + self.high[axis]);
+        let padded = size + self.low[axis] + self.high[axis];
         let extent = (taps - 1) * self.dilations[axis] + 1;
         guards.at_least(&format!("padded size of spatial axis {axis} against its window"), &padded, &(&extent - self.strides[axis]))?;
         Ok((padded - extent).floor_div(&Expr::from(self.strides[axis])) + 1)
