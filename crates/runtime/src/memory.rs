@@ -109,6 +109,18 @@ impl AlignedBuffer {
     }
 }
 
+impl AsRef<[u8]> for AlignedBuffer {
+    fn as_ref(&self) -> &[u8] {
+        self.as_slice()
+    }
+}
+
+impl Default for AlignedBuffer {
+    fn default() -> AlignedBuffer {
+        AlignedBuffer::empty()
+    }
+}
+
 impl Drop for AlignedBuffer {
     fn drop(&mut self) {
         if let Owner::Heap(layout) = self.owner {

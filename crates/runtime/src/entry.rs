@@ -1,0 +1,113 @@
+//! How generated entry functions are called, and what their results mean.
+
+use crate::pool::{ParallelFor, Pool};
+use std::ffi::c_void;
+
+/// An entry function of an image: runs the steps of `main` or `prepare`; see [`Outcome`] for its result.
+///
+/// `inputs` and `outputs` point to one 64-byte aligned pointer for each tensor, `dims` to the symbols' values; `arena` is 64-byte aligned.
+pub type EntryFn = unsafe extern "C" fn(
+    context: *const Context,
+    inputs: *const *const u8,
+    outputs: *const *mut u8,
+    dims: *const i64,
+    arena: *mut u8,
+    parallel_for: ParallelFor,
+) -> i32;
+
+/// What all calls of an image share. Generated code reads the fields at these offsets: 8 bytes each, in this order.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Context {
+    /// One 64-byte aligned pointer for each constant.
+    pub constants: *const *const u8,
+    pub prepared: *mut u8,
+    /// What `parallel_for` gets.
+    pub pool: *const c_void,
+    /// Scratch for kernels that an entry calls itself.
+    pub scratch: *mut u8,
+    /// Two numbers for each step, added to: nanoseconds and calls. Null where the image is not profiled.
+    pub profile: *mut u64,
+    /// Nanoseconds since some fixed moment.
+    pub clock: extern "C" fn() -> u64,
+}
+
+/// The parallel-for of [`Pool`], under the name that entries know it by.
+pub const PARALLEL_FOR: ParallelFor = crate::pool::parallel_for;
+
+/// What an entry's result says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Done,
+    /// A check of a step failed: an index read from data was outside. `check` counts from 0.
+    Check {
+        step: usize,
+        check: usize,
+    },
+    /// A guard does not hold.
+    Guard(usize),
+    /// A code that no correct program returns.
+    Broken(i32),
+}
+
+/// A failed check's code is `(step + 1) * STEP + check + 1`.
+const STEP: i32 = 1 << 16;
+
+impl Outcome {
+    pub fn of(code: i32) -> Outcome {
+        match code {
+            0 => Outcome::Done,
+            crate::pool::SCRATCH_TOO_SMALL | crate::pool::POOL_BUSY => Outcome::Broken(code),
+            ..0 => Outcome::Guard((-(code + 1)) as usize),
+            _ => match (code / STEP, code % STEP) {
+                (1.., 1..) => Outcome::Check { step: (code / STEP - 1) as usize, check: (code % STEP - 1) as usize },
+                _ => Outcome::Broken(code),
+            },
+        }
+    }
+}
+
+impl Context {
+    pub fn new(constants: &[*const u8], prepared: *mut u8, pool: &Pool, scratch: *mut u8, profile: Option<&mut [u64]>) -> Context {
+        let profile = profile.map_or(std::ptr::null_mut(), <[u64]>::as_mut_ptr);
+        Context { constants: constants.as_ptr(), prepared, pool: pool.handle(), scratch, profile, clock: nanoseconds }
+    }
+}
+
+/// The system's monotonic clock.
+pub extern "C" fn nanoseconds() -> u64 {
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the call writes to `now` and nothing else; it can't fail for this clock.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut now) };
+    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::mem::offset_of;
+
+    #[test]
+    fn results_are_told_apart() {
+        assert_eq!(Outcome::of(0), Outcome::Done);
+        assert_eq!(Outcome::of(3 * 65536 + 5), Outcome::Check { step: 2, check: 4 });
+        assert_eq!(Outcome::of(-1), Outcome::Guard(0));
+        assert_eq!(Outcome::of(-8), Outcome::Guard(7));
+        for code in [1, 65535, 65536, i32::MIN, i32::MIN + 1] {
+            assert_eq!(Outcome::of(code), Outcome::Broken(code));
+        }
+    }
+
+    #[test]
+    fn context_lies_as_generated_code_reads_it() {
+        let offsets = [
+            offset_of!(Context, constants),
+            offset_of!(Context, prepared),
+            offset_of!(Context, pool),
+            offset_of!(Context, scratch),
+            offset_of!(Context, profile),
+            offset_of!(Context, clock),
+        ];
+        assert_eq!(offsets, [0, 8, 16, 24, 32, 40]);
+    }
+}

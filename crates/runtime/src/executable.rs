@@ -1,0 +1,283 @@
+//! A loaded model: its code, its prepared weights, its threads, and the memory of its calls.
+
+use crate::bind::bind;
+use crate::constants::Constants;
+use crate::entry::{Context, EntryFn, Outcome, PARALLEL_FOR};
+use crate::error::RunError;
+use crate::float_mode::DefaultFloatMode;
+use crate::frame::{Frame, Sizes};
+use crate::image::Image;
+use crate::load::Code;
+use crate::memory::AlignedBuffer;
+use crate::pool::Pool;
+use crate::tensors::{InputRef, OutputMut};
+use ir::{Diagnostic, Diagnostics, Location, Tensor};
+use std::sync::Arc;
+
+/// A model that can be called. One call runs at a time; its memory is kept for the next.
+#[derive(Debug)]
+pub struct Executable {
+    image: Image,
+    code: Code,
+    /// Invariant: lies in `code`.
+    main: EntryFn,
+    /// Boxed, since generated code knows its address.
+    pool: Box<Pool>,
+    constants: Constants,
+    prepared: AlignedBuffer,
+    profile: Vec<u64>,
+    most_bytes: usize,
+    sizes: Option<Sizes>,
+    frame: Frame,
+}
+
+// SAFETY: the raw pointers lead to memory that the value owns or that its tensors share and nobody writes.
+unsafe impl Send for Executable {}
+
+/// The time that one step took in all calls so far.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StepTime {
+    /// The model nodes that the step came from.
+    pub label: String,
+    pub nanoseconds: u64,
+    pub calls: u64,
+}
+
+impl Executable {
+    /// Loads the code, starts `threads - 1` threads, and runs `prepare`.
+    pub fn load(image: Image, threads: usize) -> Result<Executable, RunError> {
+        Executable::load_within(image, threads, usize::MAX)
+    }
+
+    /// As [`Executable::load`]; E008 where the memory for weights and calls would come to more than `most_bytes`.
+    pub fn load_within(mut image: Image, threads: usize, most_bytes: usize) -> Result<Executable, RunError> {
+        let code = Code::load(&image.objects, &[])?;
+        image.objects = Vec::new();
+        let (prepare, main) = (entry(&code, &image.prepare)?, entry(&code, &image.main)?);
+        let prepared_bytes = image.size(&image.prepared_bytes, &[]).ok_or_else(|| RunError::Bug("no prepared size".to_string()))?;
+        within(most_bytes, "weights", prepared_bytes.saturating_add(Constants::copied_bytes(&image.constants)))?;
+        // workers take over the mode
+        let _mode = DefaultFloatMode::enter();
+        let pool = Pool::new(threads).map_err(|error| RunError::limit(format!("{threads} threads can't be started: {error}")))?;
+        let mut executable = Executable {
+            code,
+            main,
+            pool: Box::new(pool),
+            constants: Constants::new(&image.constants)?,
+            prepared: AlignedBuffer::zeroed(prepared_bytes)?,
+            profile: vec![0; if image.profiled { 2 * image.steps.len() } else { 0 }],
+            most_bytes,
+            sizes: None,
+            frame: Frame::default(),
+            image,
+        };
+        executable.prepare(prepare)?;
+        Ok(executable)
+    }
+
+    fn prepare(&mut self, prepare: EntryFn) -> Result<(), RunError> {
+        let smallest = self.image.smallest_sizes();
+        let scratch_bytes = self.image.size(&self.image.scratch_bytes, &smallest).unwrap_or(0);
+        self.pool.reserve_scratch(scratch_bytes)?;
+        self.frame.reserve(&Sizes { scratch_bytes, ..Sizes::default() })?;
+        self.call(prepare, std::ptr::null(), std::ptr::null(), &[])
+    }
+
+    /// The symbols' values for inputs of these dims, in the image's order. Every mismatch is told: E009 at an input, E003 at the place
+    /// of a guard that does not hold.
+    pub fn bind(&self, dims: &[Vec<usize>]) -> Result<Vec<i64>, Diagnostics> {
+        bind(&self.image, &dims.iter().map(Vec::as_slice).collect::<Vec<_>>())
+    }
+
+    /// The outputs for `inputs`, in the model's order.
+    pub fn run(&mut self, inputs: &[Tensor]) -> Result<Vec<Tensor>, RunError> {
+        let inputs: Vec<InputRef> = inputs.iter().map(InputRef::from).collect();
+        self.size(&inputs)?;
+        let sizes = self.sizes.as_ref().map(|sizes| (sizes.outputs.clone(), sizes.output_bytes.clone()));
+        let (dims, bytes) = sizes.unwrap_or_default();
+        let mut buffers = bytes.iter().map(|bytes| AlignedBuffer::zeroed(*bytes)).collect::<Result<Vec<_>, _>>()?;
+        let types = self.image.outputs.iter().map(|(_, ty)| ty.dtype).collect::<Vec<_>>();
+        let parts = types.iter().zip(&dims).zip(&mut buffers);
+        let mut outputs: Vec<OutputMut> =
+            parts.map(|((dtype, dims), buffer)| OutputMut { dtype: *dtype, dims, bytes: buffer.as_mut_slice() }).collect();
+        self.run_sized(&inputs, &mut outputs)?;
+        let tensors = types.into_iter().zip(dims).zip(buffers);
+        Ok(tensors.filter_map(|((dtype, dims), buffer)| Tensor::new(dtype, dims, Arc::new(buffer))).collect())
+    }
+
+    /// Writes the outputs for `inputs` to the caller's memory. Nothing is allocated where the sizes are those of the call before and
+    /// the tensors lie as they did then.
+    pub fn run_into(&mut self, inputs: &[InputRef], outputs: &mut [OutputMut]) -> Result<(), RunError> {
+        self.size(inputs)?;
+        self.check_outputs(outputs)?;
+        self.run_sized(inputs, outputs)
+    }
+
+    /// Checks the inputs, and sees to it that `sizes` are theirs and that the memory is there.
+    fn size(&mut self, inputs: &[InputRef]) -> Result<(), RunError> {
+        let types = self.image.inputs.iter().zip(inputs).all(|((_, ty), input)| ty.dtype == input.dtype);
+        if types && self.sizes.as_ref().is_some_and(|sizes| sizes.fit(inputs)) {
+            return Ok(());
+        }
+        let dims: Vec<&[usize]> = inputs.iter().map(|input| input.dims).collect();
+        let mut problems = self.type_problems(inputs);
+        let symbols = bind(&self.image, &dims).map_err(|more| problems.extend(more.0)).unwrap_or_default();
+        if !problems.is_empty() {
+            return Err(RunError::Call(Diagnostics(problems)));
+        }
+        let sizes = Sizes::new(&self.image, &dims, symbols).ok_or_else(|| RunError::limit("a size overflows 64 bits".to_string()))?;
+        self.check_memory(&sizes)?;
+        self.sizes = None;
+        self.pool.reserve_scratch(sizes.scratch_bytes)?;
+        self.frame.reserve(&sizes)?;
+        self.sizes = Some(sizes);
+        Ok(())
+    }
+
+    fn type_problems(&self, inputs: &[InputRef]) -> Vec<Diagnostic> {
+        let differing = self.image.inputs.iter().zip(inputs).filter(|((_, ty), input)| ty.dtype != input.dtype);
+        let message = |((name, ty), input): (&(String, ir::TensorType), &InputRef)| {
+            Diagnostic::new(ir::Code::Input, &Location::of(name), format!("its type is {}, not {}", input.dtype, ty.dtype))
+        };
+        differing.map(message).collect()
+    }
+
+    fn check_memory(&self, sizes: &Sizes) -> Result<(), RunError> {
+        let scratch = sizes.scratch_bytes.saturating_mul(self.pool.threads() + 1);
+        let parts = [self.prepared.len(), Constants::copied_bytes(&self.image.constants), sizes.arena_bytes, scratch];
+        let bytes = parts.iter().chain(&sizes.output_bytes).fold(0usize, |sum, bytes| sum.saturating_add(*bytes));
+        within(self.most_bytes, &format!("a call with {}", self.named_sizes(sizes)), bytes)
+    }
+
+    /// `batch = 3, seq = 128`, or `these inputs` where the model has no free sizes.
+    fn named_sizes(&self, sizes: &Sizes) -> String {
+        let named: Vec<String> = self.image.symbols.iter().zip(&sizes.symbols).map(|(sym, value)| format!("{sym} = {value}")).collect();
+        if named.is_empty() { "these inputs".to_string() } else { named.join(", ") }
+    }
+
+    fn check_outputs(&self, outputs: &[OutputMut]) -> Result<(), RunError> {
+        let wanted = self.sizes.as_ref().map_or(&[][..], |sizes| &sizes.outputs);
+        if wanted.len() != outputs.len() {
+            let message = format!("{} outputs are given, {} needed", outputs.len(), wanted.len());
+            return Err(Diagnostics::one(ir::Code::Input, &Location::default(), message).into());
+        }
+        for ((output, dims), (name, ty)) in outputs.iter().zip(wanted).zip(&self.image.outputs) {
+            if output.dtype != ty.dtype || output.dims != dims {
+                let message = format!("it is {}{dims:?}, not {}{:?}", ty.dtype, output.dtype, output.dims);
+                return Err(Diagnostics::one(ir::Code::Input, &Location::of(name), message).into());
+            }
+        }
+        Ok(())
+    }
+
+    /// Needs: `sizes` are those of the inputs.
+    fn run_sized(&mut self, inputs: &[InputRef], outputs: &mut [OutputMut]) -> Result<(), RunError> {
+        check_bytes(inputs.iter().map(|input| (input.dtype, input.dims, input.bytes.len())))?;
+        check_bytes(outputs.iter().map(|output| (output.dtype, output.dims, output.bytes.len())))?;
+        let (input_pointers, output_pointers) = self.frame.pointers(inputs, outputs)?;
+        let sizes = self.sizes.take().unwrap_or_default();
+        let result = self.call(self.main, input_pointers, output_pointers, &sizes.symbols);
+        self.sizes = Some(sizes);
+        result?;
+        self.frame.copy_back(outputs);
+        Ok(())
+    }
+
+    fn call(&mut self, entry: EntryFn, inputs: *const *const u8, outputs: *const *mut u8, symbols: &[i64]) -> Result<(), RunError> {
+        let profile = (!self.profile.is_empty()).then_some(self.profile.as_mut_slice());
+        let scratch = self.frame.scratch.as_mut_ptr();
+        let context = Context::new(self.constants.pointers(), self.prepared.as_mut_ptr(), &self.pool, scratch, profile);
+        let _mode = DefaultFloatMode::enter();
+        // SAFETY: the image's author answers for the code; the pointers lead to tensors of the image's types, of the sizes that
+        // `symbols` give, and to an arena and scratch as large as the image asks for with them.
+        let code = unsafe { entry(&context, inputs, outputs, symbols.as_ptr(), self.frame.arena.as_mut_ptr(), PARALLEL_FOR) };
+        self.outcome(code)
+    }
+
+    fn outcome(&self, code: i32) -> Result<(), RunError> {
+        match Outcome::of(code) {
+            Outcome::Done => Ok(()),
+            Outcome::Check { step, .. } if step < self.image.steps.len() => {
+                let message = "an index read from data is outside of the tensor it points into";
+                Err(Diagnostics::one(ir::Code::Index, &Location::of(&self.image.steps[step]), message).into())
+            }
+            Outcome::Guard(guard) if guard < self.image.guards.len() => {
+                let guard = &self.image.guards[guard];
+                Err(Diagnostics::one(ir::Code::Shape, &guard.location, format!("{} does not hold", guard.condition)).into())
+            }
+            Outcome::Check { .. } | Outcome::Guard(_) | Outcome::Broken(_) => {
+                Err(RunError::Bug(format!("generated code returned {code:#x}")))
+            }
+        }
+    }
+
+    /// The time of each step since loading or [`Executable::reset_profile`]; None where the image is not profiled.
+    pub fn profile(&self) -> Option<Vec<StepTime>> {
+        let times = self.image.steps.iter().zip(self.profile.chunks_exact(2));
+        let step = |(label, time): (&String, &[u64])| StepTime { label: label.clone(), nanoseconds: time[0], calls: time[1] };
+        self.image.profiled.then(|| times.map(step).collect())
+    }
+
+    pub fn reset_profile(&mut self) {
+        self.profile.fill(0);
+    }
+
+    /// The image without its objects.
+    pub fn image(&self) -> &Image {
+        &self.image
+    }
+
+    /// Bytes of the arena for sizes as of [`Executable::bind`].
+    pub fn arena_bytes(&self, sizes: &[i64]) -> Option<usize> {
+        self.image.size(&self.image.arena_bytes, sizes)
+    }
+
+    /// Dims of each output for sizes as of [`Executable::bind`].
+    pub fn output_dims(&self, sizes: &[i64]) -> Option<Vec<Vec<usize>>> {
+        let dims = |(_, ty): &(String, ir::TensorType)| ty.dims.iter().map(|dim| self.image.size(dim, sizes)).collect();
+        self.image.outputs.iter().map(dims).collect()
+    }
+
+    pub fn prepared_bytes(&self) -> usize {
+        self.prepared.len()
+    }
+
+    /// Bytes of machine code.
+    pub fn code_bytes(&self) -> usize {
+        self.code.code_bytes()
+    }
+
+    pub fn threads(&self) -> usize {
+        self.pool.threads()
+    }
+
+    pub fn code(&self) -> &Code {
+        &self.code
+    }
+}
+
+fn entry(code: &Code, name: &str) -> Result<EntryFn, RunError> {
+    let address = code.symbol(name).ok_or_else(|| RunError::Bug(format!("the objects do not define {name}")))?;
+    // SAFETY: the image says that the symbol is a function of this type.
+    Ok(unsafe { std::mem::transmute::<*const (), EntryFn>(address) })
+}
+
+fn within(most_bytes: usize, what: &str, bytes: usize) -> Result<(), RunError> {
+    if bytes <= most_bytes {
+        return Ok(());
+    }
+    let mebibytes = |bytes: usize| bytes.div_ceil(1 << 20);
+    Err(RunError::limit(format!("{what} needs {} MiB of memory; {} MiB are allowed", mebibytes(bytes), mebibytes(most_bytes))))
+}
+
+/// E009 where a tensor's bytes are not those of its dims.
+fn check_bytes<'a>(tensors: impl Iterator<Item = (ir::DType, &'a [usize], usize)>) -> Result<(), RunError> {
+    for (dtype, dims, bytes) in tensors {
+        let wanted = dims.iter().try_fold(dtype.size(), |bytes, dim| bytes.checked_mul(*dim));
+        if wanted != Some(bytes) {
+            let message = format!("a tensor {dtype}{dims:?} is given with {bytes} bytes");
+            return Err(Diagnostics::one(ir::Code::Input, &Location::default(), message).into());
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,55 @@
+//! A compiled model as data: machine code, what its entry functions expect, and the model's constants.
+
+use ir::graph::SymbolFact;
+use ir::{Guard, Tensor, TensorType};
+use std::collections::BTreeMap;
+use sym::{Expr, Sym};
+
+/// What [`crate::Executable::load`] makes callable. It holds no address and no handle: what is in it may be written to a file.
+#[derive(Clone, Debug, Default)]
+pub struct Image {
+    /// Relocatable objects; together they define `main` and `prepare`.
+    pub objects: Vec<Vec<u8>>,
+    /// The symbol of the function that a call runs: a [`crate::entry::EntryFn`].
+    pub main: String,
+    /// The symbol of the function that is run once after loading; it fills the prepared memory. An `EntryFn` too: it gets no inputs,
+    /// outputs, dims or arena.
+    pub prepare: String,
+    /// The symbols in the order of the entry's `dims`.
+    pub symbols: Vec<Sym>,
+    pub symbol_facts: BTreeMap<Sym, SymbolFact>,
+    /// What must hold of the symbols; a guard's place in the list is its number in the entry's result.
+    pub guards: Vec<Guard>,
+    /// Names and types in the order of the entry's `inputs`.
+    pub inputs: Vec<(String, TensorType)>,
+    /// Names and types in the order of the entry's `outputs`.
+    pub outputs: Vec<(String, TensorType)>,
+    /// The tensors behind the context's `constants`, in order.
+    pub constants: Vec<Tensor>,
+    /// Bytes of the memory that `prepare` fills and `main` reads; constant.
+    pub prepared_bytes: Expr,
+    /// Bytes of the arena of one call.
+    pub arena_bytes: Expr,
+    /// Bytes of scratch of each thread, for `main` and, at every assignment of sizes, for `prepare`.
+    pub scratch_bytes: Expr,
+    /// For each step the model nodes it came from: those of `prepare` first, then those of `main`.
+    pub steps: Vec<String>,
+    /// How many of `steps` belong to `prepare`.
+    pub prepare_steps: usize,
+    /// Whether the entries write the context's `profile`.
+    pub profiled: bool,
+}
+
+impl Image {
+    /// The value of a size over the image's symbols; None where it overflows or is negative.
+    pub fn size(&self, expr: &Expr, sizes: &[i64]) -> Option<usize> {
+        let value = |sym: &Sym| self.symbols.iter().position(|other| other == sym).and_then(|at| sizes.get(at).copied());
+        usize::try_from(expr.eval(&value)?).ok()
+    }
+
+    /// The smallest value that each symbol may have.
+    pub fn smallest_sizes(&self) -> Vec<i64> {
+        let low = |sym: &Sym| self.symbol_facts.get(sym).copied().unwrap_or_default().low;
+        self.symbols.iter().map(low).collect()
+    }
+}
