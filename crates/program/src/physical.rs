@@ -144,3 +144,33 @@ fn physical_read(program: &Program, group: &Group, id: BufferId, read: &Read, ph
         }
     }
 }
+
+/// What sets the halo of a buffer to zero: one group for each slab before or behind a physical axis. Empty where there is no halo.
+pub fn border_groups(program: &Program, id: BufferId) -> Vec<PhysicalGroup> {
+    let buffer = program.buffer(id);
+    let dims = buffer.layout.physical_dims(&buffer.ty.dims);
+    let ty = TensorType::new(buffer.ty.dtype, dims.clone());
+    let mut groups = Vec::new();
+    for (at, axis) in buffer.layout.axes.iter().enumerate() {
+        let (low, high) = buffer.layout.halo[axis.dim];
+        let end = &dims[at] - high;
+        for (start, width) in [(Expr::zero(), low), (end, high)].into_iter().filter(|(_, width)| *width > 0) {
+            groups.push(slab(&ty, at, &start, width));
+        }
+    }
+    groups
+}
+
+/// Zero in all elements whose index along `axis` is in `start..start + width`.
+fn slab(ty: &TensorType, axis: usize, start: &Expr, width: i64) -> PhysicalGroup {
+    let mut b = nest::NestBuilder::new();
+    let extents = ty.dims.iter().enumerate().map(|(at, dim)| if at == axis { Expr::from(width) } else { dim.clone() });
+    let index: Vec<Expr> =
+        extents.map(|extent| if extent.is_one() { Expr::zero() } else { b.iter(&extent, nest::IterKind::Parallel) }).collect();
+    let mut at = index;
+    at[axis] = &at[axis] + start;
+    let zero = b.literal(ir::Literal::zero(ty.dtype), ty.dtype);
+    b.write("w0", ty, &at, zero);
+    let stage = PhysicalStage { nest: b.finish(), operands: vec![], writes: vec![0] };
+    PhysicalGroup { outer: vec![], stages: vec![stage], buffers: vec![PhysicalBuffer { ty: ty.clone(), role: PhysicalRole::Output }] }
+}
