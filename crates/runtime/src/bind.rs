@@ -22,10 +22,8 @@ pub fn bind(image: &Image, dims: &[&[usize]]) -> Result<Vec<i64>, Diagnostics> {
     problems.extend(image.symbols.iter().filter_map(|sym| known.outside(sym, image.symbol_facts.get(sym)?)));
     let unsolved = image.symbols.iter().filter(|sym| !known.0.contains_key(*sym));
     problems.extend(unsolved.filter_map(|sym| unsolved_problem(sym, &pairs, ranks_fit)));
-    problems.extend(image.guards.iter().filter_map(|guard| {
-        (guard.condition.holds(&|sym| known.value(sym)) == Some(false))
-            .then(|| Diagnostic::new(Code::Shape, &guard.location, known.broken(&guard.condition)))
-    }));
+    let broken = image.guards.iter().filter(|guard| guard.condition.holds(&|sym| known.value(sym)) == Some(false));
+    problems.extend(broken.map(|guard| Diagnostic::new(Code::Shape, &guard.location, known.broken(&guard.condition))));
     match problems.is_empty() {
         true => Ok(image.symbols.iter().filter_map(|sym| known.value(sym)).collect()),
         false => Err(Diagnostics(problems)),

@@ -266,8 +266,16 @@ fn within(most_bytes: usize, what: &str, bytes: usize) -> Result<(), RunError> {
     if bytes <= most_bytes {
         return Ok(());
     }
-    let mebibytes = |bytes: usize| bytes.div_ceil(1 << 20);
-    Err(RunError::limit(format!("{what} needs {} MiB of memory; {} MiB are allowed", mebibytes(bytes), mebibytes(most_bytes))))
+    Err(RunError::limit(format!("{what} needs {} of memory; {} are allowed", rounded(bytes), rounded(most_bytes))))
+}
+
+/// Bytes in a unit that leaves at least two digits.
+fn rounded(bytes: usize) -> String {
+    match bytes {
+        0..10_000 => format!("{bytes} bytes"),
+        10_000..10_000_000 => format!("{} KiB", bytes >> 10),
+        _ => format!("{} MiB", bytes >> 20),
+    }
 }
 
 /// E009 where a tensor's bytes are not those of its dims.
