@@ -7,11 +7,13 @@
 //! - [`interp`]: the interpreter, in the kernel's own arithmetic: bit for bit what the generated code computes
 //! - [`schedule`]: the choices that turn a group of nests into one kernel
 //! - [`lower`]: group + schedule -> kernel, by templates
+//! - [`module`]: what one executable holds: kernels and the entries that call them
 
 pub mod build;
 pub mod interp;
 pub mod kernel;
 pub mod lower;
+pub mod module;
 pub mod text;
 pub mod verify;
 

@@ -8,4 +8,4 @@ mod printer;
 mod emit;
 
 pub use emit::{EmitError, EmitOptions, emit_all, emit_assembly, emit_object};
-pub use printer::{PrintOptions, print_kernel, print_kernels};
+pub use printer::{PrintOptions, print_entry, print_kernel, print_kernels, print_module};

@@ -12,8 +12,10 @@
 //! - [`op`], [`convert`]: the ops
 //! - [`memory`], [`strided`]: loads and stores
 //! - [`metadata`]: which accesses never meet
+//! - [`entry`]: the functions that run the kernels in order
 
 mod convert;
+mod entry;
 mod function;
 mod index;
 mod memory;
@@ -24,6 +26,7 @@ mod strided;
 mod text;
 
 use kernel::Kernel;
+use kernel::module::{Entry, Module};
 use metadata::Metadata;
 
 /// What the text asks of the code generator.
@@ -42,9 +45,33 @@ pub fn print_kernel(kernel: &Kernel, options: &PrintOptions) -> String {
 
 /// One LLVM module of several kernels; their names differ.
 pub fn print_kernels<'a>(kernels: impl IntoIterator<Item = &'a Kernel>, options: &PrintOptions) -> String {
+    assembled(kernels, &[], options)
+}
+
+/// The LLVM module of an entry; `kernels` are those of its module, which it declares where it calls them.
+pub fn print_entry(entry: &Entry, kernels: &[Kernel], options: &PrintOptions) -> String {
+    let declared = entry::launched(entry).into_iter().map(|at| declaration(&kernels[at]));
+    let mut functions: Vec<String> = vec![entry::launch_function(options), entry::entry_function(entry, kernels)];
+    functions.push(declared.collect());
+    assembled([], &functions, options)
+}
+
+/// All of an executable as one LLVM module.
+pub fn print_module(module: &Module, options: &PrintOptions) -> String {
+    let entry = |entry| entry::entry_function(entry, &module.kernels);
+    assembled(&module.kernels, &[entry::launch_function(options), entry(&module.prepare), entry(&module.main)], options)
+}
+
+/// Kernels and finished functions, with what they share.
+fn assembled<'a>(kernels: impl IntoIterator<Item = &'a Kernel>, functions: &[String], options: &PrintOptions) -> String {
     let mut metadata = Metadata::default();
-    let functions: Vec<String> = kernels.into_iter().map(|kernel| function::function(kernel, &mut metadata)).collect();
-    format!("{}\n{}{}", functions.join("\n"), attributes(options), metadata.text())
+    let mut all: Vec<String> = kernels.into_iter().map(|kernel| function::function(kernel, &mut metadata)).collect();
+    all.extend_from_slice(functions);
+    format!("{}\n{}{}", all.join("\n"), attributes(options), metadata.text())
+}
+
+fn declaration(kernel: &Kernel) -> String {
+    format!("declare i32 {}(ptr, i64, i64, ptr)\n", text::global(&kernel.name))
 }
 
 fn attributes(options: &PrintOptions) -> String {

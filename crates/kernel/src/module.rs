@@ -1,0 +1,86 @@
+//! What one executable holds: kernels, and the entries that call them.
+//!
+//! An [`Entry`] is printed as one function
+//!
+//!     int32 NAME(ctx, inputs, outputs, dims, arena, parallel_for)
+//!
+//! | parameter | C type | |
+//! | --- | --- | --- |
+//! | `ctx` | `const Context *` | see below |
+//! | `inputs`, `outputs` | `uint8_t *const *` | the start of each tensor, 64-byte aligned |
+//! | `dims` | `const int64_t *` | the values of [`Entry::sizes`] |
+//! | `arena` | `uint8_t *` | temporary memory, 64-byte aligned |
+//! | `parallel_for` | function | `int32 (pool, kernel, args, tasks, grain, scratch_bytes)`; runs a kernel over its tasks |
+//!
+//! The context is a C struct of six words:
+//!
+//! | byte | field | |
+//! | --- | --- | --- |
+//! | 0 | `constants: *const *const u8` | the start of each constant |
+//! | 8 | `prepared: *mut u8` | what the `prepare` entry writes and `main` reads |
+//! | 16 | `pool: *const c_void` | first argument of `parallel_for` |
+//! | 24 | `scratch: *mut u8` | the caller's scratch for kernels that it runs itself |
+//! | 32 | `profile: *mut u64` | ticks of each step, added up; only used where the entry was printed with profiling |
+//! | 40 | `clock: extern "C" fn() -> u64` | ticks; only used like `profile` |
+//!
+//! The result is 0; `-(g + 1)` where guard number g does not hold; `(s + 1) * 65536 + c` where the kernel of step s gave the code
+//! c > 0; what `parallel_for` gives below 0 as it is. So steps stay below 32767, codes and guards below 65536.
+
+use crate::kernel::Kernel;
+use ir::guard::Condition;
+use sym::{Expr, Sym};
+
+/// The kernels of an executable and its two functions. `prepare` runs once, before the first `main`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Module {
+    /// Their names differ.
+    pub kernels: Vec<Kernel>,
+    pub prepare: Entry,
+    pub main: Entry,
+}
+
+/// One function that runs steps in order. All expressions are over `sizes`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Entry {
+    pub name: String,
+    /// The sizes in the order of the `dims` array.
+    pub sizes: Vec<Sym>,
+    pub steps: Vec<EntryStep>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum EntryStep {
+    Launch(Launch),
+    /// Runs one list of steps, by the Bool at a place.
+    If { condition: Place, then: Vec<EntryStep>, otherwise: Vec<EntryStep> },
+    /// Ends the entry with `-(guard + 1)` where the condition does not hold.
+    Guard { condition: Condition, guard: u32 },
+}
+
+/// One run of a kernel.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Launch {
+    /// Its number in [`Module::kernels`].
+    pub kernel: usize,
+    /// Where each parameter lies, in the order of [`Kernel::params`].
+    pub args: Vec<Place>,
+    /// The value of each of [`Kernel::sizes`], in their order.
+    pub sizes: Vec<Expr>,
+    pub tasks: Expr,
+    /// The fewest tasks that are worth a thread.
+    pub grain: Expr,
+    /// The number in result codes and in the profile.
+    pub step: u32,
+    /// Whether threads may share the tasks, where there are more than `grain`; else the caller runs them.
+    pub parallel: bool,
+}
+
+/// Where a tensor starts; offsets are in bytes, multiples of 64.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Place {
+    Input(usize),
+    Output(usize),
+    Constant(usize),
+    Prepared(Expr),
+    Arena(Expr),
+}
