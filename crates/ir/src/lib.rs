@@ -7,6 +7,7 @@
 //! - [`builder`]: writing graphs in code
 //! - [`guard`]: conditions on sizes that are checked at run time
 //! - [`text`]: printing and parsing
+//! - [`verify`]: the invariants G1..
 //! - [`error`]: diagnostics with codes and places
 
 pub mod array;
@@ -17,6 +18,7 @@ pub mod graph;
 pub mod guard;
 pub mod tensor;
 pub mod text;
+pub mod verify;
 
 pub use array::Array;
 pub use builder::{GraphBuilder, NewNode};
