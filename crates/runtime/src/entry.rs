@@ -26,7 +26,7 @@ pub struct Context {
     pub pool: *const c_void,
     /// Scratch for kernels that an entry calls itself.
     pub scratch: *mut u8,
-    /// Two numbers for each step, added to: nanoseconds and calls. Null where the image is not profiled.
+    /// The nanoseconds of each step, added up. Null where the image is not profiled.
     pub profile: *mut u64,
     /// Nanoseconds since some fixed moment.
     pub clock: extern "C" fn() -> u64,

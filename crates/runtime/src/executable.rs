@@ -25,7 +25,10 @@ pub struct Executable {
     pool: Box<Pool>,
     constants: Constants,
     prepared: AlignedBuffer,
+    /// Nanoseconds of each step; empty where the image is not profiled.
     profile: Vec<u64>,
+    /// Calls of `prepare` and of `main` since loading or the last reset.
+    calls: [u64; 2],
     most_bytes: usize,
     sizes: Option<Sizes>,
     frame: Frame,
@@ -34,7 +37,7 @@ pub struct Executable {
 // SAFETY: the raw pointers lead to memory that the value owns or that its tensors share and nobody writes.
 unsafe impl Send for Executable {}
 
-/// The time that one step took in all calls so far.
+/// The time that one step took in `calls` calls; in some of them it may have been on a branch not taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StepTime {
     /// The model nodes that the step came from.
@@ -65,7 +68,8 @@ impl Executable {
             pool: Box::new(pool),
             constants: Constants::new(&image.constants)?,
             prepared: AlignedBuffer::zeroed(prepared_bytes)?,
-            profile: vec![0; if image.profiled { 2 * image.steps.len() } else { 0 }],
+            profile: vec![0; if image.profiled { image.steps.len() } else { 0 }],
+            calls: [1, 0],
             most_bytes,
             sizes: None,
             frame: Frame::default(),
@@ -176,6 +180,7 @@ impl Executable {
         check_bytes(outputs.iter().map(|output| (output.dtype, output.dims, output.bytes.len())))?;
         let (input_pointers, output_pointers) = self.frame.pointers(inputs, outputs)?;
         let sizes = self.sizes.take().unwrap_or_default();
+        self.calls[1] += 1;
         let result = self.call(self.main, input_pointers, output_pointers, &sizes.symbols);
         self.sizes = Some(sizes);
         result?;
@@ -213,13 +218,15 @@ impl Executable {
 
     /// The time of each step since loading or [`Executable::reset_profile`]; None where the image is not profiled.
     pub fn profile(&self) -> Option<Vec<StepTime>> {
-        let times = self.image.steps.iter().zip(self.profile.chunks_exact(2));
-        let step = |(label, time): (&String, &[u64])| StepTime { label: label.clone(), nanoseconds: time[0], calls: time[1] };
+        let calls = |step: usize| if step < self.image.prepare_steps { self.calls[0] } else { self.calls[1] };
+        let times = self.image.steps.iter().zip(&self.profile).enumerate();
+        let step = |(at, (label, time)): (usize, (&String, &u64))| StepTime { label: label.clone(), nanoseconds: *time, calls: calls(at) };
         self.image.profiled.then(|| times.map(step).collect())
     }
 
     pub fn reset_profile(&mut self) {
         self.profile.fill(0);
+        self.calls = [0; 2];
     }
 
     /// The image without its objects.
