@@ -1,3 +1,5 @@
+mod naive;
+
 use super::*;
 use crate::nest::{Index, Monoid};
 use crate::{Func, NestBuilder};
