@@ -1,5 +1,28 @@
 //! The whole pipeline: from a model to code that runs.
 //!
+//! - [`options`]: what a compile is given
+//! - [`compile`]: the pipeline on one page
 //! - [`plan`]: the program passes, in order
+//! - [`assemble`]: a kernel for each distinct group, and the entries
+//! - [`text`]: the levels' texts as input and output
+//! - [`inspect`]: any level as text
+//! - [`interpret`]: a compiled model run by the interpreters of its levels
+//! - [`verify`]: each step of the pipeline checked by execution
+//! - [`sabotage`]: wrong steps, to prove that the checks find them
+//! - [`error`]: why a compile or a check failed
 
+pub mod assemble;
+pub mod compile;
+pub mod error;
+pub mod inspect;
+pub mod interpret;
+pub mod options;
 pub mod plan;
+pub mod sabotage;
+pub mod text;
+pub mod verify;
+
+pub use compile::{Compiled, compile, compile_graph};
+pub use error::Error;
+pub use inspect::{At, inspect};
+pub use options::{Level, Options, Sabotage, Source};

@@ -1,6 +1,6 @@
 //! The contraction template against the nest interpreter, through the planner.
 
-use ir::{Array, DType, Literal, TensorType, Tensor};
+use ir::{Array, DType, Literal, Tensor, TensorType};
 use kernel::KernelBuilder;
 use kernel::kernel::Space;
 use kernel::lower::{StageCx, contract, contract_schedule};
@@ -23,23 +23,35 @@ fn sample(ty: &TensorType, sizes: &BTreeMap<Sym, i64>, seed: usize) -> Array {
 
 /// Runs all stages by the nest interpreter, and each matched group's kernel by the kernel interpreter on the same inputs.
 fn check(program: &Program, sizes: &BTreeMap<Sym, i64>, want_kernels: usize) {
-    let mut values: Vec<Option<Array>> = program.buffers.iter().enumerate().map(|(at, b)| match &b.role {
-        Role::Constant { tensor, .. } => Some(tensor.to_array()),
-        Role::Input(_) => Some(sample(&b.ty, sizes, at)),
-        _ => None,
-    }).collect();
+    let mut values: Vec<Option<Array>> = program
+        .buffers
+        .iter()
+        .enumerate()
+        .map(|(at, b)| match &b.role {
+            Role::Constant { tensor, .. } => Some(tensor.to_array()),
+            Role::Input(_) => Some(sample(&b.ty, sizes, at)),
+            _ => None,
+        })
+        .collect();
     let mut kernels = 0;
     for step in program.prepare.iter().chain(&program.steps) {
         let Step::Group(group) = step else { continue };
         for stage in &group.stages {
             let operands: Vec<Array> = stage.operands.iter().map(|id| values[id.0 as usize].clone().unwrap()).collect();
-            let mut outs: Vec<Array> = stage.writes.iter().map(|id| values[id.0 as usize].clone().unwrap_or_else(|| sample(&program.buffer(*id).ty, sizes, 0))).collect();
+            let mut outs: Vec<Array> = stage
+                .writes
+                .iter()
+                .map(|id| values[id.0 as usize].clone().unwrap_or_else(|| sample(&program.buffer(*id).ty, sizes, 0)))
+                .collect();
             nest::interp::run(&stage.nest, &operands.iter().collect::<Vec<_>>(), sizes, &mut outs).unwrap();
             stage.writes.iter().zip(outs).for_each(|(id, out)| values[id.0 as usize] = Some(out));
         }
         let (physical, ids) = PhysicalGroup::new(program, group);
         let [stage] = physical.stages.as_slice() else { continue };
-        let Some(matched) = contract::matched(&stage.nest) else { println!("unmatched {:?}", stage.nest); continue };
+        let Some(matched) = contract::matched(&stage.nest) else {
+            println!("unmatched {:?}", stage.nest);
+            continue;
+        };
         kernels += 1;
         for target in [Target::x86_64_v4(), Target::x86_64_v3()] {
             run_kernel(program, &physical, &ids, &matched, &target, sizes, &values);
@@ -48,25 +60,46 @@ fn check(program: &Program, sizes: &BTreeMap<Sym, i64>, want_kernels: usize) {
     assert_eq!(kernels, want_kernels);
 }
 
-fn run_kernel(program: &Program, physical: &PhysicalGroup, ids: &[BufferId], matched: &contract::Matched, target: &Target, sizes: &BTreeMap<Sym, i64>, values: &[Option<Array>]) {
+fn run_kernel(
+    program: &Program,
+    physical: &PhysicalGroup,
+    ids: &[BufferId],
+    matched: &contract::Matched,
+    target: &Target,
+    sizes: &BTreeMap<Sym, i64>,
+    values: &[Option<Array>],
+) {
     let stage = &physical.stages[0];
     let mut b = KernelBuilder::new("k");
-    let buffers: Vec<_> = physical.buffers.iter().enumerate().map(|(at, buffer)| {
-        let space = if buffer.role == PhysicalRole::Output { Space::Output } else { Space::Input };
-        b.buffer(&format!("b{at}"), buffer.ty.dtype, buffer.ty.count(), space)
-    }).collect();
+    let buffers: Vec<_> = physical
+        .buffers
+        .iter()
+        .enumerate()
+        .map(|(at, buffer)| {
+            let space = if buffer.role == PhysicalRole::Output { Space::Output } else { Space::Input };
+            b.buffer(&format!("b{at}"), buffer.ty.dtype, buffer.ty.count(), space)
+        })
+        .collect();
     let cx = StageCx::new(stage, &buffers, 0);
     let schedule = contract_schedule::choose(&cx, matched, target);
     assert!(schedule.is_legal(), "{schedule}");
     println!("{schedule}");
     let tasks = contract::emit(&mut b, &cx, matched, &schedule);
     let kernel = b.finish(tasks.clone(), physical.sizes());
-    let mut memory: Vec<Vec<u8>> = ids.iter().zip(&physical.buffers).map(|(id, physical)| {
-        let value = values[id.0 as usize].as_ref().unwrap();
-        let array = layout::to_physical(&program.buffer(*id).layout, value);
-        let array = if physical.role == PhysicalRole::Output { Array::filled(array.dtype(), array.dims().to_vec(), Literal::Float(f64::NAN)) } else { array };
-        Tensor::from_array(&array).bytes().to_vec()
-    }).collect();
+    let mut memory: Vec<Vec<u8>> = ids
+        .iter()
+        .zip(&physical.buffers)
+        .map(|(id, physical)| {
+            let value = values[id.0 as usize].as_ref().unwrap();
+            let array = layout::to_physical(&program.buffer(*id).layout, value);
+            let array = if physical.role == PhysicalRole::Output {
+                Array::filled(array.dtype(), array.dims().to_vec(), Literal::Float(f64::NAN))
+            } else {
+                array
+            };
+            Tensor::from_array(&array).bytes().to_vec()
+        })
+        .collect();
     let args: Vec<i64> = kernel.sizes.iter().map(|s| sizes[s]).collect();
     let tasks = tasks.eval(&|s| sizes.get(s).copied()).unwrap();
     assert_eq!(kernel::interp::run(&kernel, &mut memory, &args, 0, tasks), Ok(0));
@@ -178,6 +211,10 @@ fn attention_products() {
     let y = b.contract("bsk,kn->bsn", o, w).unwrap();
     b.output("y", y);
     let program = planned(b);
-    for step in &program.steps { if let Step::Group(g) = step { println!("{:?}", g.stages.iter().map(|s| &s.nest).collect::<Vec<_>>()); } }
+    for step in &program.steps {
+        if let Step::Group(g) = step {
+            println!("{:?}", g.stages.iter().map(|s| &s.nest).collect::<Vec<_>>());
+        }
+    }
     check(&program, &sizes(&[("s", 11)]), 3);
 }

@@ -282,7 +282,8 @@ pub fn append(producer: &Nest, name: &str, consumer: &Nest) -> Option<Nest> {
     Some(tidy(&body.nest))
 }
 
-/// The consumer's iterators as expressions of the producer's: each read index is a distinct iterator of the dim's extent.
+/// The consumer's iterators as expressions of the producer's: each read index is a distinct iterator, or a mixed-radix sum of distinct
+/// iterators, that runs over the whole dim.
 fn consumer_point(read: &Read, write: &Write, consumer: &Nest) -> Option<BTreeMap<Sym, Expr>> {
     let mut point = BTreeMap::new();
     for ((index, at), dim) in read.index.iter().zip(&write.index).zip(&write.ty.dims) {
@@ -290,9 +291,15 @@ fn consumer_point(read: &Read, write: &Write, consumer: &Nest) -> Option<BTreeMa
         if map.is_zero() && dim.is_one() {
             continue;
         }
-        let iter = map.as_sym().and_then(|s| consumer.iter(s)).filter(|iter| iter.extent == *dim)?;
-        if point.insert(iter.sym.clone(), at.clone()).is_some() {
+        if !dim_covered(consumer, map, dim) {
             return None;
+        }
+        for (place, (iter, weight)) in digits(consumer, map)?.into_iter().enumerate() {
+            let quotient = at.floor_div(&weight);
+            let digit = if place == 0 { quotient } else { quotient.modulo(&iter.extent) };
+            if point.insert(iter.sym.clone(), digit).is_some() {
+                return None;
+            }
         }
     }
     (point.len() == consumer.iters.len()).then_some(point)

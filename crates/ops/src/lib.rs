@@ -68,3 +68,38 @@ pub fn all() -> &'static [OpDef] {
 pub fn find(name: &str) -> Option<&'static OpDef> {
     OPS.iter().find(|def| def.name == name)
 }
+
+/// Names of attributes, as the ops read them.
+const ATTRIBUTES: [&str; 26] = [
+    "alpha",
+    "approximate",
+    "axes",
+    "axis",
+    "batch",
+    "beta",
+    "dilations",
+    "dims",
+    "dtype",
+    "epsilon",
+    "func",
+    "groups",
+    "high",
+    "keep",
+    "kind",
+    "low",
+    "perm",
+    "scale",
+    "sizes",
+    "spec",
+    "starts",
+    "steps",
+    "strides",
+    "to",
+    "values",
+];
+
+/// The list's own text for the name of an op or attribute.
+pub fn intern(name: &str) -> Option<&'static str> {
+    let op = OPS.iter().map(|def| def.name).find(|known| *known == name);
+    op.or_else(|| ATTRIBUTES.into_iter().find(|known| *known == name))
+}

@@ -1,0 +1,189 @@
+//! The pipeline on one page.
+
+use crate::assemble::{self, Assembly};
+use crate::error::Error;
+use crate::options::{Level, Options, Source};
+use crate::plan;
+use ir::{Def, Graph, Tensor};
+use kernel::module::Module;
+use llvm::{EmitOptions, PrintOptions};
+use onnx::{ImportOptions, ModelFile};
+use program::memory::{self, MemoryPlan};
+use program::{Program, Role, lower};
+use runtime::Image;
+use std::collections::HashMap;
+use std::path::Path;
+use std::time::Instant;
+
+/// A compiled model with every level that it went through.
+pub struct Compiled {
+    /// As imported; empty where the source was the text of a later level.
+    pub graph: Graph,
+    /// Core ops only; empty likewise.
+    pub core: Graph,
+    pub program: Program,
+    pub memory: MemoryPlan,
+    pub assembly: Assembly,
+    pub image: Image,
+    /// Seconds of each stage, in order.
+    pub timings: Vec<(String, f64)>,
+}
+
+impl Compiled {
+    pub fn module(&self) -> &Module {
+        &self.assembly.module
+    }
+}
+
+/// What happens between two levels is timed under its name.
+pub struct Clock {
+    pub timings: Vec<(String, f64)>,
+}
+
+impl Clock {
+    fn new() -> Clock {
+        Clock { timings: vec![] }
+    }
+
+    fn time<T>(&mut self, name: &str, work: impl FnOnce() -> T) -> T {
+        let start = Instant::now();
+        let result = work();
+        self.timings.push((name.to_string(), start.elapsed().as_secs_f64()));
+        result
+    }
+}
+
+pub fn compile(source: &Source, options: &Options) -> Result<Compiled, Error> {
+    let mut clock = Clock::new();
+    match source {
+        Source::Onnx(path) => {
+            let graph = clock.time("import", || import(path, options))?;
+            from_graph(graph, options, clock)
+        }
+        Source::Text { level, text, weights } => from_text(*level, text, weights.as_deref(), options, clock),
+    }
+}
+
+/// Compiles a graph that was built in this process.
+pub fn compile_graph(graph: Graph, options: &Options) -> Result<Compiled, Error> {
+    from_graph(graph, options, Clock::new())
+}
+
+pub fn import(path: &Path, options: &Options) -> Result<Graph, Error> {
+    let file = ModelFile::open(path).map_err(crate::text::file_error)?;
+    let import = ImportOptions { dims: options.dims.clone(), shapes: options.shapes.clone() };
+    Ok(onnx::import(&file, &import)?)
+}
+
+fn from_graph(graph: Graph, options: &Options, mut clock: Clock) -> Result<Compiled, Error> {
+    let mut core = graph.clone();
+    for pass in passes::pipeline() {
+        core = clock.time(pass.name, || (pass.run)(&core));
+        core = crate::sabotage::graph(pass.name, core, options)?;
+    }
+    let compiled = from_core(core, options, clock)?;
+    Ok(Compiled { graph, ..compiled })
+}
+
+fn from_core(core: Graph, options: &Options, mut clock: Clock) -> Result<Compiled, Error> {
+    let mut program = clock.time("lower", || lower::lower(&core))?;
+    program = crate::sabotage::program("lower", program, options)?;
+    for pass in plan::PASSES {
+        program = clock.time(pass.name, || (pass.run)(&program, &options.target));
+        program = crate::sabotage::program(pass.name, program, options)?;
+    }
+    let compiled = from_program(program, options, clock)?;
+    Ok(Compiled { core, ..compiled })
+}
+
+fn from_program(program: Program, options: &Options, mut clock: Clock) -> Result<Compiled, Error> {
+    let memory = clock.time("memory", || memory::plan(&program));
+    let mut assembly = clock.time("schedule", || assemble::assemble(&program, &memory, &options.target));
+    crate::sabotage::kernels("schedule", &mut assembly, options)?;
+    from_assembly(program, memory, assembly, options, clock)
+}
+
+/// Generates code for what was planned and scheduled elsewhere.
+pub fn from_parts(program: Program, memory: MemoryPlan, assembly: Assembly, options: &Options) -> Result<Compiled, Error> {
+    from_assembly(program, memory, assembly, options, Clock::new())
+}
+
+fn from_assembly(program: Program, memory: MemoryPlan, assembly: Assembly, options: &Options, mut clock: Clock) -> Result<Compiled, Error> {
+    let texts = clock.time("print", || texts(&assembly.module, options));
+    let objects = clock.time("emit", || llvm::emit_all(&texts, &emit_options(options), options.threads));
+    let objects = objects.map_err(|why| Error::Bug(format!("code generation: {why}")))?;
+    let image = image(&program, &memory, &assembly, objects, options);
+    Ok(Compiled { graph: Graph::default(), core: Graph::default(), program, memory, assembly, image, timings: clock.timings })
+}
+
+fn from_text(level: Level, text: &str, weights: Option<&Path>, options: &Options, mut clock: Clock) -> Result<Compiled, Error> {
+    let weights = clock.time("import", || weights.map_or(Ok(HashMap::new()), crate::text::weights))?;
+    let weight = |name: &str| -> Option<Tensor> { weights.get(name).cloned() };
+    match level {
+        Level::Graph => from_graph(crate::text::graph(text, &weight)?, options, clock),
+        Level::Core => from_core(crate::text::graph(text, &weight)?, options, clock),
+        Level::Program => from_program(crate::text::program(text, &weight)?, options, clock),
+        Level::Kernel => {
+            let (program, kernels) = crate::text::kernels(text, &weight)?;
+            let memory = memory::plan(&program);
+            let mut assembly = assemble::assemble(&program, &memory, &options.target);
+            assembly.replace(kernels)?;
+            from_assembly(program, memory, assembly, options, clock)
+        }
+    }
+}
+
+/// LLVM modules: the kernels dealt out over a few, so that all threads have work, and one of the entries.
+pub fn texts(module: &Module, options: &Options) -> Vec<String> {
+    let print = print_options(options);
+    let parts = options.threads.max(1) * 4;
+    let kernels: Vec<String> = (0..parts.min(module.kernels.len()))
+        .map(|part| llvm::print_kernels(module.kernels.iter().skip(part).step_by(parts), &print))
+        .collect();
+    let entries = [&module.prepare, &module.main].map(|entry| llvm::print_entry(entry, &module.kernels, &print));
+    kernels.into_iter().chain(entries).collect()
+}
+
+pub fn print_options(options: &Options) -> PrintOptions {
+    PrintOptions { vector_width: Some(options.target.vector_bits), profile: options.profile }
+}
+
+pub fn emit_options(options: &Options) -> EmitOptions {
+    let target = &options.target;
+    EmitOptions { cpu: target.cpu.clone(), features: target.features.join(","), triple: target.triple.clone() }
+}
+
+fn image(program: &Program, memory: &MemoryPlan, assembly: &Assembly, objects: Vec<Vec<u8>>, options: &Options) -> Image {
+    let named =
+        |list: &[(String, program::BufferId)]| list.iter().map(|(name, id)| (name.clone(), program.buffer(*id).ty.clone())).collect();
+    let constant = |id: &program::BufferId| match &program.buffer(*id).role {
+        Role::Constant { tensor, .. } => Some(tensor.clone()),
+        _ => None,
+    };
+    Image {
+        objects,
+        main: assembly.module.main.name.clone(),
+        prepare: assembly.module.prepare.name.clone(),
+        symbols: assembly.module.main.sizes.clone(),
+        symbol_facts: program.symbols.clone(),
+        guards: program.guards.clone(),
+        inputs: named(&program.inputs),
+        outputs: named(&program.outputs),
+        constants: assembly.constants.iter().filter_map(constant).collect(),
+        prepared_bytes: memory.prepared_bytes.clone(),
+        arena_bytes: memory.arena_bytes.clone(),
+        scratch_bytes: assembly.scratch_bytes.clone(),
+        steps: assembly.labels.clone(),
+        prepare_steps: assembly.prepare_steps,
+        profiled: options.profile,
+    }
+}
+
+/// The model's own weights in a graph, by name.
+pub fn weights_of(graph: &Graph) -> HashMap<String, Tensor> {
+    let weight = |value: &ir::Value| match &value.def {
+        Def::Constant { tensor, weight: Some(name) } => Some((name.to_string(), tensor.clone())),
+        _ => None,
+    };
+    graph.values.iter().filter_map(weight).collect()
+}

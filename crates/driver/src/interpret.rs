@@ -1,0 +1,229 @@
+//! A compiled model run by the interpreters of its levels.
+
+use crate::assemble::Assembly;
+use crate::compile::Compiled;
+use crate::error::Error;
+use ir::{Array, Code, Diagnostics, Graph, Location, Tensor};
+use kernel::interp::{Compiled as CompiledKernel, Memory};
+use kernel::kernel::Space;
+use kernel::module::{Entry, EntryStep, Launch, Place};
+use program::{Program, Role};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use sym::{Expr, Sym};
+
+/// Which interpreter runs the model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interpreter {
+    /// Reference meanings of the ops of the imported graph.
+    Graph,
+    /// The planned program's nests, as they were lowered and fused.
+    Program,
+    /// The program before planning: one nest a node.
+    Nest,
+    /// The kernels, in the order and the memory of the generated entry.
+    Kernel,
+}
+
+pub type Sizes = BTreeMap<Sym, i64>;
+
+/// Runs a compiled model. Inputs stand in the model's order.
+pub fn interpret(compiled: &Compiled, how: Interpreter, inputs: &[Tensor]) -> Result<Vec<Tensor>, Error> {
+    let sizes = bind(&compiled.program, inputs)?;
+    let arrays: Vec<Array> = inputs.iter().map(Tensor::to_array).collect();
+    let round = |arrays: Vec<Array>| arrays.iter().map(Tensor::from_array).collect();
+    match how {
+        Interpreter::Graph => Ok(round(graph(&compiled.graph, &arrays, &sizes)?)),
+        Interpreter::Program => Ok(round(program(&compiled.program, &arrays, &sizes)?)),
+        Interpreter::Nest => Ok(round(program(&program::lower::lower(&compiled.core)?, &arrays, &sizes)?)),
+        Interpreter::Kernel => {
+            let mut machine = Machine::new(&compiled.program, &compiled.assembly, &compiled.memory, inputs, sizes)?;
+            machine.prepare()?;
+            machine.run(&compiled.assembly.module.main)?;
+            machine.outputs()
+        }
+    }
+}
+
+pub fn graph(graph: &Graph, inputs: &[Array], sizes: &Sizes) -> Result<Vec<Array>, Error> {
+    ops::interp::outputs(graph, inputs, sizes).map_err(|problem| Error::Diagnostics(problem.into()))
+}
+
+pub fn program(program: &Program, inputs: &[Array], sizes: &Sizes) -> Result<Vec<Array>, Error> {
+    Ok(program::interp::run(program, inputs, sizes).map_err(fault)?.outputs(program))
+}
+
+/// An interpreter's message: the user's where it starts with E009 or E010.
+pub fn fault(message: String) -> Error {
+    let code = match message.get(..4) {
+        Some("E009") => Code::Input,
+        Some("E010") => Code::Index,
+        _ => return Error::Bug(message),
+    };
+    Error::Diagnostics(Diagnostics::one(code, &Location::default(), message))
+}
+
+/// The symbols' values from the dims of the inputs: those that are plain symbols; the interpreters check the rest.
+pub fn bind(program: &Program, inputs: &[Tensor]) -> Result<Sizes, Error> {
+    let mut sizes = Sizes::new();
+    for ((name, id), input) in program.inputs.iter().zip(inputs) {
+        let ty = &program.buffer(*id).ty;
+        if ty.rank() != input.dims().len() || ty.dtype != input.dtype() {
+            return Err(Error::input(format!("input {name} is {ty}, given {input:?}")));
+        }
+        for (dim, given) in ty.dims.iter().zip(input.dims()) {
+            if let Some(sym) = dim.as_sym() {
+                sizes.entry(sym.clone()).or_insert(*given as i64);
+            }
+        }
+    }
+    Ok(sizes)
+}
+
+/// The memory of a call and of what was prepared for it, with kernels run by their interpreter.
+pub struct Machine<'a> {
+    assembly: &'a Assembly,
+    kernels: HashMap<usize, CompiledKernel>,
+    pub sizes: Sizes,
+    inputs: Vec<Vec<u8>>,
+    outputs: Vec<(Tensor, Vec<u8>)>,
+    constants: Vec<Tensor>,
+    prepared: Vec<u8>,
+    arena: Vec<u8>,
+}
+
+impl<'a> Machine<'a> {
+    pub fn new(
+        program: &Program,
+        assembly: &'a Assembly,
+        memory: &program::memory::MemoryPlan,
+        inputs: &[Tensor],
+        sizes: Sizes,
+    ) -> Result<Machine<'a>, Error> {
+        let bytes = |e: &Expr| e.eval(&|s| sizes.get(s).copied()).map(|n| n.max(0) as usize);
+        let missing = || Error::Bug("a size of the memory plan has no value".to_string());
+        let constant = |id: &program::BufferId| match &program.buffer(*id).role {
+            Role::Constant { tensor, .. } => Some(tensor.clone()),
+            _ => None,
+        };
+        let mut outputs = Vec::new();
+        for (_, id) in &program.outputs {
+            let ty = &program.buffer(*id).ty;
+            let dims: Option<Vec<usize>> = ty.dims.iter().map(&bytes).collect();
+            let dims = dims.ok_or_else(missing)?;
+            let count = dims.iter().product::<usize>() * ty.dtype.size();
+            let empty = Tensor::new(ty.dtype, dims, Arc::new(vec![0u8; count])).ok_or_else(missing)?;
+            outputs.push((empty, vec![0xff; count]));
+        }
+        Ok(Machine {
+            assembly,
+            kernels: HashMap::new(),
+            inputs: inputs.iter().map(|t| t.bytes().to_vec()).collect(),
+            outputs,
+            constants: assembly.constants.iter().filter_map(constant).collect(),
+            prepared: vec![0xff; bytes(&memory.prepared_bytes).ok_or_else(missing)?],
+            arena: vec![0xff; bytes(&memory.arena_bytes).ok_or_else(missing)?],
+            sizes,
+        })
+    }
+
+    pub fn prepare(&mut self) -> Result<(), Error> {
+        let assembly = self.assembly;
+        self.run(&assembly.module.prepare)
+    }
+
+    pub fn run(&mut self, entry: &Entry) -> Result<(), Error> {
+        self.steps(&entry.steps, &mut |_, _| Ok(()))
+    }
+
+    /// Runs steps; `watch` is called after each launch.
+    pub fn steps(&mut self, steps: &[EntryStep], watch: &mut dyn FnMut(&mut Machine, &Launch) -> Result<(), Error>) -> Result<(), Error> {
+        for step in steps {
+            match step {
+                EntryStep::Launch(launch) => {
+                    self.launch(launch)?;
+                    watch(self, launch)?;
+                }
+                EntryStep::If { condition, then, otherwise } => {
+                    let holds = self.bytes(condition, 1)?.first().is_some_and(|b| *b != 0);
+                    self.steps(if holds { then } else { otherwise }, watch)?;
+                }
+                EntryStep::Guard { condition, guard } => {
+                    if condition.holds(&|s| self.sizes.get(s).copied()) != Some(true) {
+                        return Err(Error::input(format!("guard {guard} does not hold: {condition}")));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub fn eval(&self, expr: &Expr) -> Result<i64, Error> {
+        expr.eval(&|s| self.sizes.get(s).copied()).ok_or_else(|| Error::Bug(format!("the size {expr} has no value")))
+    }
+
+    /// What a parameter of a launch holds.
+    pub fn parameter(&self, launch: &Launch, at: usize) -> Result<Vec<u8>, Error> {
+        let kernel = &self.assembly.lowered[launch.kernel].kernel;
+        let Some((_, buffer)) = kernel.params().nth(at) else { return Err(Error::Bug("a launch has too many arguments".into())) };
+        let bound: Sizes = kernel.sizes.iter().cloned().zip(self.size_values(launch)?).collect();
+        let len = buffer.len.eval(&|s| bound.get(s).copied()).unwrap_or(0);
+        self.bytes(&launch.args[at], len.max(0) as usize * buffer.dtype.size())
+    }
+
+    fn size_values(&self, launch: &Launch) -> Result<Vec<i64>, Error> {
+        launch.sizes.iter().map(|e| self.eval(e)).collect()
+    }
+
+    fn launch(&mut self, launch: &Launch) -> Result<(), Error> {
+        let kernel = &self.assembly.lowered[launch.kernel].kernel;
+        let count = kernel.params().count();
+        let mut memory: Vec<Vec<u8>> = (0..count).map(|at| self.parameter(launch, at)).collect::<Result<_, _>>()?;
+        let (sizes, tasks) = (self.size_values(launch)?, self.eval(&launch.tasks)?);
+        if !self.kernels.contains_key(&launch.kernel) {
+            self.kernels.insert(launch.kernel, CompiledKernel::new(kernel).map_err(Error::Bug)?);
+        }
+        let parameters = memory.iter_mut().map(|bytes| Memory::Write(bytes)).collect();
+        let code = self.kernels[&launch.kernel].run(parameters, &sizes, 0, tasks.max(0)).map_err(Error::Bug)?;
+        if code != 0 {
+            return Err(fault(format!("E010: {}: an index is outside its tensor", self.assembly.labels[launch.step as usize])));
+        }
+        let written: Vec<bool> = kernel.params().map(|(_, buffer)| buffer.space == Space::Output).collect();
+        for ((place, bytes), _) in launch.args.iter().zip(memory).zip(written).filter(|(_, written)| *written) {
+            self.memory(place)?[..bytes.len()].copy_from_slice(&bytes);
+        }
+        Ok(())
+    }
+
+    /// The memory at a place, from there on.
+    fn memory(&mut self, place: &Place) -> Result<&mut [u8], Error> {
+        let start = match place {
+            Place::Prepared(offset) | Place::Arena(offset) => self.eval(offset)?.max(0) as usize,
+            Place::Input(_) | Place::Output(_) | Place::Constant(_) => 0,
+        };
+        let whole: &mut [u8] = match place {
+            Place::Output(at) => &mut self.outputs[*at].1,
+            Place::Prepared(_) => &mut self.prepared,
+            Place::Arena(_) => &mut self.arena,
+            Place::Input(_) | Place::Constant(_) => return Err(Error::Bug("a kernel writes an input".into())),
+        };
+        whole.get_mut(start..).ok_or_else(|| Error::Bug("a place outside its memory".into()))
+    }
+
+    pub fn bytes(&self, place: &Place, len: usize) -> Result<Vec<u8>, Error> {
+        let (whole, start): (&[u8], usize) = match place {
+            Place::Input(at) => (&self.inputs[*at], 0),
+            Place::Output(at) => (&self.outputs[*at].1, 0),
+            Place::Constant(at) => (self.constants[*at].bytes(), 0),
+            Place::Prepared(offset) => (&self.prepared, self.eval(offset)? as usize),
+            Place::Arena(offset) => (&self.arena, self.eval(offset)? as usize),
+        };
+        let range = whole.get(start..).and_then(|rest| rest.get(..len));
+        range.map(<[u8]>::to_vec).ok_or_else(|| Error::Bug(format!("{place:?}: {len} bytes are outside its memory")))
+    }
+
+    pub fn outputs(&self) -> Result<Vec<Tensor>, Error> {
+        let make = |(empty, bytes): &(Tensor, Vec<u8>)| Tensor::new(empty.dtype(), empty.dims().to_vec(), Arc::new(bytes.clone()));
+        self.outputs.iter().map(|o| make(o).ok_or_else(|| Error::Bug("an output's size".into()))).collect()
+    }
+}

@@ -1,0 +1,53 @@
+//! What a compile is given.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use target::Target;
+
+/// A level of the pipeline whose text can be compiled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    Graph,
+    Core,
+    Program,
+    Kernel,
+}
+
+/// Where the model comes from.
+#[derive(Clone, Debug)]
+pub enum Source {
+    Onnx(PathBuf),
+    /// The text of a level; `weights` is the model file that holds the constants it names.
+    Text {
+        level: Level,
+        text: String,
+        weights: Option<PathBuf>,
+    },
+}
+
+/// A pass whose result is to be corrupted, to prove that the checks find it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sabotage {
+    pub pass: String,
+    pub seed: u64,
+}
+
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub target: Target,
+    /// Threads that a call will use; also how many the code generator uses.
+    pub threads: usize,
+    /// Whether the entries measure their steps.
+    pub profile: bool,
+    /// Symbols bound at compile time.
+    pub dims: BTreeMap<String, i64>,
+    /// Input dims bound at compile time; None leaves one open.
+    pub shapes: BTreeMap<String, Vec<Option<i64>>>,
+    pub sabotage: Option<Sabotage>,
+}
+
+impl Options {
+    pub fn new(target: Target, threads: usize) -> Options {
+        Options { target, threads, profile: false, dims: BTreeMap::new(), shapes: BTreeMap::new(), sabotage: None }
+    }
+}

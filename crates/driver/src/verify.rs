@@ -1,0 +1,477 @@
+//! Each step of the pipeline checked by execution, on a user's model and inputs.
+//!
+//! 1. After each graph pass the graph is interpreted by its ops' reference meanings, in f64; outputs must not move.
+//! 2. After lowering, every buffer must equal the graph value of its name; after each program pass, every buffer that still exists.
+//! 3. The planned program's kernels are run one by one by the kernel interpreter, in the real memory plan. After each, its results are
+//!    compared with its nests, interpreted on what the kernel really read, so that nothing accumulates. The bound is the nest
+//!    interpreter's: `(K + 8) u sum|terms|` for a sum, the stated ulp for functions.
+//! 4. The generated code must give the same bits as the kernel interpreter.
+
+use crate::assemble;
+use crate::compile::{self, Compiled};
+use crate::error::Error;
+use crate::interpret::{self, Machine, Sizes, fault};
+use crate::options::{Options, Source};
+use crate::plan;
+use crate::sabotage;
+use ir::array::Data;
+use ir::{Array, DType, Graph, Literal, Tensor};
+use kernel::module::{Entry, EntryStep, Launch};
+use program::layout::from_physical;
+use program::{BufferId, Group, PhysicalGroup, Program, Step, physical};
+use runtime::Executable;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+/// How many points of each value are compared with its nest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sample {
+    All,
+    /// This many, evenly spread.
+    Points(usize),
+}
+
+/// What was checked, or the first pass that differs.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    pub checks: Vec<Check>,
+    pub failure: Option<Failure>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Check {
+    pub pass: String,
+    /// Values compared.
+    pub values: usize,
+    /// The largest error as a share of its bound.
+    pub worst: f64,
+}
+
+#[derive(Clone, Debug)]
+pub struct Failure {
+    pub pass: String,
+    pub message: String,
+}
+
+/// Two f64 interpretations that differ only by rewriting agree to this share of a tensor's largest number.
+const REWRITTEN: f64 = 1e-9;
+
+/// The same where a pass has rounded folded constants to their types.
+const FOLDED: f64 = 1e-5;
+
+pub fn verify(source: &Source, options: &Options, inputs: &BTreeMap<String, Tensor>, sample: Sample) -> Result<Report, Error> {
+    let graph = match source {
+        Source::Onnx(path) => compile::import(path, options)?,
+        Source::Text { .. } => return verify_compiled(&compile::compile(source, options)?, options, inputs, sample),
+    };
+    verify_graph(&graph, options, inputs, sample)
+}
+
+/// Checks the whole pipeline on a graph.
+pub fn verify_graph(graph: &Graph, options: &Options, inputs: &BTreeMap<String, Tensor>, sample: Sample) -> Result<Report, Error> {
+    let mut report = Report::default();
+    let ordered = ordered_inputs(graph.inputs.iter().map(|id| &*graph.value(*id).name), inputs)?;
+    let arrays: Vec<Array> = ordered.iter().map(Tensor::to_array).collect();
+    let sizes = ops::interp::bind_symbols(graph, &ordered.iter().map(|t| t.dims().to_vec()).collect::<Vec<_>>())?;
+    let Some(core) = graph_passes(graph, options, &arrays, &sizes, &mut report)? else { return Ok(report) };
+    let Some(program) = program_passes(&core, options, &arrays, &sizes, &mut report)? else { return Ok(report) };
+    kernels(&program, options, &ordered, sizes, sample, &mut report)?;
+    Ok(report)
+}
+
+fn verify_compiled(compiled: &Compiled, options: &Options, inputs: &BTreeMap<String, Tensor>, sample: Sample) -> Result<Report, Error> {
+    let mut report = Report::default();
+    let ordered = ordered_inputs(compiled.program.inputs.iter().map(|(name, _)| name.as_str()), inputs)?;
+    let sizes = interpret::bind(&compiled.program, &ordered)?;
+    kernels(&compiled.program, options, &ordered, sizes, sample, &mut report)?;
+    Ok(report)
+}
+
+fn ordered_inputs<'a>(names: impl Iterator<Item = &'a str>, inputs: &BTreeMap<String, Tensor>) -> Result<Vec<Tensor>, Error> {
+    names.map(|name| inputs.get(name).cloned().ok_or_else(|| Error::input(format!("input {name} is not given")))).collect()
+}
+
+impl Report {
+    fn pass(&mut self, pass: &str, values: usize, worst: f64) {
+        self.checks.push(Check { pass: pass.to_string(), values, worst });
+    }
+
+    fn fail(&mut self, pass: &str, message: String) {
+        self.failure.get_or_insert(Failure { pass: pass.to_string(), message });
+    }
+}
+
+fn graph_passes(graph: &Graph, options: &Options, inputs: &[Array], sizes: &Sizes, report: &mut Report) -> Result<Option<Graph>, Error> {
+    let mut want = interpret::graph(graph, inputs, sizes)?;
+    let mut before = graph.clone();
+    for pass in passes::pipeline() {
+        let after = sabotage::graph(pass.name, (pass.run)(&before), options)?;
+        let mut problems: Vec<String> = ir::verify::verify(&after).iter().map(|p| p.to_string()).collect();
+        problems.extend(ops::verify(&after).iter().map(|p| p.to_string()));
+        if let Some(problem) = problems.first() {
+            report.fail(pass.name, problem.clone());
+            return Ok(None);
+        }
+        if after == before {
+            continue;
+        }
+        let got = match interpret::graph(&after, inputs, sizes) {
+            Ok(got) => got,
+            Err(why) => {
+                report.fail(pass.name, format!("its result can't be interpreted: {why}"));
+                return Ok(None);
+            }
+        };
+        let tolerance = if folds(&before, &after) { FOLDED } else { REWRITTEN };
+        let mut worst = 0f64;
+        for ((name, _), (want, got)) in after.outputs.iter().zip(want.iter().zip(&got)) {
+            worst = worst.max(difference(want, got) / tolerance);
+            if worst > 1.0 {
+                report.fail(pass.name, format!("output {name} moves by {:.3e} of its largest number", worst * tolerance));
+                return Ok(None);
+            }
+        }
+        report.pass(pass.name, got.len(), worst);
+        (before, want) = (after, got);
+    }
+    Ok(Some(before))
+}
+
+/// Whether `after` has constants that are written out and that `before` has not: results of folding, rounded.
+fn folds(before: &Graph, after: &Graph) -> bool {
+    let inline = |graph: &Graph| graph.values.iter().filter(|v| matches!(&v.def, ir::Def::Constant { weight: None, .. })).count();
+    inline(after) > inline(before)
+}
+
+/// The largest difference as a share of the largest number; infinite where shapes, types or NaNs differ.
+fn difference(want: &Array, got: &Array) -> f64 {
+    if want.dims() != got.dims() || want.dtype() != got.dtype() {
+        return f64::INFINITY;
+    }
+    match (want.data(), got.data()) {
+        (Data::Int(a), Data::Int(b)) => {
+            if a == b {
+                0.0
+            } else {
+                f64::INFINITY
+            }
+        }
+        (Data::Float(a), Data::Float(b)) => {
+            let largest = a.iter().filter(|x| x.is_finite()).fold(f64::MIN_POSITIVE, |m, x| m.max(x.abs()));
+            a.iter().zip(b).map(|(a, b)| apart(*a, *b)).fold(0.0, f64::max) / largest
+        }
+        _ => f64::INFINITY,
+    }
+}
+
+fn apart(a: f64, b: f64) -> f64 {
+    if a == b || (a.is_nan() && b.is_nan()) {
+        0.0
+    } else if a.is_nan() || b.is_nan() {
+        f64::INFINITY
+    } else {
+        (a - b).abs()
+    }
+}
+
+fn program_passes(core: &Graph, options: &Options, inputs: &[Array], sizes: &Sizes, report: &mut Report) -> Result<Option<Program>, Error> {
+    let values = ops::interp::interpret(core, inputs, sizes).map_err(|p| Error::Diagnostics(p.into()))?;
+    let mut want: HashMap<Arc<str>, Array> =
+        core.values.iter().zip(values).filter_map(|(value, array)| Some((value.name.clone(), array?))).collect();
+    let mut program = sabotage::program("lower", program::lower::lower(core)?, options)?;
+    let mut name = "lower";
+    for pass in plan::PASSES.iter().map(Some).chain([None]) {
+        match program_values(&program, inputs, sizes) {
+            Ok(got) => {
+                if !same_buffers(name, &want, &got, report) {
+                    return Ok(None);
+                }
+                want = got;
+            }
+            Err(why) => {
+                report.fail(name, why);
+                return Ok(None);
+            }
+        }
+        if let Some(pass) = pass {
+            program = sabotage::program(pass.name, (pass.run)(&program, &options.target), options)?;
+            name = pass.name;
+        }
+    }
+    Ok(Some(program))
+}
+
+fn program_values(program: &Program, inputs: &[Array], sizes: &Sizes) -> Result<HashMap<Arc<str>, Array>, String> {
+    if let Some(problem) = program::verify::verify(program).first() {
+        return Err(problem.clone());
+    }
+    let values = program::interp::run(program, inputs, sizes)?;
+    let named = program.buffers.iter().enumerate().filter_map(|(at, b)| Some((b.name.clone(), values.get(BufferId(at as u32))?.clone())));
+    Ok(named.collect())
+}
+
+/// Compares what stands under equal names, in the order of names.
+fn same_buffers(pass: &str, want: &HashMap<Arc<str>, Array>, got: &HashMap<Arc<str>, Array>, report: &mut Report) -> bool {
+    let (mut worst, mut values) = (0f64, 0);
+    let mut names: Vec<&Arc<str>> = got.keys().collect();
+    names.sort();
+    for name in names {
+        let Some(want) = want.get(name) else { continue };
+        let share = difference(want, &got[name]) / REWRITTEN;
+        if share > 1.0 {
+            report.fail(pass, format!("buffer {name} moves by {:.3e} of its largest number", share * REWRITTEN));
+            return false;
+        }
+        (worst, values) = (worst.max(share), values + 1);
+    }
+    report.pass(pass, values, worst);
+    true
+}
+
+fn kernels(
+    program: &Program,
+    options: &Options,
+    inputs: &[Tensor],
+    sizes: Sizes,
+    sample: Sample,
+    report: &mut Report,
+) -> Result<(), Error> {
+    let memory = sabotage::memory(program::memory::plan(program), program, options)?;
+    let mut assembly = assemble::assemble(program, &memory, &options.target);
+    sabotage::kernels("schedule", &mut assembly, options)?;
+    let mut machine = Machine::new(program, &assembly, &memory, inputs, sizes)?;
+    let mut watch = Watch { program, groups: HashMap::new(), sample, worst: 0.0, values: 0, written: HashMap::new() };
+    for (entry, steps) in [(&assembly.module.prepare, &program.prepare), (&assembly.module.main, &program.steps)] {
+        watch.pair(entry, steps);
+    }
+    for entry in [&assembly.module.prepare, &assembly.module.main] {
+        let done = machine.steps(&entry.steps, &mut |machine, launch| watch.launch(machine, launch, &assembly));
+        match done {
+            Ok(()) => {}
+            Err(Error::Bug(message)) => {
+                let (pass, message) = message.split_once(": ").map_or(("schedule", message.as_str()), |(pass, m)| match pass {
+                    "memory" | "layouts" => (pass, m),
+                    _ => ("schedule", message.as_str()),
+                });
+                report.fail(pass, message.to_string());
+                return Ok(());
+            }
+            Err(other) => return Err(other),
+        }
+    }
+    report.pass("schedule", watch.values, watch.worst);
+    native(program, options, &machine, inputs, (memory, assembly.clone()), report)
+}
+
+/// The generated code against the kernel interpreter: equal bits, NaN for NaN.
+fn native(
+    program: &Program,
+    options: &Options,
+    machine: &Machine,
+    inputs: &[Tensor],
+    (memory, assembly): (program::memory::MemoryPlan, assemble::Assembly),
+    report: &mut Report,
+) -> Result<(), Error> {
+    let compiled = compile::from_parts(program.clone(), memory, assembly, options)?;
+    let mut executable = Executable::load(compiled.image, options.threads).map_err(|why| Error::Bug(why.to_string()))?;
+    let got = executable.run(inputs).map_err(|why| Error::Bug(why.to_string()))?;
+    for (((name, _), want), got) in program.outputs.iter().zip(machine.outputs()?).zip(&got) {
+        let (want, got) = (want.to_array(), got.to_array());
+        if let Some(at) = (0..want.count()).find(|at| !same_bits(want.get(*at), got.get(*at))) {
+            report.fail("llvm", format!("output {name}[{at}]: the code gives {}, the kernel {}", got.get(at), want.get(at)));
+            return Ok(());
+        }
+    }
+    report.pass("llvm", got.len(), 0.0);
+    Ok(())
+}
+
+fn same_bits(a: Literal, b: Literal) -> bool {
+    a == b || (a.as_f64().is_nan() && b.as_f64().is_nan())
+}
+
+/// Follows the launches of a module with the groups that they came from.
+struct Watch<'a> {
+    program: &'a Program,
+    /// By step number: the group, with the program's buffer behind each of the kernel's parameters.
+    groups: HashMap<u32, (&'a Group, Vec<BufferId>)>,
+    sample: Sample,
+    worst: f64,
+    values: usize,
+    /// A hash of what each buffer held when it was last written.
+    written: HashMap<BufferId, u64>,
+}
+
+impl<'a> Watch<'a> {
+    /// Matches the launches of an entry with the steps that they were made from: they stand in the same order.
+    fn pair(&mut self, entry: &Entry, steps: &'a [Step]) {
+        let mut launches = Vec::new();
+        flatten(&entry.steps, &mut launches);
+        let mut launches = launches.into_iter();
+        self.pair_steps(steps, &mut launches);
+    }
+
+    fn pair_steps(&mut self, steps: &'a [Step], launches: &mut dyn Iterator<Item = Launch>) {
+        for step in steps {
+            match step {
+                Step::Group(group) => {
+                    if let Some(launch) = launches.next() {
+                        let (_, ids) = PhysicalGroup::new(self.program, group);
+                        self.groups.insert(launch.step, (group, ids));
+                    }
+                }
+                Step::Border(id) => {
+                    physical::border_groups(self.program, *id).iter().for_each(|_| drop(launches.next()));
+                }
+                Step::If { then, otherwise, .. } => {
+                    self.pair_steps(then, launches);
+                    self.pair_steps(otherwise, launches);
+                }
+            }
+        }
+    }
+
+    fn launch(&mut self, machine: &mut Machine, launch: &Launch, assembly: &assemble::Assembly) -> Result<(), Error> {
+        let Some((group, ids)) = self.groups.get(&launch.step).cloned() else { return Ok(()) };
+        let params: Vec<BufferId> = assembly.lowered[launch.kernel].kernel.params().map(|(p, _)| ids[p.0 as usize]).collect();
+        let label = &assembly.labels[launch.step as usize];
+        let mut values: HashMap<BufferId, Array> = HashMap::new();
+        let writes = group.writes();
+        for (at, id) in params.iter().enumerate() {
+            let bytes = machine.parameter(launch, at)?;
+            let hash = hash_of(&bytes);
+            if writes.contains(id) {
+                self.written.insert(*id, hash);
+            } else if self.written.get(id).is_some_and(|before| *before != hash) {
+                return Err(Error::Bug(format!("memory: {label} reads {} after it was overwritten", self.program.buffer(*id).name)));
+            }
+            values.insert(*id, self.logical(machine, *id, bytes)?);
+        }
+        let (want, bounds) = self.expected(group, &values, &machine.sizes)?;
+        for id in writes.iter().filter(|id| values.contains_key(id)) {
+            self.compare(label, *id, &want[id], &values[id], &bounds[id])?;
+        }
+        Ok(())
+    }
+
+    fn logical(&self, machine: &Machine, id: BufferId, bytes: Vec<u8>) -> Result<Array, Error> {
+        let buffer = self.program.buffer(id);
+        let size = |e: &sym::Expr| machine.eval(e).map(|n| n.max(0) as usize);
+        let dims: Vec<usize> = buffer.ty.dims.iter().map(size).collect::<Result<_, _>>()?;
+        let physical: Vec<usize> = buffer.layout.physical_dims(&buffer.ty.dims).iter().map(size).collect::<Result<_, _>>()?;
+        let memory = Tensor::new(buffer.ty.dtype, physical, Arc::new(bytes)).ok_or_else(|| Error::Bug("a buffer's size".into()))?;
+        Ok(from_physical(&buffer.layout, &memory.to_array(), &dims))
+    }
+
+    /// What the group's nests give on what the kernel read, and how far rounding may lead away. Elements that the group does not write are
+    /// taken from the kernel's result. Where stages feed each other the bound is the last stage's own plus eight times what it moves when
+    /// every earlier result is moved by its bound in a drawn direction.
+    fn expected(
+        &self,
+        group: &Group,
+        given: &HashMap<BufferId, Array>,
+        sizes: &Sizes,
+    ) -> Result<(HashMap<BufferId, Array>, HashMap<BufferId, Array>), Error> {
+        let (exact, mut bounds) = self.evaluate(group, given, sizes, &|_, value, _| value)?;
+        if group.stages.len() > 1 {
+            let moved = |seed: u64, value: Array, bound: &Array| perturbed(seed, &value, bound);
+            let (shaken, _) = self.evaluate(group, given, sizes, &moved)?;
+            for (id, bound) in &mut bounds {
+                let (a, b) = (&exact[id], &shaken[id]);
+                let wide = |at: usize| bound.get(at).as_f64() + 8.0 * apart(a.get(at).as_f64(), b.get(at).as_f64());
+                *bound = Array::from_fn(DType::F64, bound.dims().to_vec(), |at| Literal::Float(wide(at)));
+            }
+        }
+        Ok((exact, bounds))
+    }
+
+    #[allow(clippy::type_complexity)]
+    fn evaluate(
+        &self,
+        group: &Group,
+        given: &HashMap<BufferId, Array>,
+        sizes: &Sizes,
+        then: &dyn Fn(u64, Array, &Array) -> Array,
+    ) -> Result<(HashMap<BufferId, Array>, HashMap<BufferId, Array>), Error> {
+        let (mut values, mut bounds) = (given.clone(), HashMap::new());
+        for (at, stage) in group.stages.iter().enumerate() {
+            let mut outs: Vec<Array> = Vec::new();
+            for id in &stage.writes {
+                outs.push(match values.get(id) {
+                    Some(value) => value.clone(),
+                    None => self.blank(*id, sizes)?,
+                });
+            }
+            let operands: Option<Vec<&Array>> = stage.operands.iter().map(|id| values.get(id)).collect();
+            let operands = operands.ok_or_else(|| Error::Bug("a stage reads what was not written".into()))?;
+            let limits = nest::interp::run_bounded(&stage.nest, &operands, sizes, &mut outs).map_err(fault)?;
+            for ((id, out), bound) in stage.writes.iter().zip(outs).zip(limits) {
+                values.insert(*id, then(at as u64, out, &bound));
+                bounds.insert(*id, bound);
+            }
+        }
+        Ok((values, bounds))
+    }
+
+    fn blank(&self, id: BufferId, sizes: &Sizes) -> Result<Array, Error> {
+        let ty = &self.program.buffer(id).ty;
+        let (dtype, dims) = ops::interp::concrete_type(ty, sizes).ok_or_else(|| Error::Bug("a size has no value".into()))?;
+        Ok(Array::filled(dtype, dims, Literal::zero(dtype)))
+    }
+
+    fn compare(&mut self, label: &str, id: BufferId, want: &Array, got: &Array, bound: &Array) -> Result<(), Error> {
+        let step = match self.sample {
+            Sample::All => 1,
+            Sample::Points(points) => (want.count() / points.max(1)).max(1),
+        };
+        let u = want.dtype().unit_roundoff();
+        for at in (0..want.count()).step_by(step) {
+            let (w, g) = (want.get(at).as_f64(), got.get(at).as_f64());
+            let limit = bound.get(at).as_f64() + 2.0 * u * w.abs() + f64::from(f32::MIN_POSITIVE);
+            let error = apart(w, g);
+            if error > limit {
+                let name = &self.program.buffer(id).name;
+                return Err(Error::Bug(format!(
+                    "{label}: {name}[{at}] is {g:e}, its nest gives {w:e}: off by {error:.3e}, bound {limit:.3e}"
+                )));
+            }
+            if limit.is_finite() {
+                self.worst = self.worst.max(error / limit);
+            }
+            self.values += 1;
+        }
+        Ok(())
+    }
+}
+
+fn flatten(steps: &[EntryStep], out: &mut Vec<Launch>) {
+    for step in steps {
+        match step {
+            EntryStep::Launch(launch) => out.push(launch.clone()),
+            EntryStep::If { then, otherwise, .. } => {
+                flatten(then, out);
+                flatten(otherwise, out);
+            }
+            EntryStep::Guard { .. } => {}
+        }
+    }
+}
+
+fn hash_of(bytes: &[u8]) -> u64 {
+    use std::hash::{DefaultHasher, Hasher};
+    let mut hasher = DefaultHasher::new();
+    hasher.write(bytes);
+    hasher.finish()
+}
+
+/// Every float moved by its bound, up or down as a hash of its place says.
+fn perturbed(seed: u64, value: &Array, bound: &Array) -> Array {
+    if !value.dtype().is_float() {
+        return value.clone();
+    }
+    let sign = |at: usize| if (at as u64 ^ (seed << 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 63 == 0 { 1.0 } else { -1.0 };
+    let finite = |x: f64| if x.is_finite() { x } else { 0.0 };
+    Array::from_fn(value.dtype(), value.dims().to_vec(), |at| {
+        Literal::Float(value.get(at).as_f64() + sign(at) * finite(bound.get(at).as_f64()))
+    })
+}
