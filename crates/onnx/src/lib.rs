@@ -1,4 +1,15 @@
-//! onnx
-pub mod proto;
+//! The ONNX frontend: a model file becomes a `Graph`.
+//!
+//! - [`proto`]: the messages of a model file
+//! - [`file`]: the file itself and the elements of its tensors
+//! - [`import`]: from the messages to the graph
+//! - [`ops`]: the operators, one file a family, and their table
 
 pub mod file;
+pub mod import;
+pub mod ops;
+pub mod proto;
+
+pub use file::ModelFile;
+pub use import::{ImportOptions, Imported, import, import_with_warnings};
+pub use ops::{LATEST_OPSET, OpName, op_names};

@@ -1,0 +1,71 @@
+//! From the messages of a model file to a graph.
+//!
+//! Everything in a model is untrusted: what is wrong is a diagnostic at the node, and all of a model's problems are found in one go. A
+//! node that fails poisons its results, and what depends on them is skipped silently, so that each problem is reported once.
+//!
+//! Shape arithmetic is done here, on expressions of the symbols; it becomes part of the graph only where a node needs it as data.
+//!
+//! - [`symbols`]: the dims of the inputs
+//! - [`walk`]: graphs, their nodes in order
+//! - [`region`]: graphs inside of nodes
+//! - [`function`]: calls of the model's own functions
+//! - [`cx`]: the state, and how a value gets into a graph
+//! - [`call`]: what an operator sees of its node
+//! - [`known`]: shape arithmetic
+
+mod call;
+mod cx;
+mod function;
+mod known;
+mod problems;
+mod region;
+mod scope;
+pub(crate) mod sizes;
+mod symbols;
+mod tensor;
+mod term;
+mod walk;
+
+pub use call::{Call, Fault, Outcome, one};
+pub use cx::Cx;
+pub use known::Known;
+pub(crate) use tensor::element_type_of;
+pub use term::{Out, Term};
+
+use crate::file::ModelFile;
+use ir::{Code, Diagnostic, Diagnostics, Graph, Location};
+use std::collections::BTreeMap;
+
+/// What the caller knows about the sizes of the inputs.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ImportOptions {
+    /// Sizes by the name of a symbol, or by the text that a model has for a dim.
+    pub dims: BTreeMap<String, i64>,
+    /// Sizes by input and position; None leaves a dim as the model declares it. Also the rank of an input that declares none.
+    pub shapes: BTreeMap<String, Vec<Option<i64>>>,
+}
+
+/// A model as a graph, and what is odd about it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Imported {
+    pub graph: Graph,
+    /// Declared shapes that contradict the real ones.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// The graph of a model.
+///
+/// Initializers are constants whose weight is their name, and which share the file's bytes; so are inputs that have an initializer. The
+/// symbols are those of the inputs' dims. Names of inputs and outputs are the model's. Every node has the name of its model node, or
+/// `op_type#index`, as location. Errors are all of the model's problems.
+pub fn import(file: &ModelFile, options: &ImportOptions) -> Result<Graph, Diagnostics> {
+    import_with_warnings(file, options).map(|imported| imported.graph)
+}
+
+/// As `import`, with the warnings.
+pub fn import_with_warnings(file: &ModelFile, options: &ImportOptions) -> Result<Imported, Diagnostics> {
+    match &file.model.graph {
+        Some(graph) => walk::model(file, graph, options),
+        None => Err(Diagnostics::one(Code::Malformed, &Location::default(), "the model has no graph")),
+    }
+}

@@ -1,0 +1,174 @@
+//! The state of an import, and how a value of the model gets into a graph.
+
+use super::known::Known;
+use super::problems::Problems;
+use super::scope::{Frame, Scope, Slot, lookup};
+use super::sizes;
+use super::term::{Form, Out, Term, TermData, constant_type};
+use crate::file::ModelFile;
+use crate::proto::FunctionProto;
+use ::ops::Builder;
+use ir::{Code, Diagnostic, Location, TensorType, ValueId};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Domain, name and overload of a function.
+pub(super) type FunctionKey = (String, String, String);
+
+/// Everything that is known while a model is imported. Invariant: `scopes` and `frames` are never empty.
+pub struct Cx<'f> {
+    pub(super) file: &'f ModelFile,
+    pub(super) functions: BTreeMap<FunctionKey, &'f FunctionProto>,
+    /// The functions whose bodies are being imported.
+    pub(super) active: Vec<FunctionKey>,
+    pub(super) problems: Problems,
+    pub(super) scopes: Vec<Scope>,
+    pub(super) frames: Vec<Frame>,
+    pub(super) nodes_left: usize,
+    terms: Vec<TermData>,
+}
+
+/// The most nodes of a model, with functions expanded.
+const MAX_NODES: usize = 4_000_000;
+
+impl<'f> Cx<'f> {
+    pub(super) fn new(file: &'f ModelFile, main: Scope, frame: Frame) -> Cx<'f> {
+        Cx {
+            file,
+            functions: BTreeMap::new(),
+            active: Vec::new(),
+            problems: Problems::default(),
+            scopes: vec![main],
+            frames: vec![frame],
+            nodes_left: MAX_NODES,
+            terms: Vec::new(),
+        }
+    }
+
+    pub(super) fn scope(&mut self) -> &mut Scope {
+        let last = self.scopes.len() - 1;
+        &mut self.scopes[last]
+    }
+
+    pub(super) fn frame(&mut self) -> &mut Frame {
+        let last = self.frames.len() - 1;
+        &mut self.frames[last]
+    }
+
+    /// The builder of the current graph.
+    pub fn builder(&mut self) -> &mut Builder {
+        &mut self.scope().builder
+    }
+
+    pub(super) fn location(&self) -> &Location {
+        &self.scopes[self.scopes.len() - 1].builder.location
+    }
+
+    pub(super) fn lookup(&self, name: &str) -> Option<Slot> {
+        lookup(&self.frames, name)
+    }
+
+    pub fn ty(&self, term: Term) -> &TensorType {
+        &self.data(term).ty
+    }
+
+    fn data(&self, term: Term) -> &TermData {
+        &self.terms[term.0 as usize]
+    }
+
+    /// The elements, where they are few and known.
+    pub fn known(&self, term: Term) -> Option<Known> {
+        match &self.data(term).form {
+            Form::Built => None,
+            Form::Constant { tensor, .. } => Known::of_tensor(tensor),
+            Form::Known(known) => Some(known.clone()),
+        }
+    }
+
+    /// The tensor, where its contents are numbers.
+    pub fn constant(&self, term: Term) -> Option<ir::Tensor> {
+        match &self.data(term).form {
+            Form::Constant { tensor, .. } => Some(tensor.clone()),
+            Form::Known(known) => {
+                let array = ir::Array::ints(known.dtype, known.dims.clone(), known.constants()?);
+                Some(ir::Tensor::from_array(&array))
+            }
+            Form::Built => None,
+        }
+    }
+
+    pub(super) fn add_term(&mut self, name: &str, ty: TensorType, form: Form) -> Term {
+        let location = self.location().clone();
+        self.terms.push(TermData { name: Arc::from(name), ty, form, location });
+        Term(self.terms.len() as u32 - 1)
+    }
+
+    /// A term for a value of the current graph.
+    pub(super) fn built(&mut self, name: &str, id: ValueId) -> Term {
+        let ty = self.builder().ty(id).clone();
+        let term = self.add_term(name, ty, Form::Built);
+        self.scope().values.insert(term, id);
+        term
+    }
+
+    /// A term under the model's name for it. Values from number `first_new` on take over the name.
+    pub(super) fn named(&mut self, name: &str, out: Out, first_new: usize) -> Result<Term, Diagnostic> {
+        match out {
+            Out::Term(term) => Ok(term),
+            Out::Known(known) => Ok(self.add_term(name, constant_type(known.dtype, &known.dims), Form::Known(known))),
+            Out::Constant(tensor) => {
+                let ty = constant_type(tensor.dtype(), tensor.dims());
+                Ok(self.add_term(name, ty, Form::Constant { tensor, weight: None }))
+            }
+            Out::Value(id) => {
+                if !sizes::is_reasonable(self.builder().ty(id)) {
+                    let message = format!("the type of `{name}` is beyond the limits: {} axes", self.builder().dims(id).len());
+                    return Err(self.builder().error(Code::Limit, message));
+                }
+                if id.0 as usize >= first_new {
+                    self.builder().graph.rename(id, name);
+                }
+                Ok(self.built(name, id))
+            }
+        }
+    }
+
+    /// The term as a value of the current graph.
+    pub fn emit(&mut self, term: Term) -> Result<ValueId, Diagnostic> {
+        self.emit_in(term, self.scopes.len() - 1)
+    }
+
+    fn emit_in(&mut self, term: Term, depth: usize) -> Result<ValueId, Diagnostic> {
+        if let Some(id) = self.scopes[depth].values.get(&term) {
+            return Ok(*id);
+        }
+        let data = &self.terms[term.0 as usize];
+        let builder = &mut self.scopes[depth].builder;
+        let id = match &data.form {
+            Form::Built if depth == 0 => return Err(builder.error(Code::Names, format!("`{}` is out of reach", data.name))),
+            Form::Built => self.capture(term, depth)?,
+            Form::Constant { tensor, weight } => builder.graph.constant(tensor.clone(), weight.as_deref(), &data.name),
+            Form::Known(known) => {
+                let consumer = std::mem::replace(&mut builder.location, data.location.clone());
+                let id = builder.sizes(&known.values, &known.dims, known.dtype);
+                builder.location = consumer;
+                let id = id?;
+                builder.graph.rename(id, &data.name);
+                id
+            }
+        };
+        self.scopes[depth].values.insert(term, id);
+        Ok(id)
+    }
+
+    /// The value as an input of region number `depth`.
+    pub(super) fn capture(&mut self, term: Term, depth: usize) -> Result<ValueId, Diagnostic> {
+        self.emit_in(term, depth - 1)?;
+        let data = &self.terms[term.0 as usize];
+        let scope = &mut self.scopes[depth];
+        scope.captures.push(term);
+        let id = scope.builder.input(&data.name, data.ty.clone());
+        scope.values.insert(term, id);
+        Ok(id)
+    }
+}

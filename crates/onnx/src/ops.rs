@@ -1,0 +1,92 @@
+//! The operators: one file a family, and the table.
+//!
+//! An entry serves the opsets from its version up to the next entry's of the same operator. To add an operator: write its function in
+//! the file of its family, and an entry for each version that reads differently.
+
+pub mod activation;
+pub mod constant;
+pub mod control;
+pub mod conv;
+pub mod convert;
+pub mod elementwise;
+pub mod gather;
+pub mod join;
+pub mod layout;
+pub mod logic;
+pub mod matmul;
+pub mod norm;
+pub mod pad;
+pub mod pool;
+pub mod reduce;
+pub mod repeat;
+pub mod reshape;
+pub mod slice;
+pub mod softmax;
+mod window;
+
+use crate::import::{Call, Outcome};
+
+/// The latest opset of the default domain whose operators have been looked through.
+pub const LATEST_OPSET: i64 = 24;
+
+/// Adds an operator's node to the graph.
+pub type Import = fn(&mut Call) -> Outcome;
+
+/// An operator, the first opset that the function serves, and the function.
+pub struct Entry(pub &'static str, pub i64, pub Import);
+
+/// Every family, with its domain.
+static FAMILIES: [(&str, &[Entry]); 19] = [
+    ("", elementwise::OPS),
+    ("", activation::OPS),
+    ("", logic::OPS),
+    ("", convert::OPS),
+    ("", matmul::OPS),
+    ("", conv::OPS),
+    ("", pool::OPS),
+    ("", norm::OPS),
+    ("", softmax::OPS),
+    ("", reduce::OPS),
+    ("", reshape::OPS),
+    ("", layout::OPS),
+    ("", join::OPS),
+    ("", slice::OPS),
+    ("", pad::OPS),
+    ("", repeat::OPS),
+    ("", gather::OPS),
+    ("", constant::OPS),
+    ("", control::OPS),
+];
+
+fn entries() -> impl Iterator<Item = (&'static str, &'static Entry)> {
+    FAMILIES.iter().flat_map(|(domain, entries)| entries.iter().map(move |entry| (*domain, entry)))
+}
+
+/// The function for an operator as of an opset.
+pub(crate) fn find(domain: &str, op_type: &str, opset: i64) -> Option<Import> {
+    let same = entries().filter(|(found, entry)| *found == domain && entry.0 == op_type && entry.1 <= opset);
+    same.max_by_key(|(_, entry)| entry.1).map(|(_, entry)| entry.2)
+}
+
+/// The first opset whose form of the operator is supported.
+pub(crate) fn oldest(domain: &str, op_type: &str) -> Option<i64> {
+    entries().filter(|(found, entry)| *found == domain && entry.0 == op_type).map(|(_, entry)| entry.1).min()
+}
+
+/// A supported operator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct OpName {
+    /// Empty for ONNX's own.
+    pub domain: &'static str,
+    pub op_type: &'static str,
+    /// The first opset whose form is supported.
+    pub since: i64,
+}
+
+/// The supported operators, by domain and name.
+pub fn op_names() -> Vec<OpName> {
+    let mut names: Vec<OpName> = entries().map(|(domain, entry)| OpName { domain, op_type: entry.0, since: entry.1 }).collect();
+    names.sort();
+    names.dedup_by_key(|name| (name.domain, name.op_type));
+    names
+}

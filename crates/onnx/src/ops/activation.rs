@@ -1,0 +1,126 @@
+//! Activation functions.
+
+use super::Entry;
+use super::elementwise::unary;
+use crate::import::{Call, Outcome, one};
+use ir::{DType, Diagnostic, Literal, Tensor, ValueId};
+use nest::Func;
+
+pub const OPS: &[Entry] = &[
+    Entry("Relu", 6, relu),
+    Entry("LeakyRelu", 6, leaky_relu),
+    Entry("PRelu", 7, prelu),
+    Entry("Clip", 6, clip_attributes),
+    Entry("Clip", 11, clip_operands),
+    Entry("Sigmoid", 6, |call| unary(call, Func::Sigmoid)),
+    Entry("Tanh", 6, |call| unary(call, Func::Tanh)),
+    Entry("HardSigmoid", 6, hard_sigmoid),
+    Entry("HardSwish", 14, hard_swish),
+    Entry("Gelu", 20, gelu),
+];
+
+fn relu(call: &mut Call) -> Outcome {
+    let x = call.value(0)?;
+    one(call.b().map_number(Func::Max, x, 0.0)?)
+}
+
+/// `x` where it is at least 0, else `slope * x`.
+fn sloped(call: &mut Call, x: ValueId, slope: ValueId) -> Result<ValueId, Diagnostic> {
+    let dtype = call.b().dtype(x);
+    let b = call.b();
+    let zero = b.number(dtype, 0.0);
+    let scaled = b.map_broadcast(Func::Mul, &[x, slope])?;
+    let negative = b.map_broadcast(Func::Less, &[x, zero])?;
+    b.map_broadcast(Func::Select, &[negative, scaled, x])
+}
+
+fn leaky_relu(call: &mut Call) -> Outcome {
+    let alpha = call.float_or("alpha", 0.01)?;
+    let x = call.value(0)?;
+    let dtype = call.b().dtype(x);
+    let slope = call.b().number(dtype, alpha);
+    one(sloped(call, x, slope)?)
+}
+
+/// The slope broadcasts to x.
+fn prelu(call: &mut Call) -> Outcome {
+    let dims = call.dims(0)?;
+    let (x, slope) = (call.value(0)?, call.value(1)?);
+    let slope = call.b().broadcast(slope, &dims)?;
+    one(sloped(call, x, slope)?)
+}
+
+fn clip_attributes(call: &mut Call) -> Outcome {
+    let (low, high) = (call.float("min")?, call.float("max")?);
+    let x = call.value(0)?;
+    let dtype = call.b().dtype(x);
+    let low = low.map(|low| call.b().number(dtype, low as f64));
+    let high = high.map(|high| call.b().number(dtype, high as f64));
+    clip(call, x, low, high)
+}
+
+fn clip_operands(call: &mut Call) -> Outcome {
+    let x = call.value(0)?;
+    let (low, high) = (scalar_operand(call, 1)?, scalar_operand(call, 2)?);
+    clip(call, x, low, high)
+}
+
+/// An operand of one element, of rank 0.
+pub(super) fn scalar_operand(call: &mut Call, at: usize) -> Result<Option<ValueId>, Diagnostic> {
+    if call.optional(at).is_none() {
+        return Ok(None);
+    }
+    if let Some(literal) = call.constant(at) {
+        let dtype = call.dtype(at)?;
+        return Ok(Some(call.b().scalar(dtype, literal)));
+    }
+    let value = call.value(at)?;
+    call.b().reshape(value, &[]).map(Some)
+}
+
+fn clip(call: &mut Call, x: ValueId, low: Option<ValueId>, high: Option<ValueId>) -> Outcome {
+    let b = call.b();
+    one(match (low, high) {
+        (Some(low), Some(high)) => b.clamp(x, low, high)?,
+        (Some(low), None) => b.map_broadcast(Func::Max, &[x, low])?,
+        (None, Some(high)) => b.map_broadcast(Func::Min, &[x, high])?,
+        (None, None) => x,
+    })
+}
+
+fn hard_sigmoid(call: &mut Call) -> Outcome {
+    let (alpha, beta) = (call.float_or("alpha", 0.2)?, call.float_or("beta", 0.5)?);
+    let x = call.value(0)?;
+    one(call.b().hard_sigmoid(x, alpha, beta)?)
+}
+
+/// `x * max(0, min(1, x/6 + 1/2))`
+fn hard_swish(call: &mut Call) -> Outcome {
+    let x = call.value(0)?;
+    let ramp = call.b().hard_sigmoid(x, (1.0f32 / 6.0) as f64, 0.5)?;
+    one(call.b().map(Func::Mul, &[x, ramp])?)
+}
+
+fn gelu(call: &mut Call) -> Outcome {
+    let approximate = call.text("approximate")?.unwrap_or("none");
+    let tanh = match approximate {
+        "none" => false,
+        "tanh" => true,
+        other => return Err(call.attribute_error(format!("attribute `approximate` is `{other}`, not `none` or `tanh`")).into()),
+    };
+    let x = call.value(0)?;
+    one(if tanh { call.b().gelu_tanh(x)? } else { call.b().gelu(x)? })
+}
+
+/// The lowest value of an element type: minus infinity for floats.
+pub(super) fn lowest(dtype: DType) -> Literal {
+    match dtype.int_range() {
+        Some((low, _)) => Literal::Int(low),
+        None => Literal::Float(f64::NEG_INFINITY),
+    }
+}
+
+/// A tensor of one element.
+pub(super) fn scalar_tensor(dtype: DType, value: Literal) -> Tensor {
+    Tensor::from_array(&ir::Array::filled(dtype, vec![], value))
+}

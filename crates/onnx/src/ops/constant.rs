@@ -1,0 +1,124 @@
+//! Values from nothing: constants and sequences.
+
+use super::Entry;
+use super::activation::scalar_tensor;
+use super::reshape::const_dims;
+use crate::import::{Call, Known, Out, Outcome, one, sizes};
+use ir::guard::Condition;
+use ir::{Array, Code, DType, Diagnostic, Literal, Tensor, ValueId};
+use nest::Func;
+use sym::Expr;
+
+pub const OPS: &[Entry] = &[Entry("Constant", 1, constant), Entry("ConstantOfShape", 9, constant_of_shape), Entry("Range", 11, range)];
+
+fn constant(call: &mut Call) -> Outcome {
+    let tensors = [
+        call.tensor("value")?,
+        call.float("value_float")?.map(|value| scalar_tensor(DType::F32, Literal::Float(value as f64))),
+        call.floats("value_floats")?.map(float_vector),
+        call.int("value_int")?.map(|value| scalar_tensor(DType::I64, Literal::Int(value))),
+        call.ints("value_ints")?.map(|values| Tensor::from_array(&Array::ints(DType::I64, vec![values.len()], values))),
+    ];
+    if let Some(kind) = ["sparse_value", "value_string", "value_strings"].into_iter().find(|name| has_attribute(call, name)) {
+        return Err(call.unsupported(format!("`{kind}`")).into());
+    }
+    let mut given = tensors.into_iter().flatten();
+    match (given.next(), given.next()) {
+        (Some(tensor), None) => one(Out::Constant(tensor)),
+        (None, _) => Err(call.attribute_error("attribute `value` is missing").into()),
+        (Some(_), Some(_)) => Err(call.attribute_error("two attributes give the value").into()),
+    }
+}
+
+fn has_attribute(call: &Call, name: &str) -> bool {
+    call.node.attribute.iter().any(|attribute| attribute.name == name)
+}
+
+fn float_vector(values: &[f32]) -> Tensor {
+    Tensor::from_array(&Array::floats(DType::F32, vec![values.len()], values.iter().map(|value| *value as f64).collect()))
+}
+
+fn constant_of_shape(call: &mut Call) -> Outcome {
+    let value = call.tensor("value")?.unwrap_or_else(|| scalar_tensor(DType::F32, Literal::Float(0.0)));
+    if value.count() != 1 {
+        return Err(call.attribute_error(format!("attribute `value` has {} elements, not one", value.count())).into());
+    }
+    let (dtype, literal) = (value.dtype(), value.to_array().get(0));
+    let dims = call.sizes(0, "input")?;
+    if let Some(dim) = dims.iter().find(|dim| sizes::is_nonnegative(dim) == Some(false)) {
+        return Err(call.error(Code::Shape, format!("the shape holds {dim}")).into());
+    }
+    let scalar = Known::of_tensor(&scalar_tensor(dtype, literal));
+    if let Some(known) = scalar.and_then(|scalar| scalar.broadcast(&const_dims(&dims)?)) {
+        return one(known);
+    }
+    let scalar = call.b().scalar(dtype, literal);
+    one(call.b().broadcast(scalar, &dims)?)
+}
+
+/// `start, start + delta, ..` before `limit`.
+fn range(call: &mut Call) -> Outcome {
+    let dtype = call.dtype(0)?;
+    match dtype.is_float() {
+        true => float_range(call, dtype),
+        false => integer_range(call, dtype),
+    }
+}
+
+fn scalar_size(call: &Call, at: usize, what: &str) -> Result<Expr, Diagnostic> {
+    let sizes = call.sizes(at, what)?;
+    match sizes.as_slice() {
+        [size] => Ok(size.clone()),
+        _ => Err(call.error(Code::Shape, format!("`{what}` has {} elements, not one", sizes.len()))),
+    }
+}
+
+fn integer_range(call: &mut Call, dtype: DType) -> Outcome {
+    let (start, limit) = (scalar_size(call, 0, "start")?, scalar_size(call, 1, "limit")?);
+    let delta = scalar_size(call, 2, "delta")?;
+    let delta = match delta.as_const() {
+        Some(delta) if delta != 0 && delta != i64::MIN => delta,
+        _ => return Err(call.unsupported(format!("steps of {delta}")).into()),
+    };
+    let gap = if delta > 0 { &limit - &start } else { &start - &limit };
+    let count = match sizes::is_nonnegative(&gap) {
+        Some(false) => Expr::zero(),
+        Some(true) => gap.ceil_div(&Expr::from(delta.abs())),
+        None => {
+            call.guard(Condition::AtLeast(gap.clone(), Expr::zero()));
+            gap.ceil_div(&Expr::from(delta.abs()))
+        }
+    };
+    if let Some(count) = count.as_const().filter(|count| *count <= Known::LIMIT as i64) {
+        let values = (0..count).map(|at| &start + &Expr::from(at.saturating_mul(delta))).collect();
+        return one(Known::vector(dtype, values));
+    }
+    let steps = call.b().iota(&[count], 0, dtype)?;
+    let start = call.b().size(&start, dtype)?;
+    one(sequence(call, steps, start, delta as f64)?)
+}
+
+/// `start + delta * steps`
+fn sequence(call: &mut Call, steps: ValueId, start: ValueId, delta: f64) -> Result<ValueId, Diagnostic> {
+    let scaled = if delta == 1.0 { steps } else { call.b().map_number(Func::Mul, steps, delta)? };
+    let is_zero = call.b().graph.graph().constant(start).and_then(|start| start.uniform()).is_some_and(|start| start.as_f64() == 0.0);
+    if is_zero {
+        return Ok(scaled);
+    }
+    call.b().map_broadcast(Func::Add, &[scaled, start])
+}
+
+fn float_range(call: &mut Call, dtype: DType) -> Outcome {
+    let number = |at: usize, what: &str| {
+        let literal = call.constant(at).map(Literal::as_f64);
+        literal.ok_or_else(|| call.unsupported(format!("`{what}` of floats that is computed from data")))
+    };
+    let (start, limit, delta) = (number(0, "start")?, number(1, "limit")?, number(2, "delta")?);
+    let count = ((limit - start) / delta).ceil().max(0.0);
+    if !count.is_finite() || count >= (1i64 << 40) as f64 {
+        return Err(call.error(Code::Shape, format!("a range of {count} elements")).into());
+    }
+    let steps = call.b().iota(&[Expr::from(count as i64)], 0, dtype)?;
+    let start = call.b().number(dtype, start);
+    one(sequence(call, steps, start, delta)?)
+}

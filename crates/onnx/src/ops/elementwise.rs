@@ -1,0 +1,124 @@
+//! Arithmetic on elements, with numpy broadcasting.
+
+use super::Entry;
+use crate::import::{Call, Outcome, one};
+use ir::{DType, Literal};
+use nest::Func;
+
+pub const OPS: &[Entry] = &[
+    Entry("Add", 7, |call| binary(call, Func::Add)),
+    Entry("Sub", 7, |call| binary(call, Func::Sub)),
+    Entry("Mul", 7, |call| binary(call, Func::Mul)),
+    Entry("Div", 7, |call| binary(call, Func::Div)),
+    Entry("Pow", 7, pow),
+    Entry("Mod", 10, modulo),
+    Entry("Max", 6, |call| variadic(call, Func::Max)),
+    Entry("Min", 6, |call| variadic(call, Func::Min)),
+    Entry("Sum", 6, |call| variadic(call, Func::Add)),
+    Entry("Mean", 6, mean),
+    Entry("Neg", 6, |call| unary(call, Func::Neg)),
+    Entry("Abs", 6, |call| unary(call, Func::Abs)),
+    Entry("Sign", 9, |call| unary(call, Func::Sign)),
+    Entry("Exp", 6, |call| unary(call, Func::Exp)),
+    Entry("Log", 6, |call| unary(call, Func::Log)),
+    Entry("Sqrt", 6, |call| unary(call, Func::Sqrt)),
+    Entry("Reciprocal", 6, |call| unary(call, Func::Reciprocal)),
+    Entry("Erf", 9, |call| unary(call, Func::Erf)),
+    Entry("Sin", 7, |call| unary(call, Func::Sin)),
+    Entry("Cos", 7, |call| unary(call, Func::Cos)),
+    Entry("Floor", 6, |call| unary(call, Func::Floor)),
+    Entry("Ceil", 6, |call| unary(call, Func::Ceil)),
+    Entry("Round", 11, |call| unary(call, Func::Round)),
+];
+
+/// A function of one operand.
+pub(super) fn unary(call: &mut Call, func: Func) -> Outcome {
+    if let Some(known) = call.fold(func) {
+        return one(known);
+    }
+    let x = call.value(0)?;
+    one(call.b().map(func, &[x])?)
+}
+
+/// A function of two operands.
+pub(super) fn binary(call: &mut Call, func: Func) -> Outcome {
+    if let Some(known) = call.fold(func) {
+        return one(known);
+    }
+    let operands = [call.value(0)?, call.value(1)?];
+    one(call.b().map_broadcast(func, &operands)?)
+}
+
+/// A fold of one or more operands, from the left.
+fn variadic(call: &mut Call, func: Func) -> Outcome {
+    if call.operand_count() == 1 {
+        return one(call.term(0)?);
+    }
+    if let Some(known) = call.fold(func) {
+        return one(known);
+    }
+    let operands = call.values()?;
+    let Some((first, rest)) = operands.split_first() else { return Err(call.unsupported("it has no operands").into()) };
+    let mut folded = *first;
+    for operand in rest {
+        folded = call.b().map_broadcast(func, &[folded, *operand])?;
+    }
+    one(folded)
+}
+
+fn mean(call: &mut Call) -> Outcome {
+    let count = call.operand_count();
+    let operands = call.values()?;
+    let Some((first, rest)) = operands.split_first() else { return Err(call.unsupported("it has no operands").into()) };
+    let mut sum = *first;
+    for operand in rest {
+        sum = call.b().map_broadcast(Func::Add, &[sum, *operand])?;
+    }
+    one(call.b().map_number(Func::Div, sum, count as f64)?)
+}
+
+/// The result has the base's type; the exponent may have any.
+fn pow(call: &mut Call) -> Outcome {
+    if let Some(known) = call.fold(Func::Pow) {
+        return one(known);
+    }
+    let (base_type, exponent_type) = (call.dtype(0)?, call.dtype(1)?);
+    let (base, exponent) = (call.value(0)?, call.value(1)?);
+    let common = if exponent_type.is_float() && !base_type.is_float() { exponent_type } else { base_type };
+    let base = call.b().convert(base, common)?;
+    let exponent = call.b().convert(exponent, common)?;
+    let power = call.b().map_broadcast(Func::Pow, &[base, exponent])?;
+    one(call.b().convert(power, base_type)?)
+}
+
+/// With `fmod` the remainder has the sign of the dividend, without it that of the divisor.
+fn modulo(call: &mut Call) -> Outcome {
+    let fmod = call.flag_or("fmod", false)?;
+    let dtype = call.dtype(0)?;
+    if dtype.is_float() && !fmod {
+        return Err(call.attribute_error("attribute `fmod` must be 1 for floats").into());
+    }
+    if let Some(known) = call.fold(Func::Rem).filter(|known| fmod || known.constants().is_none()) {
+        return one(known);
+    }
+    if fmod || dtype.is_unsigned_int() {
+        return binary(call, Func::Rem);
+    }
+    let operands = [call.value(0)?, call.value(1)?];
+    one(floored_remainder(call, operands, dtype)?)
+}
+
+/// `r = a rem b`, plus b where r is not 0 and its sign is not b's.
+fn floored_remainder(call: &mut Call, operands: [ir::ValueId; 2], dtype: DType) -> Result<ir::ValueId, ir::Diagnostic> {
+    let b = call.b();
+    let operands = b.broadcast_together(&operands)?;
+    let remainder = b.map(Func::Rem, &operands)?;
+    let zero = b.scalar(dtype, Literal::Int(0));
+    let not_zero = b.map_broadcast(Func::NotEqual, &[remainder, zero])?;
+    let negative = b.map_broadcast(Func::Less, &[remainder, zero])?;
+    let divisor_negative = b.map_broadcast(Func::Less, &[operands[1], zero])?;
+    let signs_differ = b.map(Func::Xor, &[negative, divisor_negative])?;
+    let moves = b.map(Func::And, &[not_zero, signs_differ])?;
+    let moved = b.map(Func::Add, &[remainder, operands[1]])?;
+    b.map(Func::Select, &[moves, moved, remainder])
+}

@@ -1,0 +1,59 @@
+//! Elements picked by indices.
+
+use super::Entry;
+use crate::import::{Call, Known, Outcome, one, sizes};
+use ir::Code;
+use ir::guard::Condition;
+use sym::Expr;
+
+pub const OPS: &[Entry] = &[Entry("Gather", 1, gather), Entry("GatherND", 11, gather_nd)];
+
+fn gather(call: &mut Call) -> Outcome {
+    let axis = call.normal_axis(call.int_or("axis", 0)?, call.rank(0)?)?;
+    let indices = call.known(1);
+    if let Some(known) = indices.as_ref().and_then(|indices| gathered(&call.known(0)?, indices, axis)) {
+        return one(known);
+    }
+    if let Some(index) = indices.filter(|indices| indices.dims.is_empty()).and_then(|indices| indices.values[0].as_const()) {
+        return single(call, axis, index);
+    }
+    let (data, indices) = (call.value(0)?, call.value(1)?);
+    one(call.b().gather(data, indices, axis)?)
+}
+
+/// None where an index is not a number within bounds.
+fn gathered(data: &Known, indices: &Known, axis: usize) -> Option<Known> {
+    let size = data.dims[axis] as i64;
+    let normal = |index: i64| usize::try_from(if index < 0 { index + size } else { index }).ok().filter(|index| (*index as i64) < size);
+    let at: Vec<usize> = indices.constants()?.into_iter().map(normal).collect::<Option<_>>()?;
+    let strides = ir::array::row_major_strides(&indices.dims);
+    let dims = [&data.dims[..axis], &indices.dims, &data.dims[axis + 1..]].concat();
+    let rank = indices.dims.len();
+    data.arranged(dims, |index| {
+        let position: usize = index[axis..axis + rank].iter().zip(&strides).map(|(i, stride)| i * stride).sum();
+        Some([&index[..axis], &[at[position]], &index[axis + rank..]].concat())
+    })
+}
+
+/// One known index: a slice, without its axis.
+fn single(call: &mut Call, axis: usize, index: i64) -> Outcome {
+    let mut dims = call.dims(0)?;
+    let dim = dims[axis].clone();
+    let (start, needed) = if index < 0 { (&dim + index, -&Expr::from(index)) } else { (Expr::from(index), Expr::from(index) + 1) };
+    match sizes::is_nonnegative(&(&dim - &needed)) {
+        Some(true) => {}
+        Some(false) => return Err(call.error(Code::Index, format!("index {index} is outside of axis {axis}, of size {dim}")).into()),
+        None => call.guard(Condition::AtLeast(dim, needed)),
+    }
+    let x = call.value(0)?;
+    let slice = call.b().slice_axis(x, axis, &start, &Expr::one())?;
+    dims.remove(axis);
+    one(call.b().reshape(slice, &dims)?)
+}
+
+fn gather_nd(call: &mut Call) -> Outcome {
+    let batch = if call.opset < 12 { 0 } else { call.int_or("batch_dims", 0)? };
+    let batch = usize::try_from(batch).map_err(|_| call.attribute_error(format!("attribute `batch_dims` is {batch}")))?;
+    let (data, indices) = (call.value(0)?, call.value(1)?);
+    one(call.b().gather_nd(data, indices, batch)?)
+}

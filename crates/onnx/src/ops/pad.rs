@@ -1,0 +1,88 @@
+//! Padding.
+
+use super::Entry;
+use super::activation::scalar_operand;
+use crate::import::{Call, Outcome, one, sizes};
+use ir::{Diagnostic, Literal, ValueId};
+use sym::Expr;
+
+pub const OPS: &[Entry] = &[Entry("Pad", 2, pad_attributes), Entry("Pad", 11, pad_operands)];
+
+/// Puts one number around the spatial axes.
+pub(super) fn pad_spatial(call: &mut Call, x: ValueId, value: Literal, low: &[Expr], high: &[Expr]) -> Result<ValueId, Diagnostic> {
+    let dtype = call.b().dtype(x);
+    let value = if dtype.is_float() { Literal::Float(value.as_f64()) } else { value };
+    let value = call.b().scalar(dtype, value);
+    let outer = [Expr::zero(), Expr::zero()];
+    call.b().pad(x, value, &[&outer, low].concat(), &[&outer, high].concat())
+}
+
+fn check_mode(call: &Call) -> Result<(), Diagnostic> {
+    match call.text("mode")?.unwrap_or("constant") {
+        "constant" => Ok(()),
+        mode @ ("reflect" | "edge" | "wrap") => Err(call.unsupported(format!("mode `{mode}`"))),
+        mode => Err(call.attribute_error(format!("attribute `mode` is `{mode}`"))),
+    }
+}
+
+fn pad_attributes(call: &mut Call) -> Outcome {
+    check_mode(call)?;
+    let pads = call.ints("pads")?.ok_or_else(|| call.attribute_error("attribute `pads` is missing"))?;
+    let value = call.float_or("value", 0.0)?;
+    let dtype = call.dtype(0)?;
+    let value = call.b().number(dtype, value);
+    let pads: Vec<Expr> = pads.into_iter().map(Expr::from).collect();
+    pad(call, &pads, None, value)
+}
+
+fn pad_operands(call: &mut Call) -> Outcome {
+    check_mode(call)?;
+    let pads = call.sizes(1, "pads")?;
+    let axes = call.optional(3).map(|_| call.numbers(3, "axes")).transpose()?;
+    let dtype = call.dtype(0)?;
+    let value = match scalar_operand(call, 2)? {
+        Some(value) => value,
+        None => call.b().number(dtype, 0.0),
+    };
+    pad(call, &pads, axes, value)
+}
+
+/// `pads` has the sizes before all axes, then those behind them. Negative ones cut.
+fn pad(call: &mut Call, pads: &[Expr], axes: Option<Vec<i64>>, value: ValueId) -> Outcome {
+    let dims = call.dims(0)?;
+    let axes = axes.unwrap_or_else(|| (0..dims.len() as i64).collect());
+    let axes = call.normal_axes(&axes, dims.len())?;
+    if pads.len() != 2 * axes.len() {
+        return Err(call.attribute_error(format!("{} sizes of padding for {} axes", pads.len(), axes.len())).into());
+    }
+    let (mut low, mut high) = (vec![Expr::zero(); dims.len()], vec![Expr::zero(); dims.len()]);
+    for (at, axis) in axes.iter().enumerate() {
+        (low[*axis], high[*axis]) = (pads[at].clone(), pads[axes.len() + at].clone());
+    }
+    let x = call.value(0)?;
+    let x = cut(call, x, &low, &high)?;
+    let added = |pads: Vec<Expr>| pads.into_iter().map(|pad| if is_cut(&pad) { Expr::zero() } else { pad }).collect::<Vec<Expr>>();
+    one(call.b().pad(x, value, &added(low), &added(high))?)
+}
+
+fn is_cut(pad: &Expr) -> bool {
+    sizes::is_nonnegative(pad) == Some(false)
+}
+
+/// Without what negative padding takes away.
+fn cut(call: &mut Call, x: ValueId, low: &[Expr], high: &[Expr]) -> Result<ValueId, Diagnostic> {
+    let removed = |pads: &[Expr]| pads.iter().map(|pad| if is_cut(pad) { -pad } else { Expr::zero() }).collect::<Vec<Expr>>();
+    let (starts, ends) = (removed(low), removed(high));
+    if starts.iter().chain(&ends).all(Expr::is_zero) {
+        return Ok(x);
+    }
+    let dims = call.b().dims(x).to_vec();
+    let sizes: Vec<Expr> = dims.iter().zip(&starts).zip(&ends).map(|((dim, start), end)| &(dim - start) - end).collect();
+    for size in &sizes {
+        if sizes::is_nonnegative(size).is_none() {
+            call.guard(ir::guard::Condition::AtLeast(size.clone(), Expr::zero()));
+        }
+    }
+    let steps = vec![1; dims.len()];
+    call.b().slice(x, &starts, &sizes, &steps)
+}

@@ -1,0 +1,101 @@
+//! Pools: folds of windows, or of all spatial axes.
+
+use super::Entry;
+use super::activation::lowest;
+use super::pad::pad_spatial;
+use super::window::{Rounding, Window, spatial_dims};
+use crate::import::{Call, Outcome, one};
+use ::ops::Folded;
+use ir::{Code, Diagnostic, Literal, ValueId};
+use nest::{Func, Monoid};
+use sym::Expr;
+
+pub const OPS: &[Entry] = &[
+    Entry("MaxPool", 1, max_pool),
+    Entry("AveragePool", 7, average_pool),
+    Entry("GlobalMaxPool", 1, |call| global(call, Monoid::Max)),
+    Entry("GlobalAveragePool", 1, global_average),
+];
+
+fn window(call: &Call, spatial: &[Expr]) -> Result<Window, Diagnostic> {
+    let taps = call.ints("kernel_shape")?.ok_or_else(|| call.attribute_error("attribute `kernel_shape` is missing"))?;
+    let rounding = if call.flag_or("ceil_mode", false)? { Rounding::Ceil } else { Rounding::Floor };
+    Window::read(call, taps, spatial, rounding)
+}
+
+fn max_pool(call: &mut Call) -> Outcome {
+    let column_major = call.flag_or("storage_order", false)?;
+    if call.wants(1) {
+        let order = if column_major { "column-major " } else { "" };
+        return Err(call.unsupported(format!("the {order}indices of the maxima")).into());
+    }
+    let window = window(call, &spatial_dims(call)?)?;
+    let x = call.value(0)?;
+    one(folded_windows(call, Monoid::Max, x, &window)?)
+}
+
+/// The windows' folds. Padding that depends on sizes is put around x first, with the fold's identity.
+fn folded_windows(call: &mut Call, kind: Monoid, x: ValueId, window: &Window) -> Result<ValueId, Diagnostic> {
+    if let Some(attrs) = window.constant() {
+        return call.b().reduce_window(kind, x, &window.taps, &attrs);
+    }
+    let identity = match kind {
+        Monoid::Max => lowest(call.b().dtype(x)),
+        Monoid::Sum | Monoid::Product | Monoid::Min | Monoid::And | Monoid::Or => Literal::Int(0),
+    };
+    let padded = pad_spatial(call, x, identity, &window.low, &window.high)?;
+    call.b().reduce_window(kind, padded, &window.taps, &window.unpadded())
+}
+
+fn average_pool(call: &mut Call) -> Outcome {
+    let count_padding = call.flag_or("count_include_pad", false)?;
+    let spatial = spatial_dims(call)?;
+    let window = window(call, &spatial)?;
+    let pads = call.ints("pads")?.unwrap_or_default();
+    let x = call.value(0)?;
+    let dtype = call.b().dtype(x);
+    if !dtype.is_float() {
+        return Err(call.error(Code::Type, format!("AveragePool is not defined on {dtype}")).into());
+    }
+    let sum = folded_windows(call, Monoid::Sum, x, &window)?;
+    let counted_pads: Vec<Expr> = pads.into_iter().map(Expr::from).collect();
+    let all_counted = count_padding && counted_pads == [&window.low[..], &window.high[..]].concat();
+    if all_counted || !window.is_padded() {
+        let taps = window.taps.iter().fold(1.0, |count, taps| count * *taps as f64);
+        return one(call.b().map_number(Func::Div, sum, taps)?);
+    }
+    let counted = if count_padding && !counted_pads.is_empty() { counted_pads } else { vec![Expr::zero(); 2 * spatial.len()] };
+    let counts = counts(call, dtype, &spatial, &window, &counted)?;
+    one(call.b().map_broadcast(Func::Div, &[sum, counts])?)
+}
+
+/// For each window position how many of its elements count: those of the input and of `counted` padding.
+fn counts(call: &mut Call, dtype: ir::DType, spatial: &[Expr], window: &Window, counted: &[Expr]) -> Result<ValueId, Diagnostic> {
+    let axes = spatial.len();
+    let dims: Vec<Expr> = (0..axes).map(|axis| &(&spatial[axis] + &counted[axis]) + &counted[axes + axis]).collect();
+    let dims = [vec![Expr::one(), Expr::one()], dims].concat();
+    let one = call.b().number(dtype, 1.0);
+    let ones = call.b().broadcast(one, &dims)?;
+    let rest = |padding: &[Expr], counted: &[Expr]| padding.iter().zip(counted).map(|(all, counted)| all - counted).collect();
+    let (low, high) = (rest(&window.low, &counted[..axes]), rest(&window.high, &counted[axes..]));
+    folded_windows(call, Monoid::Sum, ones, &Window { low, high, ..window.clone() })
+}
+
+fn spatial_axes(call: &Call) -> Result<Vec<usize>, Diagnostic> {
+    Ok((2..spatial_dims(call)?.len() + 2).collect())
+}
+
+fn global(call: &mut Call, kind: Monoid) -> Outcome {
+    let axes = spatial_axes(call)?;
+    let x = call.value(0)?;
+    one(call.b().reduce(kind, x, &axes, Folded::Kept)?)
+}
+
+fn global_average(call: &mut Call) -> Outcome {
+    let axes = spatial_axes(call)?;
+    let x = call.value(0)?;
+    let dtype = call.b().dtype(x);
+    let wide = call.b().widened(x)?;
+    let mean = call.b().mean(wide, &axes, Folded::Kept)?;
+    one(call.b().convert(mean, dtype)?)
+}

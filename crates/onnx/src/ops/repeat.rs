@@ -1,0 +1,49 @@
+//! Elements repeated along axes.
+
+use super::Entry;
+use super::reshape::const_dims;
+use crate::import::{Call, Outcome, one, sizes};
+use ir::{Code, Diagnostic};
+use sym::Expr;
+
+pub const OPS: &[Entry] = &[Entry("Expand", 8, expand), Entry("Tile", 6, tile)];
+
+/// The operand and the shape broadcast to each other.
+fn expand(call: &mut Call) -> Outcome {
+    let (given, wanted) = (call.dims(0)?, call.sizes(1, "shape")?);
+    let dims = ::ops::dims::broadcast_dims(&[&given, &wanted]).map_err(|error| call.error(error.code, error.message))?;
+    if let Some(known) = call.known(0).and_then(|known| known.broadcast(&const_dims(&dims)?)) {
+        return one(known);
+    }
+    let x = call.value(0)?;
+    one(call.b().broadcast(x, &dims)?)
+}
+
+/// Each repeated axis becomes two, of which the first repeats.
+fn tile(call: &mut Call) -> Outcome {
+    let (dims, repeats) = (call.dims(0)?, call.sizes(1, "repeats")?);
+    if repeats.len() != dims.len() {
+        return Err(call.error(Code::Shape, format!("{} repeats for {} axes", repeats.len(), dims.len())).into());
+    }
+    if let Some(repeat) = repeats.iter().find(|repeat| sizes::is_nonnegative(repeat) == Some(false)) {
+        return Err(call.error(Code::Shape, format!("an axis is repeated {repeat} times")).into());
+    }
+    let (mut apart, mut repeated, mut joined) = (Vec::new(), Vec::new(), Vec::new());
+    for (dim, repeat) in dims.iter().zip(&repeats) {
+        if !repeat.is_one() {
+            apart.push(Expr::one());
+            repeated.push(repeat.clone());
+        }
+        apart.push(dim.clone());
+        repeated.push(dim.clone());
+        joined.push(whole(call, dim, repeat)?);
+    }
+    let x = call.value(0)?;
+    let x = call.b().reshape(x, &apart)?;
+    let x = call.b().broadcast(x, &repeated)?;
+    one(call.b().reshape(x, &joined)?)
+}
+
+fn whole(call: &Call, dim: &Expr, repeat: &Expr) -> Result<Expr, Diagnostic> {
+    sizes::product([dim, repeat]).ok_or_else(|| call.error(Code::Limit, format!("{dim} times {repeat} is too complicated")))
+}

@@ -1,0 +1,150 @@
+//! Slices.
+//!
+//! ONNX clamps starts and ends to the dim. Where the sizes of a call decide whether that changes anything, the slice is taken as written,
+//! and a guard checks that it fits: a call whose sizes would be clamped is an error. Only a number as end, which does not fit every dim
+//! that is not empty, is clamped as ONNX says; the size is then a minimum.
+
+use super::Entry;
+use super::reshape::const_dims;
+use crate::import::{Call, Known, Outcome, one, sizes};
+use ir::guard::Condition;
+use ir::{Code, Diagnostic};
+use sym::{Expr, Ranges};
+
+pub const OPS: &[Entry] = &[Entry("Slice", 1, slice_attributes), Entry("Slice", 10, slice_operands)];
+
+/// Numbers beyond this mean "to the end" or "from the start".
+const FAR: i64 = 1 << 40;
+
+fn exprs(values: Vec<i64>) -> Vec<Expr> {
+    values.into_iter().map(Expr::from).collect()
+}
+
+fn slice_attributes(call: &mut Call) -> Outcome {
+    let missing = |name: &str| call.attribute_error(format!("attribute `{name}` is missing"));
+    let starts = call.ints("starts")?.ok_or_else(|| missing("starts"))?;
+    let ends = call.ints("ends")?.ok_or_else(|| missing("ends"))?;
+    let axes = call.ints("axes")?;
+    slice(call, exprs(starts), exprs(ends), axes, None)
+}
+
+fn slice_operands(call: &mut Call) -> Outcome {
+    let (starts, ends) = (call.sizes(1, "starts")?, call.sizes(2, "ends")?);
+    let axes = call.optional(3).map(|_| call.numbers(3, "axes")).transpose()?;
+    let steps = call.optional(4).map(|_| call.numbers(4, "steps")).transpose()?;
+    slice(call, starts, ends, axes, steps)
+}
+
+fn slice(call: &mut Call, starts: Vec<Expr>, ends: Vec<Expr>, axes: Option<Vec<i64>>, steps: Option<Vec<i64>>) -> Outcome {
+    let dims = call.dims(0)?;
+    let axes = axes.unwrap_or_else(|| (0..starts.len() as i64).collect());
+    let steps = steps.unwrap_or_else(|| vec![1; starts.len()]);
+    if [ends.len(), axes.len(), steps.len()].iter().any(|count| *count != starts.len()) {
+        let message = format!("{} starts, {} ends, {} axes, {} steps", starts.len(), ends.len(), axes.len(), steps.len());
+        return Err(call.error(Code::Shape, message).into());
+    }
+    let axes = call.normal_axes(&axes, dims.len())?;
+    let mut parts = Parts { starts: vec![Expr::zero(); dims.len()], sizes: dims.clone(), steps: vec![1; dims.len()] };
+    for (at, axis) in axes.into_iter().enumerate() {
+        let (start, size) = part(call, &dims[axis], &starts[at], &ends[at], steps[at])?;
+        (parts.starts[axis], parts.sizes[axis], parts.steps[axis]) = (start, size, steps[at]);
+    }
+    if let Some(known) = call.known(0).and_then(|known| known_slice(&known, &parts)) {
+        return one(known);
+    }
+    let x = call.value(0)?;
+    one(call.b().slice(x, &parts.starts, &parts.sizes, &parts.steps)?)
+}
+
+/// One entry an axis.
+struct Parts {
+    starts: Vec<Expr>,
+    sizes: Vec<Expr>,
+    steps: Vec<i64>,
+}
+
+fn known_slice(known: &Known, parts: &Parts) -> Option<Known> {
+    let starts = const_dims(&parts.starts)?;
+    known.arranged(const_dims(&parts.sizes)?, |index| {
+        let at = |axis: usize| (starts[axis] as i64 + index[axis] as i64 * parts.steps[axis]).try_into().ok();
+        (0..index.len()).map(at).collect()
+    })
+}
+
+/// The first index along an axis, and the number of them.
+fn part(call: &mut Call, dim: &Expr, start: &Expr, end: &Expr, step: i64) -> Result<(Expr, Expr), Diagnostic> {
+    if step == 0 || step.saturating_abs() > FAR {
+        return Err(call.error(Code::Shape, format!("a step of {step}")));
+    }
+    let bounds = if step > 0 { [(0, dim.clone()), (0, dim.clone())] } else { [(0, dim - 1), (-1, dim - 1)] };
+    let start = bounded(call, indexed(dim, start), &bounds[0], Side::Start);
+    let end = bounded(call, indexed(dim, end), &bounds[1], Side::End);
+    let gap = if step > 0 { &end - &start } else { &start - &end };
+    match sizes::is_nonnegative(&gap) {
+        Some(false) => return Ok((Expr::zero(), Expr::zero())),
+        Some(true) => {}
+        None => call.guard(Condition::AtLeast(gap.clone(), Expr::zero())),
+    }
+    let size = gap.ceil_div(&Expr::from(step.abs()));
+    Ok((if size.is_zero() { Expr::zero() } else { start }, size))
+}
+
+/// A start or end as it is counted from the start of the axis.
+enum Index {
+    /// Before the start.
+    Lowest,
+    /// Behind the end.
+    Highest,
+    At(Expr),
+    /// Nothing says that it is not negative; it is taken as counted from the start.
+    Unsigned(Expr),
+}
+
+fn indexed(dim: &Expr, index: &Expr) -> Index {
+    match (index.as_const(), sizes::is_nonnegative(index)) {
+        (Some(number), _) if number > FAR => Index::Highest,
+        (Some(number), _) if number < -FAR => Index::Lowest,
+        (_, Some(true)) => Index::At(index.clone()),
+        (_, Some(false)) => Index::At(dim + index),
+        (_, None) => Index::Unsigned(index.clone()),
+    }
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Side {
+    Start,
+    End,
+}
+
+/// The index within its bounds.
+fn bounded(call: &mut Call, index: Index, (low, high): &(i64, Expr), side: Side) -> Expr {
+    let low = Expr::from(*low);
+    let index = match index {
+        Index::Lowest => return low,
+        Index::Highest => return high.clone(),
+        Index::At(index) if index == *high => return index,
+        Index::At(index) => index,
+        Index::Unsigned(index) => {
+            call.guard(Condition::AtLeast(index.clone(), Expr::zero()));
+            index
+        }
+    };
+    match sizes::is_nonnegative(&(&index - &low)) {
+        Some(true) => {}
+        Some(false) => return low,
+        None => call.guard(Condition::AtLeast(index.clone(), low)),
+    }
+    match sizes::is_nonnegative(&(high - &index)) {
+        Some(true) => index,
+        Some(false) => high.clone(),
+        None if side == Side::End && index.as_const().is_some() && !fits_what_is_not_empty(&index, high) => sizes::minimum(&index, high),
+        None => {
+            call.guard(Condition::AtLeast(high.clone(), index.clone()));
+            index
+        }
+    }
+}
+
+fn fits_what_is_not_empty(index: &Expr, high: &Expr) -> bool {
+    Ranges::new(1).nonnegative(&(high - index))
+}
