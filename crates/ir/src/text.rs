@@ -27,7 +27,7 @@ pub mod parse;
 pub mod parts;
 pub mod print;
 
-pub use parse::{Names, parse_graph, parse_graph_at};
+pub use parse::{Names, parse_condition, parse_graph, parse_graph_at};
 pub use parts::*;
 pub use print::print_graph;
 

@@ -142,7 +142,7 @@ impl Checker<'_> {
                 let at = format!("store {buffer:?}[{index}]");
                 self.expr(index, &at);
                 stride.iter().for_each(|stride| self.expr(stride, &at));
-                for mask in mask {
+                if let Some(mask) = mask {
                     self.used(*mask, &at);
                 }
                 if let Some(ty) = self.used(*value, &at) {

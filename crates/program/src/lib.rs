@@ -2,6 +2,9 @@
 //!
 //! - [`program`]: the types
 //! - [`layout`]: how a buffer's elements lie in memory
+//! - [`verify`]: the invariants P1..
+//! - [`text`]: printing and parsing
+//! - [`interp`]: the interpreter, on logical arrays
 //! - [`lower`]: graph -> program
 //! - [`work`]: steps under rewriting
 //! - [`fuse`]: which nests become one kernel
@@ -13,6 +16,7 @@
 //! - [`physical`]: a group with its layouts applied: what a kernel is made from
 
 pub mod fuse;
+pub mod interp;
 pub mod layout;
 pub mod layouts;
 pub mod lower;
@@ -22,6 +26,8 @@ pub mod physical;
 pub mod prepare;
 pub mod program;
 pub mod rows;
+pub mod text;
+pub mod verify;
 pub mod work;
 
 pub use layout::{Axis, Layout};

@@ -84,7 +84,7 @@ impl Reader<'_> {
                 self.define(parser, id, Value { name, ty, def: Def::Constant { tensor, weight: None } })
             }
             "guard" => {
-                let guard = Guard { condition: condition(parser)?, location: parse_location(parser)? };
+                let guard = Guard { condition: parse_condition(parser)?, location: parse_location(parser)? };
                 self.graph.guards.push(guard);
                 Ok(())
             }
@@ -206,7 +206,8 @@ fn value_id(parser: &mut Parser) -> Result<ValueId, ParseError> {
     }
 }
 
-fn condition(parser: &mut Parser) -> Result<Condition, ParseError> {
+/// `a == b`, `a >= b`, `one_or_equal(a, b)`
+pub fn parse_condition(parser: &mut Parser) -> Result<Condition, ParseError> {
     if parser.rest().starts_with("one_or_equal(") {
         parser.expect("one_or_equal")?;
         parser.expect("(")?;

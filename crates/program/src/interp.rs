@@ -1,0 +1,149 @@
+//! The interpreter: what a program means, on logical arrays in f64 and exact integers. Layouts, borders and the grouping of stages change
+//! nothing here.
+
+use crate::program::{BufferId, Group, Program, Role, Stage, Step};
+use ir::{Array, DType, Literal, TensorType};
+use std::collections::BTreeMap;
+use sym::Sym;
+
+/// The arrays of a run, by buffer. A buffer that no step wrote has none.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BufferValues {
+    arrays: Vec<Option<Array>>,
+}
+
+impl BufferValues {
+    pub fn new(program: &Program) -> BufferValues {
+        BufferValues { arrays: vec![None; program.buffers.len()] }
+    }
+
+    pub fn get(&self, id: BufferId) -> Option<&Array> {
+        self.arrays.get(id.0 as usize)?.as_ref()
+    }
+
+    pub fn set(&mut self, id: BufferId, array: Array) {
+        self.arrays[id.0 as usize] = Some(array);
+    }
+
+    fn take(&mut self, id: BufferId) -> Option<Array> {
+        self.arrays.get_mut(id.0 as usize)?.take()
+    }
+
+    /// The model's outputs in order.
+    pub fn outputs(&self, program: &Program) -> Vec<Array> {
+        program.outputs.iter().filter_map(|(_, id)| self.get(*id).cloned()).collect()
+    }
+}
+
+/// Runs the prepare steps, then the steps. `inputs` stand in the order of [`Program::inputs`], `sizes` bind every symbol. Elements that
+/// no step writes are NaN, or the lowest value of an integer type.
+///
+/// An error that starts with `E009` (a guard, a size or an input that does not fit) or `E010` (an index read from data) is the user's;
+/// any other is a fault of the program.
+pub fn run(program: &Program, inputs: &[Array], sizes: &BTreeMap<Sym, i64>) -> Result<BufferValues, String> {
+    check_sizes(program, sizes)?;
+    let mut values = BufferValues::new(program);
+    bind_inputs(program, inputs, sizes, &mut values)?;
+    for (at, buffer) in program.buffers.iter().enumerate() {
+        if let Role::Constant { tensor, .. } = &buffer.role {
+            values.set(BufferId(at as u32), tensor.to_array());
+        }
+    }
+    run_steps(program, &program.prepare, sizes, &mut values)?;
+    run_steps(program, &program.steps, sizes, &mut values)?;
+    for (name, id) in &program.outputs {
+        values.get(*id).ok_or_else(|| format!("output {name}: nothing writes {id:?}"))?;
+    }
+    Ok(values)
+}
+
+/// Runs the stages of a group, one after the other.
+pub fn run_group(program: &Program, group: &Group, sizes: &BTreeMap<Sym, i64>, values: &mut BufferValues) -> Result<(), String> {
+    group.stages.iter().try_for_each(|stage| run_stage(program, stage, sizes, values))
+}
+
+fn run_steps(program: &Program, steps: &[Step], sizes: &BTreeMap<Sym, i64>, values: &mut BufferValues) -> Result<(), String> {
+    for step in steps {
+        match step {
+            Step::Group(group) => run_group(program, group, sizes, values)?,
+            Step::Border(_) => {}
+            Step::If { condition, then, otherwise } => {
+                let holds = read(program, values, *condition)?.get(0).as_i64() != 0;
+                run_steps(program, if holds { then } else { otherwise }, sizes, values)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn run_stage(program: &Program, stage: &Stage, sizes: &BTreeMap<Sym, i64>, values: &mut BufferValues) -> Result<(), String> {
+    let mut results = Vec::with_capacity(stage.writes.len());
+    for id in &stage.writes {
+        let before = if stage.operands.contains(id) { values.get(*id).cloned() } else { values.take(*id) };
+        results.push(before.map_or_else(|| unwritten(&program.buffer(*id).ty, sizes), Ok)?);
+    }
+    let operands = stage.operands.iter().map(|id| read(program, values, *id)).collect::<Result<Vec<&Array>, String>>()?;
+    nest::interp::run(&stage.nest, &operands, sizes, &mut results).map_err(|why| located(stage, why))?;
+    stage.writes.iter().zip(results).for_each(|(id, array)| values.set(*id, array));
+    Ok(())
+}
+
+/// The error's code stays in front.
+fn located(stage: &Stage, why: String) -> String {
+    match why.strip_prefix("E010") {
+        Some(rest) => format!("E010 {}{rest}", stage.location),
+        None => format!("{}: {why}", stage.location),
+    }
+}
+
+fn read<'a>(program: &Program, values: &'a BufferValues, id: BufferId) -> Result<&'a Array, String> {
+    values.get(id).ok_or_else(|| format!("{id:?} {} is read before it is written", program.buffer(id).name))
+}
+
+/// An array of garbage.
+fn unwritten(ty: &TensorType, sizes: &BTreeMap<Sym, i64>) -> Result<Array, String> {
+    Ok(Array::filled(ty.dtype, concrete(ty, sizes)?, garbage(ty.dtype)))
+}
+
+fn garbage(dtype: DType) -> Literal {
+    dtype.int_range().map_or(Literal::Float(f64::NAN), |(low, _)| Literal::Int(low))
+}
+
+fn concrete(ty: &TensorType, sizes: &BTreeMap<Sym, i64>) -> Result<Vec<usize>, String> {
+    let dim = |dim: &sym::Expr| usize::try_from(dim.eval(&|sym| sizes.get(sym).copied())?).ok();
+    ty.dims.iter().map(|d| dim(d).ok_or_else(|| format!("{ty}: the dim {d} has no value"))).collect()
+}
+
+fn check_sizes(program: &Program, sizes: &BTreeMap<Sym, i64>) -> Result<(), String> {
+    for (sym, fact) in &program.symbols {
+        let size = *sizes.get(sym).ok_or_else(|| format!("E009: the size {sym} is not given"))?;
+        if size < fact.low || size > fact.high {
+            return Err(format!("E009: the size {sym} = {size} is not in {}..={}", fact.low, fact.high));
+        }
+    }
+    for guard in &program.guards {
+        match guard.condition.holds(&|sym| sizes.get(sym).copied()) {
+            Some(true) => {}
+            Some(false) => return Err(format!("E009 {}: {} does not hold", guard.location, guard.condition)),
+            None => return Err(format!("the guard {} has no value", guard.condition)),
+        }
+    }
+    Ok(())
+}
+
+fn bind_inputs(program: &Program, inputs: &[Array], sizes: &BTreeMap<Sym, i64>, values: &mut BufferValues) -> Result<(), String> {
+    if inputs.len() != program.inputs.len() {
+        return Err(format!("E009: {} inputs for a model of {}", inputs.len(), program.inputs.len()));
+    }
+    for ((name, id), array) in program.inputs.iter().zip(inputs) {
+        let ty = &program.buffer(*id).ty;
+        if ty.dtype != array.dtype() || concrete(ty, sizes)? != array.dims() {
+            return Err(format!("E009: input {name} is {}{:?}, not {ty}", array.dtype(), array.dims()));
+        }
+        values.set(*id, array.clone());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

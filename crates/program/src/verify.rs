@@ -1,0 +1,209 @@
+//! The invariants of programs.
+//!
+//! - P1: every buffer that is mentioned exists.
+//! - P2: names of buffers are unique.
+//! - P3: input and output number n of the model is a buffer with that role, and no other buffer has it.
+//! - P4: a layout's axes make up each dim exactly once: `d/b` and `d%b`, or `d`; halos are not negative. Buffers in the caller's memory
+//!   and constants are row-major.
+//! - P5: a constant's tensor has its buffer's type.
+//! - P6: dims mention only the program's symbols.
+//! - P7: a stage has a buffer of the operand's type for each operand and of the write's type for each write; it writes a buffer once.
+//! - P8: every nest is well formed (`nest::verify`). Where guards constrain sizes that it mentions, proofs of bounds are left to the guards.
+//! - P9: on every path a buffer is written before it is read; outputs are written at the end.
+//! - P10: no step writes an input or a constant.
+//! - P11: the prepare steps are groups that read constants and prepared buffers and write prepared buffers; no other step writes those.
+//! - P12: a local buffer is used in one group only, and is neither an input nor an output nor a condition.
+//! - P13: a group has stages; one exactly where it has no outer iterators; else these are the leading parallel iterators of every stage, in
+//!   order, with one extent each.
+//! - P14: at a point of the outer iterators a stage reads of what the group writes only what the same point wrote.
+//! - P15: a condition is a bool scalar.
+//! - P16: a border is of a buffer that has a halo and that steps may write.
+
+mod flow;
+mod group;
+#[cfg(test)]
+pub mod tests;
+
+use crate::layout::{Axis, Layout};
+use crate::program::{Buffer, BufferId, Program, Role, Stage, Step};
+use ir::TensorType;
+use ir::guard::Condition;
+use std::collections::BTreeSet;
+use sym::{Expr, Ranges, Sym};
+
+/// The faults, each with its invariant and a place; none where the program is well formed.
+pub fn verify(program: &Program) -> Vec<String> {
+    let missing = missing_buffers(program);
+    if !missing.is_empty() {
+        return missing;
+    }
+    let mut faults = Vec::new();
+    faults.extend(repeated_names(program));
+    faults.extend(interface_faults(program));
+    program.buffers.iter().for_each(|buffer| faults.extend(buffer_faults(program, buffer)));
+    for stage in stages(program) {
+        faults.extend(stage_faults(program, stage));
+    }
+    faults.extend(flow::faults(program));
+    faults.extend(group::faults(program));
+    faults
+}
+
+fn stages(program: &Program) -> impl Iterator<Item = &Stage> {
+    program.prepare.iter().chain(&program.steps).flat_map(Step::groups).flat_map(|group| &group.stages)
+}
+
+/// P1.
+fn missing_buffers(program: &Program) -> Vec<String> {
+    let mut used: Vec<(&str, BufferId)> = Vec::new();
+    used.extend(program.inputs.iter().chain(&program.outputs).map(|(name, id)| (name.as_str(), *id)));
+    used.extend(stages(program).flat_map(|stage| stage.operands.iter().chain(&stage.writes)).map(|id| ("a stage", *id)));
+    used.extend(direct_uses(&program.prepare).into_iter().chain(direct_uses(&program.steps)).map(|id| ("a step", id)));
+    let missing = used.into_iter().filter(|(_, id)| id.0 as usize >= program.buffers.len());
+    missing.map(|(what, id)| format!("P1: {what}: there is no {id:?}")).collect()
+}
+
+/// The buffers that steps mention outside groups.
+fn direct_uses(steps: &[Step]) -> Vec<BufferId> {
+    let of = |step: &Step| match step {
+        Step::Group(_) => vec![],
+        Step::Border(id) => vec![*id],
+        Step::If { condition, then, otherwise } => [vec![*condition], direct_uses(then), direct_uses(otherwise)].concat(),
+    };
+    steps.iter().flat_map(of).collect()
+}
+
+/// P2.
+fn repeated_names(program: &Program) -> Vec<String> {
+    let mut seen = BTreeSet::new();
+    let repeated = program.buffers.iter().filter(|buffer| !seen.insert(&buffer.name));
+    repeated.map(|buffer| format!("P2: two buffers are called {}", buffer.name)).collect()
+}
+
+/// P3.
+fn interface_faults(program: &Program) -> Vec<String> {
+    let mut faults = Vec::new();
+    let sides = [("input", &program.inputs), ("output", &program.outputs)];
+    for (what, list) in sides {
+        for (at, (name, id)) in list.iter().enumerate() {
+            let role = if what == "input" { Role::Input(at) } else { Role::Output(at) };
+            if program.buffer(*id).role != role {
+                faults.push(format!("P3: {what} {name}: {id:?} is not {what} {at}"));
+            }
+        }
+    }
+    for (at, buffer) in program.buffers.iter().enumerate() {
+        let id = BufferId(at as u32);
+        let listed = match buffer.role {
+            Role::Input(n) => program.inputs.get(n).is_some_and(|(_, other)| *other == id),
+            Role::Output(n) => program.outputs.get(n).is_some_and(|(_, other)| *other == id),
+            Role::Constant { .. } | Role::Prepared | Role::Temp | Role::Local => true,
+        };
+        if !listed {
+            faults.push(format!("P3: {} has the role of an input or output that it is not", buffer.name));
+        }
+    }
+    faults
+}
+
+/// P4, P5, P6.
+fn buffer_faults(program: &Program, buffer: &Buffer) -> Vec<String> {
+    let mut faults = Vec::new();
+    let mut fault = |number: u32, why: String| faults.push(format!("P{number}: {}: {why}", buffer.name));
+    if let Some(why) = layout_fault(&buffer.layout, buffer.ty.rank()) {
+        fault(4, format!("the layout {}: {why}", buffer.layout));
+    }
+    let fixed = match &buffer.role {
+        Role::Input(_) | Role::Output(_) | Role::Constant { .. } => true,
+        Role::Prepared | Role::Temp | Role::Local => false,
+    };
+    if fixed && !buffer.layout.is_row_major() {
+        fault(4, format!("the layout {} is not row-major", buffer.layout));
+    }
+    if let Role::Constant { tensor, .. } = &buffer.role {
+        if tensor.dtype() != buffer.ty.dtype || Some(tensor.dims().to_vec()) != buffer.ty.const_dims() {
+            fault(5, format!("the constant is {tensor:?}, the buffer {}", buffer.ty));
+        }
+    }
+    for sym in unknown_symbols(program, &buffer.ty) {
+        fault(6, format!("{sym} is no symbol of the program"));
+    }
+    faults
+}
+
+fn unknown_symbols(program: &Program, ty: &TensorType) -> BTreeSet<Sym> {
+    let symbols = ty.dims.iter().flat_map(Expr::symbols);
+    symbols.filter(|sym| !program.symbols.contains_key(sym)).collect()
+}
+
+fn layout_fault(layout: &Layout, rank: usize) -> Option<String> {
+    if layout.halo.len() != rank {
+        return Some(format!("{} halos for {rank} dims", layout.halo.len()));
+    }
+    if layout.halo.iter().any(|(low, high)| *low < 0 || *high < 0) {
+        return Some("a negative halo".to_string());
+    }
+    if let Some(axis) = layout.axes.iter().find(|axis| axis.dim >= rank) {
+        return Some(format!("there is no d{}", axis.dim));
+    }
+    (0..rank).find(|dim| !covers(&layout.axes, *dim)).map(|dim| format!("d{dim} is not made up exactly once"))
+}
+
+/// Whether the axes of a dim are the digits of a mixed radix: each divides by the product of those below it, the highest has no modulus.
+fn covers(axes: &[Axis], dim: usize) -> bool {
+    let mut digits: Vec<&Axis> = axes.iter().filter(|axis| axis.dim == dim).collect();
+    digits.sort_by_key(|axis| axis.div);
+    let mut unit = Some(1);
+    for axis in digits {
+        if axis.modulo.is_some_and(|m| m < 1) || unit != Some(axis.div) {
+            return false;
+        }
+        unit = axis.modulo.and_then(|m| m.checked_mul(axis.div));
+    }
+    unit.is_none()
+}
+
+/// P7, P8.
+fn stage_faults(program: &Program, stage: &Stage) -> Vec<String> {
+    let mut faults = Vec::new();
+    let operands = stage.nest.operands.iter().map(|operand| &operand.ty).collect::<Vec<_>>();
+    let writes = stage.nest.writes.iter().map(|write| &write.ty).collect::<Vec<_>>();
+    for (what, types, ids) in [("operand", operands, &stage.operands), ("write", writes, &stage.writes)] {
+        if types.len() != ids.len() {
+            faults.push(format!("P7: {}: {} buffers for {} {what}s", stage.location, ids.len(), types.len()));
+        }
+        for (ty, id) in types.into_iter().zip(ids).filter(|(ty, id)| **ty != program.buffer(**id).ty) {
+            let buffer = program.buffer(*id);
+            faults.push(format!("P7: {}: the {what} {} is {}, its buffer {}", stage.location, buffer.name, ty, buffer.ty));
+        }
+    }
+    if stage.writes.iter().collect::<BTreeSet<_>>().len() != stage.writes.len() {
+        faults.push(format!("P7: {}: writes a buffer twice", stage.location));
+    }
+    let nest = nest::verify::verify(&stage.nest, &facts(program));
+    let decided = !guarded(program, stage);
+    let nest = nest.into_iter().filter(|why| decided || !["N5", "N8", "N9"].iter().any(|bound| why.starts_with(bound)));
+    faults.extend(nest.map(|why| format!("P8: {}: {why}", stage.location)));
+    faults
+}
+
+fn facts(program: &Program) -> Ranges {
+    let mut facts = Ranges::new(1);
+    for (sym, fact) in &program.symbols {
+        facts.bound(sym, Expr::from(fact.low), Expr::from(fact.high));
+    }
+    facts
+}
+
+/// Whether a guard constrains a size that the stage mentions.
+fn guarded(program: &Program, stage: &Stage) -> bool {
+    let dims = stage.nest.operands.iter().map(|o| &o.ty).chain(stage.nest.writes.iter().map(|w| &w.ty)).flat_map(|ty| &ty.dims);
+    let sizes: BTreeSet<Sym> = dims.chain(stage.nest.iters.iter().map(|iter| &iter.extent)).flat_map(Expr::symbols).collect();
+    program.guards.iter().flat_map(|guard| constrained(&guard.condition)).any(|sym| sizes.contains(&sym))
+}
+
+fn constrained(condition: &Condition) -> BTreeSet<Sym> {
+    match condition {
+        Condition::Equal(a, b) | Condition::OneOrEqual(a, b) | Condition::AtLeast(a, b) => &a.symbols() | &b.symbols(),
+    }
+}

@@ -1,0 +1,122 @@
+//! What is written before what is read, and by whom.
+
+use crate::program::{BufferId, Group, Program, Role, Stage, Step};
+use ir::DType;
+use nest::IterKind;
+
+/// P9, P10, P11, P15, P16.
+pub fn faults(program: &Program) -> Vec<String> {
+    let known = |role: &Role| matches!(role, Role::Constant { .. });
+    let mut flow = Flow { program, written: program.buffers.iter().map(|b| known(&b.role)).collect(), faults: Vec::new() };
+    flow.prepare();
+    for (_, id) in &program.inputs {
+        flow.written[id.0 as usize] = true;
+    }
+    flow.steps(&program.steps);
+    for (name, id) in &program.outputs {
+        flow.read(*id, &format!("output {name}"));
+    }
+    flow.faults
+}
+
+struct Flow<'a> {
+    program: &'a Program,
+    /// The buffers that are written wherever control comes to here.
+    written: Vec<bool>,
+    faults: Vec<String>,
+}
+
+impl Flow<'_> {
+    fn fault(&mut self, number: u32, id: BufferId, place: &str, why: &str) {
+        self.faults.push(format!("P{number}: {place}: {} {why}", self.program.buffer(id).name));
+    }
+
+    fn prepare(&mut self) {
+        for step in &self.program.prepare {
+            match step {
+                Step::Group(group) => self.prepare_group(group),
+                Step::Border(id) => self.fault(11, *id, "prepare", "has a border step"),
+                Step::If { condition, .. } => self.fault(11, *condition, "prepare", "decides a branch"),
+            }
+        }
+    }
+
+    fn prepare_group(&mut self, group: &Group) {
+        for stage in &group.stages {
+            let place = stage.location.to_string();
+            for id in &stage.operands {
+                if !matches!(self.program.buffer(*id).role, Role::Constant { .. } | Role::Prepared) {
+                    self.fault(11, *id, &place, "is read by a prepare step");
+                }
+            }
+            for id in &stage.writes {
+                if self.program.buffer(*id).role != Role::Prepared {
+                    self.fault(11, *id, &place, "is written by a prepare step");
+                }
+            }
+            self.stage(stage, &place);
+        }
+    }
+
+    fn steps(&mut self, steps: &[Step]) {
+        steps.iter().for_each(|step| self.step(step));
+    }
+
+    fn step(&mut self, step: &Step) {
+        match step {
+            Step::Group(group) => {
+                for stage in &group.stages {
+                    let place = stage.location.to_string();
+                    stage.writes.iter().for_each(|id| self.may_write(*id, &place));
+                    self.stage(stage, &place);
+                }
+            }
+            Step::Border(id) => {
+                self.may_write(*id, "border");
+                if !self.program.buffer(*id).layout.has_halo() {
+                    self.fault(16, *id, "border", "has no halo");
+                }
+            }
+            Step::If { condition, then, otherwise } => self.branch(*condition, then, otherwise),
+        }
+    }
+
+    /// What both branches write is written.
+    fn branch(&mut self, condition: BufferId, then: &[Step], otherwise: &[Step]) {
+        self.read(condition, "if");
+        let ty = &self.program.buffer(condition).ty;
+        if ty.dtype != DType::Bool || ty.rank() != 0 {
+            self.fault(15, condition, "if", &format!("is {ty}"));
+        }
+        let before = self.written.clone();
+        self.steps(then);
+        let after = std::mem::replace(&mut self.written, before);
+        self.steps(otherwise);
+        self.written.iter_mut().zip(after).for_each(|(written, then)| *written &= then);
+    }
+
+    fn may_write(&mut self, id: BufferId, place: &str) {
+        match &self.program.buffer(id).role {
+            Role::Input(_) | Role::Constant { .. } => self.fault(10, id, place, "is an input or a constant and is written"),
+            Role::Prepared => self.fault(11, id, place, "is prepared and written by a step"),
+            Role::Output(_) | Role::Temp | Role::Local => {}
+        }
+    }
+
+    /// A scan may read what its own earlier points wrote.
+    fn stage(&mut self, stage: &Stage, place: &str) {
+        let scans = stage.nest.iters.iter().any(|iter| iter.kind == IterKind::Scan);
+        for id in stage.operands.iter().filter(|id| !scans || !stage.writes.contains(id)) {
+            self.read(*id, place);
+        }
+        for id in &stage.writes {
+            self.written[id.0 as usize] = true;
+        }
+    }
+
+    fn read(&mut self, id: BufferId, place: &str) {
+        if !self.written[id.0 as usize] {
+            self.fault(9, id, place, "is read before it is written");
+        }
+    }
+}
