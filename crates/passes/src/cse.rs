@@ -1,6 +1,6 @@
 //! `cse`: computes and stores equal things once.
 
-use crate::rewrite::{Rewriter, Site};
+use crate::rewrite::Rewriter;
 use ir::{Graph, Location, Node, Tensor, TensorType, ValueId};
 use std::collections::{BTreeMap, BTreeSet};
 

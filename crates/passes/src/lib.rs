@@ -10,9 +10,12 @@
 
 pub mod cse;
 pub mod dce;
+pub mod decompose;
 pub mod fold;
 pub mod names;
+pub mod raise;
 pub mod rewrite;
+pub mod simplify;
 pub mod view;
 
 pub mod check;
