@@ -37,8 +37,7 @@ fn gemm(name: &str, tile: &Tile, sizes: &[&str], tasks: i64) -> Kernel {
     let first = task() * *rows;
     let accumulators = vec![zero; (rows * vectors) as usize];
     let sums = k.for_loop("k", (&Expr::zero(), depth, 1), &accumulators, |k, at, sums| {
-        let panel: Vec<ValueId> =
-            (0..*vectors).map(|j| k.load(b, &(at * width + j * i64::from(LANES)), LANES, None)).collect();
+        let panel: Vec<ValueId> = (0..*vectors).map(|j| k.load(b, &(at * width + j * i64::from(LANES)), LANES, None)).collect();
         let mut next = Vec::new();
         for row in 0..*rows {
             let scalar = k.load(a, &(&((&first + row) * row_stride.clone()) + at), 1, None);
@@ -158,5 +157,48 @@ fn register_tiles_are_right() {
     for depth in [0, 1, 17] {
         let (a, b) = (elements(DType::F32, 2 * 9 * 20, 3), elements(DType::F32, depth * 48, 4));
         check(&kernel, &[a, b, vec![0; 2 * 9 * 48 * 4]], &[depth as i64, 20], 2);
+    }
+}
+
+/// Sums 4 loaded vectors a turn, all in L1; `s` is the stride.
+fn sums(name: &str, load: impl Fn(&mut KernelBuilder, kernel::BufferId, &Expr) -> ValueId) -> Kernel {
+    let mut k = KernelBuilder::new(name);
+    let x = k.buffer("x", DType::F32, Expr::from(8192), Space::Input);
+    let y = k.buffer("y", DType::F32, Expr::from(i64::from(LANES)), Space::Output);
+    let zero = k.float(0.0, Ty::vector(DType::F32, LANES));
+    let sums = k.for_loop("i", (&Expr::zero(), &Expr::from(TURNS), 1), &[zero; 4], |k, i, sums| {
+        let mut next = Vec::new();
+        for (part, sum) in sums.iter().enumerate() {
+            let value = load(k, x, &(i * &Expr::from(16) + part as i64 * 4));
+            next.push(k.binary(kernel::Binary::Add, *sum, value));
+        }
+        next
+    });
+    let total = sums[1..].iter().fold(sums[0], |total, sum| k.binary(kernel::Binary::Add, total, *sum));
+    k.store(y, &Expr::zero(), total, None);
+    k.finish(Expr::from(1000), vec![Sym::new("s")])
+}
+
+const TURNS: i64 = 128;
+
+/// Nanoseconds a load.
+fn time(kernel: &Kernel, stride: i64) -> f64 {
+    let mut native = Native::new(kernel, &host(), &[stride]);
+    let mut buffers = [zeroed(4 * 8192), zeroed(64)];
+    1.0 / rate(&mut native, &mut buffers, &[stride], 1000, (TURNS * 4 * 1000) as f64)
+}
+
+#[test]
+#[ignore = "a measurement"]
+fn strided_loads() {
+    for stride in [1, 2, 3, 4, 5, 6, 8, 16, 100] {
+        let known = sums("known", |k, x, at| k.load_strided(x, at, &stride.into(), LANES, None));
+        let symbolic = sums("symbolic", |k, x, at| k.load_strided(x, at, &Expr::sym(&Sym::new("s")), LANES, None));
+        let masked = sums("masked", |k, x, at| {
+            let all = k.below(&Expr::sym(&Sym::new("s")).maximum(&16.into()), LANES);
+            k.load_strided(x, at, &stride.into(), LANES, Some(all))
+        });
+        let (known, symbolic, masked) = (time(&known, stride), time(&symbolic, stride), time(&masked, stride));
+        println!("stride {stride:4}: known {known:.2} ns, symbolic {symbolic:.2} ns, masked {masked:.2} ns");
     }
 }

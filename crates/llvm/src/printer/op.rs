@@ -172,14 +172,7 @@ impl Function<'_> {
 
     /// Halves onto each other until one lane is left.
     fn fold(&mut self, monoid: Monoid, a: ValueId) -> Made {
-        let op = match monoid {
-            Monoid::Sum => Binary::Add,
-            Monoid::Product => Binary::Mul,
-            Monoid::Max => Binary::Max,
-            Monoid::Min => Binary::Min,
-            Monoid::And => Binary::And,
-            Monoid::Or => Binary::Or,
-        };
+        let op = Binary::folds(monoid);
         let (Ty { dtype, mut lanes }, mut folded) = (self.ty(a), self.value(a));
         assert!(lanes.is_power_of_two(), "fold of {lanes} lanes");
         while lanes > 1 {

@@ -1,7 +1,8 @@
 //! Loads and stores of elements that are apart.
 //!
 //! A load with a small constant stride reads whole vectors from its first element to its last one, no further, and
-//! picks the lanes; it may read elements between them. Other loads without a mask go lane by lane. Masked ones gather.
+//! picks the lanes; it may read elements between them. Other loads without a mask go lane by lane: gather instructions
+//! take longer (16 f32 on Zen 5: 2.9 ns against 1.9 ns). Masked ones gather.
 
 use super::function::{Function, Made};
 use super::memory::{Access, vector_suffix};
@@ -9,8 +10,8 @@ use super::text::list;
 use kernel::ValueId;
 use sym::Expr;
 
-/// Strides up to this one are read as whole vectors.
-const WIDE_STRIDE: i64 = 4;
+/// Strides up to this one are read as whole vectors: from 8 on that takes longer than lane by lane.
+const WIDE_STRIDE: i64 = 6;
 
 impl Function<'_> {
     /// Lane l is element `index + l*stride`.
@@ -34,12 +35,23 @@ impl Function<'_> {
     /// Lane l is element `index + offsets[l]`.
     pub fn gather(&mut self, access: &Access, offsets: ValueId) -> Made {
         let offsets = self.value(offsets);
-        if access.ty.lanes > 1 {
-            return self.gather_at(access, &offsets);
-        }
         let base = self.address(access.buffer, access.index);
-        let address = self.beyond(access.buffer, &base, &offsets);
-        self.load_at(access, &address)
+        match (access.ty.lanes, access.mask) {
+            (1, _) => {
+                let address = self.beyond(access.buffer, &base, &offsets);
+                self.load_at(access, &address)
+            }
+            (_, Some(_)) => self.gather_at(access, &offsets),
+            (lanes, None) => {
+                let addresses: Vec<String> = (0..lanes).map(|lane| self.lane_address(access, &base, &offsets, lane)).collect();
+                self.load_each(access, &addresses)
+            }
+        }
+    }
+
+    fn lane_address(&mut self, access: &Access, base: &str, offsets: &str, lane: u32) -> String {
+        let offset = self.code.temp(format!("extractelement <{} x i64> {offsets}, i64 {lane}", access.ty.lanes));
+        self.beyond(access.buffer, base, &offset)
     }
 
     pub fn store_strided(&mut self, access: &Access, stride: &Expr, stored: &str) {
