@@ -99,7 +99,8 @@ fn attention() {
         let weights = softmax(b, scores)?;
         let mixed = b.contract("bhij,bhjk->bhik", weights, heads[2])?;
         let mixed = b.transpose(mixed, &[0, 2, 1, 3])?;
-        let joined = b.reshape(mixed, &b.dims(x).to_vec())?;
+        let dims = b.dims(x).to_vec();
+        let joined = b.reshape(mixed, &dims)?;
         let sum = b.map(Func::Add, &[joined, x])?;
         b.output("y", sum);
         Ok(())
