@@ -8,6 +8,7 @@
 //! - [`check`]: whether two graphs compute the same
 //! - [`sabotage`]: wrong graphs, to test the checks
 
+pub mod batch_norm;
 pub mod cse;
 pub mod dce;
 pub mod decompose;

@@ -72,6 +72,11 @@ impl<'a> Rewriter<'a> {
         self.after[id.0 as usize].unwrap_or_else(|| panic!("bug: {} is read before it is made", self.before.value(id).name))
     }
 
+    /// The value before whose place a value after took.
+    pub fn before_of(&self, after: ValueId) -> Option<ValueId> {
+        self.namesakes.get(&after).copied()
+    }
+
     /// A node whose turn has come, after the constants that stand before it.
     pub fn site<'n>(&mut self, node: &'n Node) -> Site<'n> {
         self.bring_constants(node.outputs.first().map_or(0, |id| id.0 as usize));
