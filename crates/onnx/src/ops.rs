@@ -27,7 +27,7 @@ mod window;
 use crate::import::{Call, Outcome};
 
 /// The latest opset of the default domain whose operators have been looked through.
-pub const LATEST_OPSET: i64 = 24;
+pub const LATEST_OPSET: i64 = 28;
 
 /// Adds an operator's node to the graph.
 pub type Import = fn(&mut Call) -> Outcome;

@@ -118,7 +118,9 @@ fn float_range(call: &mut Call, dtype: DType) -> Outcome {
     if !count.is_finite() || count >= (1i64 << 40) as f64 {
         return Err(call.error(Code::Shape, format!("a range of {count} elements")).into());
     }
-    let steps = call.b().iota(&[Expr::from(count as i64)], 0, dtype)?;
-    let start = call.b().number(dtype, start);
-    one(sequence(call, steps, start, delta)?)
+    let wide = if dtype == DType::F64 { DType::F64 } else { DType::F32 };
+    let steps = call.b().iota(&[Expr::from(count as i64)], 0, wide)?;
+    let start = call.b().number(wide, start);
+    let sequence = sequence(call, steps, start, delta)?;
+    one(call.b().convert(sequence, dtype)?)
 }

@@ -1,8 +1,9 @@
 //! Arithmetic on elements, with numpy broadcasting.
 
 use super::Entry;
-use crate::import::{Call, Outcome, one};
-use ir::{DType, Literal};
+use crate::import::{Call, Known, Outcome, one, sizes};
+use ::ops::Builder;
+use ir::{DType, Diagnostic, ValueId};
 use nest::Func;
 
 pub const OPS: &[Entry] = &[
@@ -95,30 +96,35 @@ fn pow(call: &mut Call) -> Outcome {
 fn modulo(call: &mut Call) -> Outcome {
     let fmod = call.flag_or("fmod", false)?;
     let dtype = call.dtype(0)?;
-    if dtype.is_float() && !fmod {
+    if dtype.is_float() && !fmod && call.opset < 28 {
         return Err(call.attribute_error("attribute `fmod` must be 1 for floats").into());
-    }
-    if let Some(known) = call.fold(Func::Rem).filter(|known| fmod || known.constants().is_none()) {
-        return one(known);
     }
     if fmod || dtype.is_unsigned_int() {
         return binary(call, Func::Rem);
     }
+    let both_positive = |known: &Known| known.values.iter().all(|value| sizes::is_nonnegative(value) == Some(true));
+    if let Some(known) = call.fold(Func::Rem).filter(|_| [0, 1].iter().all(|at| call.known(*at).as_ref().is_some_and(both_positive))) {
+        return one(known);
+    }
     let operands = [call.value(0)?, call.value(1)?];
-    one(floored_remainder(call, operands, dtype)?)
+    let operands: [ValueId; 2] = call.b().broadcast_together(&operands)?.try_into().unwrap_or(operands);
+    one(floored_remainder(call.b(), operands, dtype)?)
 }
 
-/// `r = a rem b`, plus b where r is not 0 and its sign is not b's.
-fn floored_remainder(call: &mut Call, operands: [ir::ValueId; 2], dtype: DType) -> Result<ir::ValueId, ir::Diagnostic> {
-    let b = call.b();
-    let operands = b.broadcast_together(&operands)?;
-    let remainder = b.map(Func::Rem, &operands)?;
-    let zero = b.scalar(dtype, Literal::Int(0));
-    let not_zero = b.map_broadcast(Func::NotEqual, &[remainder, zero])?;
+/// `r = a rem b`, plus b where r is not 0 and its sign is not b's. A float's 0 gets b's sign.
+fn floored_remainder(b: &mut Builder, [dividend, divisor]: [ValueId; 2], dtype: DType) -> Result<ValueId, Diagnostic> {
+    let remainder = b.map(Func::Rem, &[dividend, divisor])?;
+    let zero = b.number(dtype, 0.0);
     let negative = b.map_broadcast(Func::Less, &[remainder, zero])?;
-    let divisor_negative = b.map_broadcast(Func::Less, &[operands[1], zero])?;
+    let divisor_negative = b.map_broadcast(Func::Less, &[divisor, zero])?;
     let signs_differ = b.map(Func::Xor, &[negative, divisor_negative])?;
-    let moves = b.map(Func::And, &[not_zero, signs_differ])?;
-    let moved = b.map(Func::Add, &[remainder, operands[1]])?;
-    b.map(Func::Select, &[moves, moved, remainder])
+    let moved = b.map(Func::Add, &[remainder, divisor])?;
+    let moved = b.map(Func::Select, &[signs_differ, moved, remainder])?;
+    let is_zero = b.map_broadcast(Func::Equal, &[remainder, zero])?;
+    if !dtype.is_float() {
+        return b.map(Func::Select, &[is_zero, remainder, moved]);
+    }
+    let negative_zero = b.number(dtype, -0.0);
+    let signed_zero = b.map_broadcast(Func::Select, &[divisor_negative, negative_zero, zero])?;
+    b.map(Func::Select, &[is_zero, signed_zero, moved])
 }

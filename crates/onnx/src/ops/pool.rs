@@ -4,7 +4,7 @@ use super::Entry;
 use super::activation::lowest;
 use super::pad::pad_spatial;
 use super::window::{Rounding, Window, spatial_dims};
-use crate::import::{Call, Outcome, one};
+use crate::import::{Call, Outcome, one, sizes};
 use ::ops::Folded;
 use ir::{Code, Diagnostic, Literal, ValueId};
 use nest::{Func, Monoid};
@@ -64,7 +64,11 @@ fn average_pool(call: &mut Call) -> Outcome {
         let taps = window.taps.iter().fold(1.0, |count, taps| count * *taps as f64);
         return one(call.b().map_number(Func::Div, sum, taps)?);
     }
-    let counted = if count_padding && !counted_pads.is_empty() { counted_pads } else { vec![Expr::zero(); 2 * spatial.len()] };
+    let padding = [&window.low[..], &window.high[..]].concat();
+    let counted = match count_padding && !counted_pads.is_empty() {
+        true => padding.iter().zip(&counted_pads).map(|(all, counted)| sizes::minimum(all, counted)).collect(),
+        false => vec![Expr::zero(); padding.len()],
+    };
     let counts = counts(call, dtype, &spatial, &window, &counted)?;
     one(call.b().map_broadcast(Func::Div, &[sum, counts])?)
 }
