@@ -107,7 +107,7 @@ fn graph_passes(graph: &Graph, options: &Options, inputs: &[Array], sizes: &Size
     for pass in passes::pipeline() {
         let after = sabotage::graph(pass.name, (pass.run)(&before), options)?;
         let mut problems: Vec<String> = ir::verify::verify(&after).iter().map(|p| p.to_string()).collect();
-        problems.extend(ops::verify(&after).iter().map(|p| p.to_string()));
+        problems.extend(ops::verify(&after).err().map(|p| p.to_string()));
         if let Some(problem) = problems.first() {
             report.fail(pass.name, problem.clone());
             return Ok(None);

@@ -137,7 +137,7 @@ fn weight(b: &mut Builder, dims: &[usize], seed: usize) -> ir::ValueId {
 
 #[test]
 fn matrix_products() {
-    for (m, k, n) in [(128, 32, 48), (5, 7, 19), (1, 64, 100), (33, 3, 32)] {
+    for (m, k, n) in [(128, 32, 48), (5, 7, 19), (1, 64, 100), (33, 3, 32), (37, 512, 160)] {
         let mut b = Builder::new("g");
         let x = b.input("x", ty(&format!("f32[{m}, {k}]")));
         let w = weight(&mut b, &[k, n], 1);

@@ -70,7 +70,7 @@ pub fn find(name: &str) -> Option<&'static OpDef> {
 }
 
 /// Names of attributes, as the ops read them.
-const ATTRIBUTES: [&str; 26] = [
+const ATTRIBUTES: [&str; 25] = [
     "alpha",
     "approximate",
     "axes",

@@ -17,6 +17,8 @@ pub enum Slot {
 pub struct Work<'a> {
     pub program: &'a Program,
     pub slots: Vec<Slot>,
+    /// Whether steps beside these use the buffer too.
+    used_elsewhere: Vec<bool>,
     readers: Vec<BTreeSet<usize>>,
     writers: Vec<BTreeSet<usize>>,
 }
@@ -24,7 +26,9 @@ pub struct Work<'a> {
 impl<'a> Work<'a> {
     pub fn new(program: &'a Program, steps: &[Step]) -> Work<'a> {
         let empty = vec![BTreeSet::new(); program.buffers.len()];
-        let mut work = Work { program, slots: vec![Slot::Gone; steps.len()], readers: empty.clone(), writers: empty };
+        let slots = vec![Slot::Gone; steps.len()];
+        let used_elsewhere = used_elsewhere(program, steps);
+        let mut work = Work { program, slots, used_elsewhere, readers: empty.clone(), writers: empty };
         for (at, step) in steps.iter().enumerate() {
             let slot = match step {
                 Step::Group(group) if group.stages.len() == 1 && group.outer.is_empty() => Slot::Stage(group.stages[0].clone()),
@@ -69,9 +73,9 @@ impl<'a> Work<'a> {
         &self.writers[id.0 as usize]
     }
 
-    /// The one stage that writes a temporary buffer, where there is just one and it writes nothing else.
+    /// The one stage that writes a temporary buffer of these steps alone, where there is just one and it writes nothing else.
     pub fn sole_writer(&self, id: BufferId) -> Option<usize> {
-        let temp = self.program.buffer(id).role == Role::Temp;
+        let temp = self.program.buffer(id).role == Role::Temp && !self.used_elsewhere[id.0 as usize];
         let at = *self.writers(id).first().filter(|_| temp && self.writers(id).len() == 1)?;
         self.stage(at).filter(|stage| stage.writes.len() == 1)?;
         Some(at)
@@ -101,6 +105,18 @@ impl<'a> Work<'a> {
     pub fn name(&self, id: BufferId) -> Arc<str> {
         self.program.buffer(id).name.clone()
     }
+}
+
+fn used_elsewhere(program: &Program, steps: &[Step]) -> Vec<bool> {
+    let count = |steps: &[Step]| {
+        let mut uses = vec![0usize; program.buffers.len()];
+        for (reads, writes) in steps.iter().map(step_uses) {
+            reads.iter().chain(&writes).for_each(|id| uses[id.0 as usize] += 1);
+        }
+        uses
+    };
+    let (all, these) = (count(&[program.prepare.clone(), program.steps.clone()].concat()), count(steps));
+    all.iter().zip(these).map(|(all, these)| *all > these).collect()
 }
 
 fn uses(slot: &Slot) -> (Vec<BufferId>, Vec<BufferId>) {

@@ -146,7 +146,6 @@ fn parts_and_lookups() {
 }
 
 #[test]
-#[ignore = "fusion inside a branch drops the nest that writes the branch's result: nothing in the branch reads it"]
 fn branches() {
     let branch = |name: &str, func: Func| {
         let mut inner = Builder::new(name);

@@ -108,7 +108,9 @@ impl Ranges {
     /// Shifts every size by its floor; the polynomial is nonnegative where no coefficient is then negative.
     fn size_polynomial_nonnegative(&self, expr: &Expr) -> bool {
         let shifted = expr.substitute(&|sym| Some(Expr::sym(sym) + self.size_floor));
-        shifted.terms().iter().all(|(monomial, c)| *c >= 0 && self.monomial_nonnegative(monomial)) || self.bounded_by_parts(&shifted)
+        let from_zero = Ranges::new(0);
+        shifted.terms().iter().all(|(monomial, c)| *c >= 0 && from_zero.monomial_nonnegative(monomial))
+            || from_zero.bounded_by_parts(&shifted)
     }
 
     fn monomial_nonnegative(&self, monomial: &Monomial) -> bool {
@@ -246,6 +248,10 @@ mod tests {
         assert!(r.less(&"i*8 + j".parse().unwrap(), &"n*8".parse().unwrap()));
         assert!(!r.less(&"i*8 + j".parse().unwrap(), &"n*8 - 1".parse().unwrap()));
         assert!(r.nonnegative(&"7 - j".parse().unwrap()));
+        let from_one = Ranges::new(1);
+        assert!(from_one.nonnegative(&"min(n - 1, 3)".parse().unwrap()));
+        assert!(!from_one.nonnegative(&"min(n - 2, 3)".parse().unwrap()));
+        assert!(!from_one.nonnegative(&"(n - 2)/3".parse().unwrap()));
         check(&r, "min(i, n - 1)", "i");
         check(&r, "max(i - n, 0)", "0");
     }

@@ -35,13 +35,13 @@ impl fmt::Display for Expr {
                 (_, true) => " - ",
             };
             f.write_str(sign)?;
-            write_term(f, monomial, c.unsigned_abs())?;
+            write_term(f, monomial, c.unsigned_abs(), at == 0 && *c < 0)?;
         }
         Ok(())
     }
 }
 
-fn write_term(f: &mut fmt::Formatter, monomial: &[Atom], c: u64) -> fmt::Result {
+fn write_term(f: &mut fmt::Formatter, monomial: &[Atom], c: u64, negated: bool) -> fmt::Result {
     let (divisions, plain): (Vec<_>, Vec<_>) = monomial.iter().partition(|a| matches!(a, Atom::FloorDiv(..)));
     let mut first = true;
     if c != 1 || monomial.is_empty() {
@@ -53,8 +53,8 @@ fn write_term(f: &mut fmt::Formatter, monomial: &[Atom], c: u64) -> fmt::Result 
         first = false;
     }
     for atom in divisions {
-        // in brackets: `a*(b)/(c)` would read as `(a*b)/c`
-        if first && monomial.len() == 1 {
+        // in brackets: `a*(b)/(c)` would read as `(a*b)/c`, `-(b)/(c)` as `(-b)/c`
+        if first && monomial.len() == 1 && !negated {
             write!(f, "{atom}")?
         } else {
             write!(f, "{}({atom})", if first { "" } else { "*" })?
@@ -126,7 +126,7 @@ impl<'a> Parser<'a> {
     pub fn peek(&mut self, token: &str) -> bool {
         let word = |c: char| c.is_alphanumeric() || c == '_';
         let rest = self.rest();
-        let cut_word = token.ends_with(word) && rest[token.len().min(rest.len())..].starts_with(word);
+        let cut_word = token.ends_with(word) && rest.get(token.len()..).is_some_and(|after| after.starts_with(word));
         rest.starts_with(token) && !cut_word
     }
 
@@ -313,8 +313,19 @@ mod tests {
 
     #[test]
     fn text_round_trips() {
-        for text in ["0", "-3", "2*n + 3", "a*b*7 - n", "(n + 1)/(2)", "n % 4", "3*min(a, b + 1)*((x + 5)/(7)) - 1", "max(0, n - 1)", "n*n"]
-        {
+        for text in [
+            "0",
+            "-3",
+            "2*n + 3",
+            "a*b*7 - n",
+            "(n + 1)/(2)",
+            "n % 4",
+            "3*min(a, b + 1)*((x + 5)/(7)) - 1",
+            "max(0, n - 1)",
+            "n*n",
+            "0 - n/2",
+            "m - n/2",
+        ] {
             let expr: Expr = text.parse().unwrap();
             assert_eq!(expr.to_string().parse::<Expr>().unwrap(), expr, "{text} printed as {expr}");
         }
@@ -325,5 +336,6 @@ mod tests {
         let error = "n +\n )".parse::<Expr>().unwrap_err();
         assert_eq!((error.line, error.column), (2, 2));
         assert!("n/0".parse::<Expr>().is_err());
+        assert!(!Parser::new("%0 \"né").peek("symbol"));
     }
 }

@@ -2,17 +2,22 @@
 //!
 //! One task computes a block of rows by a block of panels:
 //!
-//!     for panel in block of n            // b: k rows of `block` elements each, packed or in place
-//!       for tile in block of m           // th x tw rows of a, each a broadcast
-//!         acc[r][j] = 0
-//!         for k..: acc[r][j] += a[row r, k] * b[k, vector j]
-//!         writes of the nest at (row r, vector j), with the sum from acc[r][j]
+//! ```text
+//! for panel in block of n            // b: k rows of `block` elements each, packed or in place
+//!   for tile in block of m           // th x tw rows of a, each a broadcast
+//!     acc[r][j] = 0
+//!     for k..: acc[r][j] += a[row r, k] * b[k, vector j]
+//!     writes of the nest at (row r, vector j), with the sum from acc[r][j]
+//! ```
+//!
+//! Where rows of `a` lie a multiple of a page apart, they compete for the same sets of the cache: a task then copies its rows into scratch
+//! first, at a stride that is none.
 //!
 //! It serves every f32 contraction whose `a` is affine without padding and whose `b` has stride 1 along `n`: products of matrices and
 //! convolutions differ only in the strides of `a`. What it does not serve, `rows` does.
 
 use crate::build::KernelBuilder;
-use crate::kernel::{BufferId, Cond, TASK, Ty, ValueId};
+use crate::kernel::{BufferId, Cond, Space, TASK, Ty, ValueId};
 use crate::lower::contract_schedule::ContractSchedule;
 use crate::lower::point::{Access, Memo, Point, StageCx, lane_sym};
 use crate::lower::scalars;
@@ -168,6 +173,16 @@ struct Emit<'a> {
     /// The last two joined `m` iterators; missing ones have extent 1.
     rows: [Option<Merged>; 2],
     width: Expr,
+    /// The copy of the task's rows of `a`.
+    staged: Option<Staged>,
+}
+
+/// Rows of `a` in scratch: row `r` of the task starts at `(r - start) * stride`.
+#[derive(Clone, Debug)]
+struct Staged {
+    buffer: BufferId,
+    stride: i64,
+    depth: i64,
 }
 
 /// Writes the kernel of a one-stage group. Gives the number of tasks.
@@ -177,11 +192,28 @@ pub fn emit(b: &mut KernelBuilder, cx: &StageCx, matched: &Matched, schedule: &C
     let last = m.pop();
     let second = m.pop();
     let width = nest.iter(&matched.n).map_or(Expr::one(), |iter| iter.extent.clone());
-    let emit = Emit { cx, matched, schedule, k, rows: [second, last], width };
+    let staged = schedule.stage_rows.then(|| staged(b, schedule, &k)).flatten();
+    let emit = Emit { cx, matched, schedule, k, rows: [second, last], width, staged };
     let single = |s: &Sym| vec![(s.clone(), nest.iter(s).map_or(Expr::one(), |iter| iter.extent.clone()))];
     let others = matched.parts.n.iter().filter(|s| **s != matched.n);
     let outer: Vec<Merged> = matched.parts.batch.iter().chain(others).map(single).chain(m).collect();
     emit.task(b, &outer)
+}
+
+fn staged(b: &mut KernelBuilder, schedule: &ContractSchedule, k: &[Merged]) -> Option<Staged> {
+    let [only] = k else { return None };
+    let depth = merged_extent(only).as_const()?;
+    let stride = depth + schedule.lanes as i64;
+    let buffer = b.buffer("rows", DType::F32, Expr::from(stride * schedule.block_m), Space::Scratch);
+    Some(Staged { buffer, stride, depth })
+}
+
+/// The distance in `a` of neighbouring rows, and of neighbouring elements of the reduction, where rows and reduction are one loop each.
+pub fn row_strides(cx: &StageCx, matched: &Matched, m: &[Merged], k: &[Merged]) -> Option<(i64, i64)> {
+    let ([m], [k]) = (m, k) else { return None };
+    let a = cx.address(Access::Read(matched.parts.a));
+    let stride = |merged: &Merged| a.split_linear(&merged.last()?.0)?.0.as_const();
+    Some((stride(m)?, stride(k)?))
 }
 
 impl Emit<'_> {
@@ -236,12 +268,32 @@ impl Emit<'_> {
             Some(p) if p % self.schedule.block_n == 0 => &first + &block_n,
             _ => b.name("p", &(&first + &block_n).minimum(&panels)),
         };
+        self.stage_rows(b, &point, &start, &end);
         b.each("p", &first, &last, 1, |b, panel| {
             let mut point = point.clone();
             self.declare(&mut point, panel, &panels);
             self.block(b, &point, panel, level, (&start, &end));
         });
         outer.iter().fold(&count_m * &count_n, |tasks, merged| &tasks * &merged_extent(merged))
+    }
+
+    /// Copies the task's rows of `a` into scratch, whole vectors at a time.
+    fn stage_rows(&self, b: &mut KernelBuilder, point: &Point, start: &Expr, end: &Expr) {
+        let Some(staged) = &self.staged else { return };
+        let lanes = self.schedule.lanes;
+        let from = self.read_buffer(self.matched.parts.a);
+        b.each("r", start, end, 1, |b, row| {
+            let mut point = point.clone();
+            self.declare_row(&mut point, row, 1, 1);
+            self.bind_rows(&mut point, [&Expr::zero(), row]);
+            self.k.iter().flatten().for_each(|(sym, _)| point.bind(sym, Expr::zero()));
+            let base = b.name("x", &point.at(&self.cx.address(Access::Read(self.matched.parts.a))));
+            let to = b.name("x", &((row - start) * Expr::from(staged.stride)));
+            b.each("k", &Expr::zero(), &Expr::from(staged.depth), lanes as i64, |b, k| {
+                let vector = b.load(from, &(&base + k), lanes, None);
+                b.store(staged.buffer, &(&to + k), vector, None);
+            });
+        });
     }
 
     fn declare(&self, point: &mut Point, value: &Expr, extent: &Expr) {
@@ -255,11 +307,11 @@ impl Emit<'_> {
         let size = self.schedule.tile[level];
         self.pieces(b, (start, end), size, self.extent(level).as_const(), self.schedule.block_m, &mut |b, at, size| {
             if level == 1 {
-                return self.tile(b, point, panel, [&Expr::zero(), at], [1, size]);
+                return self.tile(b, point, panel, [&Expr::zero(), at], [1, size], start);
             }
             let columns = self.extent(1);
             self.pieces(b, (&Expr::zero(), &columns), self.schedule.tile[1], columns.as_const(), i64::MAX, &mut |b, column, width| {
-                self.tile(b, point, panel, [at, column], [size, width]);
+                self.tile(b, point, panel, [at, column], [size, width], start);
             });
         });
     }
@@ -310,8 +362,8 @@ impl Emit<'_> {
         }
     }
 
-    /// One register tile of `size[0] * size[1]` rows.
-    fn tile(&self, b: &mut KernelBuilder, point: &Point, panel: &Expr, at: [&Expr; 2], size: [i64; 2]) {
+    /// One register tile of `size[0] * size[1]` rows, in a task whose rows begin at `start`.
+    fn tile(&self, b: &mut KernelBuilder, point: &Point, panel: &Expr, at: [&Expr; 2], size: [i64; 2], start: &Expr) {
         let at = [b.name("r", at[0]), b.name("r", at[1])];
         let mut point = point.clone();
         for (level, value) in at.iter().enumerate() {
@@ -326,7 +378,11 @@ impl Emit<'_> {
                 row
             })
             .collect();
-        let sums = self.reduce(b, &rows, panel);
+        let (a, a_strides) = match &self.staged {
+            Some(staged) => self.staged_rows(b, staged, &(&at[1] - start), size[1]),
+            None => self.split(b, Access::Read(self.matched.parts.a), &rows, None),
+        };
+        let sums = self.reduce(b, &rows, panel, (a, a_strides));
         self.finish(b, &rows, panel, &sums);
     }
 
@@ -343,14 +399,19 @@ impl Emit<'_> {
     }
 
     /// The sums of a tile: `acc[row * vectors + vector]`.
-    fn reduce(&self, b: &mut KernelBuilder, rows: &[Point], panel: &Expr) -> Vec<ValueId> {
+    fn reduce(&self, b: &mut KernelBuilder, rows: &[Point], panel: &Expr, (a, a_strides): (Vec<Expr>, Vec<Expr>)) -> Vec<ValueId> {
         let ty = Ty::vector(DType::F32, self.schedule.lanes);
         let zero = b.float(0.0, ty);
         let init = vec![zero; rows.len() * self.vectors() as usize];
-        let (a, a_strides) = self.split(b, Access::Read(self.matched.parts.a), rows, None);
         let (bs, b_strides) = self.split(b, Access::Read(self.matched.parts.b), &rows[..1], Some(panel));
-        let buffers = (self.read_buffer(self.matched.parts.a), self.read_buffer(self.matched.parts.b));
+        let a_buffer = self.staged.as_ref().map_or_else(|| self.read_buffer(self.matched.parts.a), |staged| staged.buffer);
+        let buffers = (a_buffer, self.read_buffer(self.matched.parts.b));
         self.steps(b, 0, init, (a, bs[0].clone()), (&a_strides, &b_strides), buffers)
+    }
+
+    fn staged_rows(&self, b: &mut KernelBuilder, staged: &Staged, first: &Expr, count: i64) -> (Vec<Expr>, Vec<Expr>) {
+        let base = b.name("x", &(first * &Expr::from(staged.stride)));
+        ((0..count).map(|row| &base + row * staged.stride).collect(), vec![Expr::one()])
     }
 
     fn read_buffer(&self, id: nest::ScalarId) -> BufferId {

@@ -1,6 +1,6 @@
 //! The choices of the contraction template, and their default.
 
-use crate::lower::contract::{Matched, Merged, loops, merged_extent};
+use crate::lower::contract::{Matched, Merged, loops, merged_extent, row_strides};
 use crate::lower::point::StageCx;
 use ir::DType;
 use program::pack::tile_rows;
@@ -22,13 +22,20 @@ pub struct ContractSchedule {
     pub block_n: i64,
     /// Whether consecutive tasks walk the blocks of rows (and so reuse the panels), not those of panels.
     pub rows_inner: bool,
+    /// Whether a task copies its rows of `a` into scratch before it uses them.
+    pub stage_rows: bool,
 }
 
 impl fmt::Display for ContractSchedule {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         let inner = if self.rows_inner { "m" } else { "n" };
         let [h, w] = self.tile;
-        write!(f, "contract panel {}x{} tile {h}x{w} block {}x{} inner {inner}", self.panel, self.lanes, self.block_m, self.block_n)
+        let stage = if self.stage_rows { " stage" } else { "" };
+        write!(
+            f,
+            "contract panel {} x {} tile {h} x {w} block {} x {} inner {inner}{stage}",
+            self.panel, self.lanes, self.block_m, self.block_n
+        )
     }
 }
 
@@ -50,7 +57,9 @@ impl ContractSchedule {
         if !rows_inner {
             parser.expect("n")?;
         }
-        let schedule = ContractSchedule { panel, lanes: lanes.unsigned_abs() as u32, tile: [h, w], block_m, block_n, rows_inner };
+        let stage_rows = parser.accept("stage");
+        let lanes = lanes.unsigned_abs() as u32;
+        let schedule = ContractSchedule { panel, lanes, tile: [h, w], block_m, block_n, rows_inner, stage_rows };
         if schedule.is_legal() {
             Ok(schedule)
         } else {
@@ -94,8 +103,18 @@ pub fn choose(cx: &StageCx, matched: &Matched, target: &Target) -> ContractSched
         panels: (rough(&width) + panel - 1) / panel,
         depth: k.iter().map(|merged| rough(&merged_extent(merged))).product(),
     };
-    let (block_m, block_n, rows_inner) = shape.blocks(target);
-    ContractSchedule { panel, lanes, tile, block_m, block_n, rows_inner }
+    let stage_rows = conflicts(row_strides(cx, matched, &m, &k), &shape, lanes as i64);
+    let (block_m, block_n, rows_inner) = if stage_rows { shape.staged_blocks() } else { shape.blocks(target) };
+    ContractSchedule { panel, lanes, tile, block_m, block_n, rows_inner, stage_rows }
+}
+
+/// Rows that start a multiple of this many bytes apart fall into few sets of the first cache.
+const CONFLICT_BYTES: i64 = 2048;
+
+/// Whether a copy of the rows pays: they compete in the cache, and enough panels use the copy.
+fn conflicts(strides: Option<(i64, i64)>, shape: &Shape, lanes: i64) -> bool {
+    let Some((row, 1)) = strides else { return false };
+    shape.known && row * 4 % CONFLICT_BYTES == 0 && shape.depth % lanes == 0 && shape.panels >= 4 && shape.tile[1] > 1
 }
 
 /// Columns that divide `n`, for an operand read in place.
@@ -136,6 +155,12 @@ struct Shape {
 }
 
 impl Shape {
+    /// Few tiles by all panels: the copy is used by every panel, and tasks stay many.
+    fn staged_blocks(&self) -> (i64, i64, bool) {
+        let tiles = (self.m[1] + self.tile[1] - 1) / self.tile[1];
+        (self.tile[1] * (tiles / 4).clamp(1, 4), self.panels, true)
+    }
+
     /// `(block_m, block_n, rows_inner)`.
     fn blocks(&self, target: &Target) -> (i64, i64, bool) {
         let level = if self.two_levels { 0 } else { 1 };
@@ -170,7 +195,7 @@ mod tests {
 
     #[test]
     fn text_round_trips() {
-        let schedule = ContractSchedule { panel: 32, lanes: 16, tile: [2, 7], block_m: 14, block_n: 3, rows_inner: true };
+        let schedule = ContractSchedule { panel: 32, lanes: 16, tile: [2, 7], block_m: 14, block_n: 3, rows_inner: true, stage_rows: true };
         assert_eq!(ContractSchedule::parse(&mut Parser::new(&schedule.to_string())), Ok(schedule));
     }
 

@@ -90,7 +90,6 @@ fn expr() -> impl Strategy<Value = Expr> {
             (inner.clone(), 1i64..9).prop_map(|(a, b)| a.modulo(&Expr::from(b))),
         ]
     })
-    .prop_filter("expressions that round-trip alone", |expr| expr.to_string().parse().as_ref() == Ok(expr))
 }
 
 fn literal() -> impl Strategy<Value = Literal> {

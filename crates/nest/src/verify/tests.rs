@@ -187,7 +187,6 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 4000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    #[ignore = "Ranges shifts sizes twice under minima and divisions: proves min(0, n - 2) >= 0 for n >= 1"]
     fn what_is_proved_holds(map in expr()) {
         if Proof::new(&two_iterators(), &Ranges::default()).nonnegative(&map) {
             for_each_point(std::slice::from_ref(&map), |sizes, values| assert!(values[0] >= 0, "{map} for {sizes:?}"));
