@@ -1,0 +1,318 @@
+//! The command line.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use ir::DType;
+use std::path::PathBuf;
+
+/// Compile neural networks to native code, run them, and see each step from the model's node to the instruction.
+///
+/// A MODEL is an ONNX file, or the text of a level as `inkle inspect` prints it, told by its extension: .graph, .core, .program or
+/// .kernel. The text names the model's weights; --weights says where they are.
+#[derive(Debug, Parser)]
+#[command(name = "inkle", version, max_term_width = 110, after_help = EXIT_CODES)]
+pub struct Arguments {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 fine, 1 a bug in inkle (a difference that --verify finds is one), 2 wrong input, \
+3 a limit of memory or time, 4 valid but not supported.
+
+With --json, standard output holds one JSON document on one line; everything else goes to standard error.";
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Compile a model, run it once, and sum up its outputs
+    Run(RunArgs),
+    /// Time a model, or one matrix product
+    Bench(BenchArgs),
+    /// Print a level of a compiled model
+    Inspect(InspectArgs),
+    /// Tell everything that is wrong with a model or not supported, without running it
+    Check(CheckArgs),
+}
+
+/// What is compiled, and for which machine.
+#[derive(Debug, Args)]
+pub struct ModelArgs {
+    /// The ONNX file that has the weights, where MODEL is the text of a level
+    #[arg(long, value_name = "MODEL.onnx")]
+    pub weights: Option<PathBuf>,
+
+    /// Bind a free size of the inputs at compile time; may be repeated. What is not bound stays free: one compile serves every size
+    #[arg(long, value_name = "NAME=SIZE", value_parser = parsed_dim)]
+    pub dim: Vec<(String, i64)>,
+
+    /// Bind the dims of an input at compile time, `?` for those that stay as they are: x=1,3,?,192; may be repeated
+    #[arg(long, value_name = "INPUT=D,D,..", value_parser = parsed_shape)]
+    pub shape: Vec<(String, Shape)>,
+
+    #[command(flatten)]
+    pub machine: MachineArgs,
+}
+
+/// The machine to generate for and to run on.
+#[derive(Debug, Args)]
+pub struct MachineArgs {
+    /// Threads of a call and of the compiler; by default one for each core
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub threads: Option<u16>,
+
+    /// The machine to generate for: native, x86-64-v3, x86-64-v4, or a file with a target record
+    #[arg(long, value_name = "TARGET", default_value = "native")]
+    pub target: String,
+
+    /// Most memory for weights and one call, as 800M or 4G; by default three quarters of the machine's
+    #[arg(long, value_name = "BYTES", value_parser = parsed_bytes)]
+    pub max_memory: Option<usize>,
+}
+
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// An ONNX file or the text of a level
+    pub model: PathBuf,
+
+    /// Inputs: an .npz with an array for each of the model's inputs, under its name. Without it, seeded random ones are drawn: indices
+    /// stay inside their tables, masks are ones, a free leading size is 1; any other free size must be bound
+    #[arg(long, value_name = "FILE.npz")]
+    pub inputs: Option<PathBuf>,
+
+    /// Write the outputs, under the model's names
+    #[arg(long, value_name = "FILE.npz")]
+    pub outputs: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub compile: ModelArgs,
+
+    /// Check each step of the compiler on these inputs, against the meaning of the step before: all elements, or a sample of them.
+    /// A difference names the first pass that makes it, and the exit code is 1
+    #[arg(long, value_name = "HOW", num_args = 0..=1, require_equals = true, default_missing_value = "all")]
+    pub verify: Option<Verify>,
+
+    /// Print where the time goes, step by step
+    #[arg(long, conflicts_with_all = ["interpret", "verify"])]
+    pub profile: bool,
+
+    /// Run the interpreter of a level in place of the generated code; slow
+    #[arg(long, value_name = "LEVEL", conflicts_with = "verify")]
+    pub interpret: Option<Interpret>,
+
+    /// Corrupt the result of a pass, to see that --verify finds it
+    #[arg(long, value_name = "PASS[:SEED]", value_parser = parsed_sabotage)]
+    pub sabotage: Option<(String, u64)>,
+
+    /// The seed of the inputs that are drawn
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
+
+    #[command(flatten)]
+    pub form: FormArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub struct BenchArgs {
+    #[command(subcommand)]
+    pub product: Option<Bench>,
+
+    /// An ONNX file or the text of a level
+    #[arg(required = true)]
+    pub model: Option<PathBuf>,
+
+    /// Inputs as for `run`. The second set, which calls take in turn, is FILE.2.npz where that has the same shapes, else drawn
+    #[arg(long, value_name = "FILE.npz")]
+    pub inputs: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub compile: ModelArgs,
+
+    #[command(flatten)]
+    pub form: FormArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Bench {
+    /// Time one matrix product C[m,n] = A[m,k] B[k,n], beside the most that this machine can do
+    Gemm(GemmArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct GemmArgs {
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    pub m: u32,
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    pub n: u32,
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    pub k: u32,
+
+    /// Element type of A, B and C
+    #[arg(long, default_value = "f32", value_parser = parsed_float_type)]
+    pub dtype: DType,
+
+    #[command(flatten)]
+    pub machine: MachineArgs,
+
+    #[command(flatten)]
+    pub form: FormArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct InspectArgs {
+    /// An ONNX file or the text of a level
+    pub model: PathBuf,
+
+    /// The level
+    #[arg(long, value_name = "LEVEL")]
+    pub at: At,
+
+    /// Only what came from model nodes whose name contains this
+    #[arg(long, value_name = "NAME")]
+    pub node: Option<String>,
+
+    #[command(flatten)]
+    pub compile: ModelArgs,
+
+    #[command(flatten)]
+    pub form: FormArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// An ONNX file or the text of a level
+    pub model: PathBuf,
+
+    #[command(flatten)]
+    pub compile: ModelArgs,
+
+    #[command(flatten)]
+    pub form: FormArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct FormArgs {
+    /// Print one JSON document on one line
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Verify {
+    /// Every element of every step
+    All,
+    /// Some elements of every step
+    Sample,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Interpret {
+    /// Nodes, by the definitions of their ops
+    Graph,
+    /// Nests, fused and laid out as the program says
+    Program,
+    /// Nests before fusion: one for each core op
+    Nest,
+    /// Kernels, in their own arithmetic
+    Kernel,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum At {
+    /// As imported
+    Graph,
+    /// Core ops only
+    Core,
+    /// Steps over buffers
+    Program,
+    /// One computation a stage
+    Nest,
+    /// Loops, vectors, memory
+    Kernel,
+    /// The choices behind each kernel
+    Schedule,
+    /// LLVM's intermediate language
+    Llvm,
+    /// Assembly
+    Asm,
+}
+
+/// Dims of an input; None leaves one as the model declares it.
+pub type Shape = Vec<Option<i64>>;
+
+fn parsed_dim(text: &str) -> Result<(String, i64), String> {
+    let (name, size) = text.rsplit_once('=').ok_or("needs the form NAME=SIZE")?;
+    Ok((name.to_string(), parsed_size(size)?))
+}
+
+fn parsed_shape(text: &str) -> Result<(String, Shape), String> {
+    let (name, dims) = text.rsplit_once('=').ok_or("needs the form INPUT=D,D,..")?;
+    let dim = |text: &str| if text == "?" { Ok(None) } else { parsed_size(text).map(Some) };
+    let dims = if dims.is_empty() { Ok(vec![]) } else { dims.split(',').map(|text| dim(text.trim())).collect() };
+    Ok((name.to_string(), dims?))
+}
+
+fn parsed_size(text: &str) -> Result<i64, String> {
+    text.parse().ok().filter(|size| (0..=1 << 40).contains(size)).ok_or_else(|| format!("`{text}` is no size from 0 to 2^40"))
+}
+
+fn parsed_sabotage(text: &str) -> Result<(String, u64), String> {
+    match text.split_once(':') {
+        Some((pass, seed)) => Ok((pass.to_string(), seed.parse().map_err(|_| format!("`{seed}` is no seed"))?)),
+        None => Ok((text.to_string(), 0)),
+    }
+}
+
+fn parsed_bytes(text: &str) -> Result<usize, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_alphabetic());
+    let shift = match text[digits.len()..].to_ascii_uppercase().as_str() {
+        "" | "B" => 0,
+        "K" | "KB" | "KIB" => 10,
+        "M" | "MB" | "MIB" => 20,
+        "G" | "GB" | "GIB" => 30,
+        "T" | "TB" | "TIB" => 40,
+        unit => return Err(format!("`{unit}` is no unit; there are K, M, G and T")),
+    };
+    let number: usize = digits.parse().map_err(|_| format!("`{digits}` is no number"))?;
+    number.checked_mul(1 << shift).ok_or_else(|| "is too large".to_string())
+}
+
+fn parsed_float_type(text: &str) -> Result<DType, String> {
+    DType::from_name(text).filter(|dtype| dtype.is_float()).ok_or_else(|| "there are f16, bf16, f32 and f64".to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Arguments::command().debug_assert();
+    }
+
+    fn parsed(line: &str) -> Result<Command, clap::Error> {
+        Arguments::try_parse_from(line.split_whitespace()).map(|arguments| arguments.command)
+    }
+
+    #[test]
+    fn options_of_a_run() {
+        let line = "inkle run m.onnx --dim a=b=3 --dim seq=128 --shape x=1,?,48 --verify=sample --sabotage fuse:7 --max-memory 2G";
+        let Command::Run(run) = parsed(line).unwrap() else { panic!("no run") };
+        assert_eq!(run.compile.dim, [("a=b".to_string(), 3), ("seq".to_string(), 128)]);
+        assert_eq!(run.compile.shape, [("x".to_string(), vec![Some(1), None, Some(48)])]);
+        assert_eq!((run.verify, run.sabotage), (Some(Verify::Sample), Some(("fuse".to_string(), 7))));
+        assert_eq!(run.compile.machine.max_memory, Some(2 << 30));
+        let Command::Run(run) = parsed("inkle run m.onnx --verify --json").unwrap() else { panic!("no run") };
+        assert_eq!((run.verify, run.form.json), (Some(Verify::All), true));
+        assert!(parsed("inkle run m.onnx --dim n=-1").is_err());
+    }
+
+    #[test]
+    fn bench_takes_a_model_or_a_product() {
+        let Command::Bench(bench) = parsed("inkle bench m.onnx --threads 2 --json").unwrap() else { panic!("no bench") };
+        assert!(bench.model.is_some() && bench.product.is_none());
+        let Command::Bench(bench) = parsed("inkle bench gemm --m 2 --n 3 --k 4 --dtype f64 --json").unwrap() else { panic!("no bench") };
+        let Some(Bench::Gemm(gemm)) = bench.product else { panic!("no product") };
+        assert_eq!((gemm.m, gemm.n, gemm.k, gemm.dtype, gemm.form.json), (2, 3, 4, DType::F64, true));
+        assert!(parsed("inkle bench --json").is_err());
+    }
+}

@@ -1,0 +1,101 @@
+//! `inkle bench`: the time of a model's calls.
+
+use crate::args::{Bench, BenchArgs};
+use crate::failure::Failure;
+use crate::gemm;
+use crate::inputs::{Inputs, drawn, drawn_sizes, read, shuffled};
+use crate::machine::{Started, peak_rss_mib};
+use crate::measure::{Caller, Times};
+use crate::model::{self, Machine};
+use crate::progress::Progress;
+use crate::random::Random;
+use crate::report::{self, BOLD, Report};
+use driver::Compiled;
+use ir::Tensor;
+use serde_json::json;
+use std::path::Path;
+
+/// Seeds of the two sets of inputs that are drawn.
+const SEEDS: [u64; 2] = [0, 1];
+
+pub fn bench(arguments: &BenchArgs, started: Started) -> Result<Report, Failure> {
+    match (&arguments.product, &arguments.model) {
+        (Some(Bench::Gemm(product)), _) => gemm::gemm(product),
+        (None, Some(path)) => bench_model(arguments, path, started),
+        (None, None) => Err(Failure::bug("the command line names nothing to time")),
+    }
+}
+
+fn bench_model(arguments: &BenchArgs, path: &Path, started: Started) -> Result<Report, Failure> {
+    let machine = Machine::new(&arguments.compile.machine)?;
+    let source = model::source(path, arguments.compile.weights.as_deref())?;
+    let progress = Progress::new("compiling");
+    let compiled = driver::compile(&source, &model::options(&arguments.compile, &machine))?;
+    let mut executable = machine.load(&compiled)?;
+    let compile_s = started.seconds();
+    progress.now("timing");
+    let [first, second] = both_sets(arguments.inputs.as_deref(), &compiled)?;
+    let sizes = executable.bind(&first.tensors.iter().map(|tensor| tensor.dims().to_vec()).collect::<Vec<_>>())?;
+    let mut callers = [Caller::new(&executable, &first.tensors)?, Caller::new(&executable, &second.tensors)?];
+    let times = Times::of(&mut executable, &mut callers)?;
+    drop(progress);
+    report::remark(&format!("{}; {}", first.remark, second.remark));
+    let [p10, median, p90] = [0.1, 0.5, 0.9].map(|share| times.quantile(share));
+    let (arena_bytes, peak) = (executable.arena_bytes(&sizes).unwrap_or(0), peak_rss_mib());
+    let json = json!({
+        "model": path.display().to_string(),
+        "threads": machine.threads,
+        "compile_s": compile_s,
+        "first_ms": times.first * 1e3,
+        "median_ms": median * 1e3,
+        "p10_ms": p10 * 1e3,
+        "p90_ms": p90 * 1e3,
+        "runs": times.runs(),
+        "peak_rss_mb": peak,
+        "arena_bytes": arena_bytes,
+        "kernels": compiled.assembly.lowered.len(),
+        "code_bytes": executable.code_bytes(),
+        "recompiles": 0,
+        "host_steps": 0,
+    });
+    let text = format!(
+        "median {BOLD}{}{BOLD:#}, p10 {}, p90 {} of {} runs on {} threads; first call {}\ncompiled in {}, from the start of the process\n\
+         memory: peak {}, arena {}; {} kernels, code {}\n",
+        report::seconds(median),
+        report::seconds(p10),
+        report::seconds(p90),
+        times.runs(),
+        machine.threads,
+        report::seconds(times.first),
+        report::seconds(compile_s),
+        peak.map_or("unknown".to_string(), |mib| report::bytes((mib * 1048576.0) as usize)),
+        report::bytes(arena_bytes),
+        compiled.assembly.lowered.len(),
+        report::bytes(executable.code_bytes()),
+    );
+    Ok(Report::new(text, json))
+}
+
+/// Two sets of inputs of the same shapes: F.npz with F.2.npz or else with its own elements in another order; or both drawn.
+fn both_sets(file: Option<&Path>, compiled: &Compiled) -> Result<[Inputs; 2], Failure> {
+    let Some(path) = file else {
+        let sizes = drawn_sizes(&compiled.image)?;
+        let [first, second] = SEEDS.map(|seed| drawn(&compiled.image, &compiled.graph, &sizes, seed));
+        return Ok([first?, second?]);
+    };
+    let tensors = read(path, &compiled.image)?;
+    let beside = path.with_extension("2.npz");
+    let second = match beside.exists().then(|| read(&beside, &compiled.image)).transpose()? {
+        Some(others) if same_types(&tensors, &others) => Inputs { tensors: others, remark: format!("then {}", beside.display()) },
+        _ => {
+            let mut random = Random::new(SEEDS[1]);
+            let others = tensors.iter().map(|tensor| shuffled(tensor, &mut random)).collect();
+            Inputs { tensors: others, remark: "then the same elements in another order".to_string() }
+        }
+    };
+    Ok([Inputs { tensors, remark: format!("inputs: {}", path.display()) }, second])
+}
+
+fn same_types(a: &[Tensor], b: &[Tensor]) -> bool {
+    a.iter().zip(b).all(|(a, b)| a.dtype() == b.dtype() && a.dims() == b.dims())
+}

@@ -1,0 +1,44 @@
+//! `inkle check`: all that is wrong with a model or not supported.
+
+use crate::args::CheckArgs;
+use crate::failure::Failure;
+use crate::model::{self, Machine};
+use crate::progress::Progress;
+use crate::report::{BOLD, GREEN, Report};
+use driver::Compiled;
+use ir::TensorType;
+use serde_json::{Value, json};
+
+pub fn check(arguments: &CheckArgs) -> Result<Report, Failure> {
+    let machine = Machine::new(&arguments.compile.machine)?;
+    let source = model::source(&arguments.model, arguments.compile.weights.as_deref())?;
+    let progress = Progress::new("compiling");
+    let compiled = driver::compile(&source, &model::options(&arguments.compile, &machine))?;
+    drop(progress);
+    Ok(Report::new(text(&compiled), json(&compiled)))
+}
+
+fn text(compiled: &Compiled) -> String {
+    let image = &compiled.image;
+    let list = |kind: &str, list: &[(String, TensorType)]| -> String {
+        list.iter().map(|(name, ty)| format!("{kind} {BOLD}{name}{BOLD:#}  {ty}\n")).collect()
+    };
+    let facts = image.symbols.iter().map(|sym| {
+        let fact = image.symbol_facts.get(sym).copied().unwrap_or_default();
+        format!("size   {BOLD}{sym}{BOLD:#}  {}..={}\n", fact.low, fact.high)
+    });
+    let guards = image.guards.iter().map(|guard| format!("guard  {}  {}\n", guard.condition, guard.location));
+    let facts: String = facts.chain(guards).collect();
+    let counts = format!("{} nodes, {} kernels", compiled.graph.nodes.len(), compiled.assembly.lowered.len());
+    format!("{}{}{facts}{GREEN}compiles{GREEN:#}: {counts}\n", list("input ", &image.inputs), list("output", &image.outputs))
+}
+
+fn json(compiled: &Compiled) -> Value {
+    let image = &compiled.image;
+    let list = |list: &[(String, TensorType)]| -> Vec<Value> {
+        let dims = |ty: &TensorType| ty.dims.iter().map(|dim| dim.to_string()).collect::<Vec<_>>();
+        list.iter().map(|(name, ty)| json!({ "name": name, "type": ty.dtype.name(), "shape": dims(ty) })).collect()
+    };
+    let guards: Vec<String> = image.guards.iter().map(|guard| format!("{}: {}", guard.location, guard.condition)).collect();
+    json!({ "exit_code": 0, "errors": [], "inputs": list(&image.inputs), "outputs": list(&image.outputs), "guards": guards })
+}

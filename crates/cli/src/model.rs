@@ -1,0 +1,82 @@
+//! From the command line to a compiled model that can be called.
+
+use crate::args::{MachineArgs, ModelArgs};
+use crate::failure::Failure;
+use crate::machine;
+use driver::{Compiled, Level, Options, Source};
+use ir::Code;
+use runtime::Executable;
+use std::path::Path;
+use target::Target;
+
+/// The machine to generate for and what may be used of this one.
+#[derive(Clone, Debug)]
+pub struct Machine {
+    pub target: Target,
+    pub threads: usize,
+    pub most_bytes: usize,
+}
+
+impl Machine {
+    pub fn new(arguments: &MachineArgs) -> Result<Machine, Failure> {
+        Ok(Machine {
+            target: target(&arguments.target)?,
+            threads: arguments.threads.map_or_else(machine::cores, usize::from),
+            most_bytes: arguments.max_memory.unwrap_or_else(machine::default_memory_limit),
+        })
+    }
+
+    pub fn options(&self) -> Options {
+        Options::new(self.target.clone(), self.threads)
+    }
+
+    /// Loads a compiled model, which takes the code generated and leaves what can be inspected.
+    pub fn load(&self, compiled: &Compiled) -> Result<Executable, Failure> {
+        self.check_runs_here()?;
+        Ok(Executable::load_within(compiled.image.clone(), self.threads, self.most_bytes)?)
+    }
+
+    /// E006 where the target has what this machine lacks, as far as the records tell.
+    fn check_runs_here(&self) -> Result<(), Failure> {
+        let here = Target::native();
+        let missing: Vec<&str> = self.target.features.iter().filter(|f| !here.features.contains(f)).map(String::as_str).collect();
+        if self.target.vector_bits > here.vector_bits || !missing.is_empty() {
+            let lacks = if missing.is_empty() { format!("{} bit vectors", self.target.vector_bits) } else { missing.join(", ") };
+            return Err(Failure::user(Code::Unsupported, format!("this machine lacks {lacks}, which {} has", self.target.name)));
+        }
+        Ok(())
+    }
+}
+
+/// A target by name, or the record in a file.
+fn target(name: &str) -> Result<Target, Failure> {
+    match name {
+        "native" => Ok(Target::native()),
+        "x86-64-v3" => Ok(Target::x86_64_v3()),
+        "x86-64-v4" => Ok(Target::x86_64_v4()),
+        _ => {
+            let fault = |why: String| Failure::user(Code::Malformed, format!("target {name}: {why}"));
+            let text = std::fs::read_to_string(name).map_err(|why| fault(why.to_string()))?;
+            text.parse().map_err(fault)
+        }
+    }
+}
+
+/// What the driver compiles: the text of a level by its extension, anything else as ONNX.
+pub fn source(model: &Path, weights: Option<&Path>) -> Result<Source, Failure> {
+    let level = match model.extension().and_then(|extension| extension.to_str()) {
+        Some("graph") => Level::Graph,
+        Some("core") => Level::Core,
+        Some("program") => Level::Program,
+        Some("kernel") => Level::Kernel,
+        _ => return Ok(Source::Onnx(model.to_path_buf())),
+    };
+    let text = std::fs::read_to_string(model).map_err(|why| Failure::user(Code::Malformed, format!("{}: {why}", model.display())))?;
+    Ok(Source::Text { level, text, weights: weights.map(Path::to_path_buf) })
+}
+
+/// The driver's options for a model's arguments.
+pub fn options(arguments: &ModelArgs, machine: &Machine) -> Options {
+    let (dims, shapes) = (arguments.dim.iter().cloned().collect(), arguments.shape.iter().cloned().collect());
+    Options { dims, shapes, ..machine.options() }
+}

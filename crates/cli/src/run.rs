@@ -1,0 +1,225 @@
+//! `inkle run`: one call of a model, by generated code or by an interpreter.
+
+use crate::args::{Interpret, RunArgs, Verify};
+use crate::failure::{BUG, Failure};
+use crate::inputs::{Inputs, inputs};
+use crate::model::{self, Machine};
+use crate::npz;
+use crate::progress::Progress;
+use crate::report::{self, BOLD, DIM, GREEN, RED, Report};
+use crate::summary::Summary;
+use driver::interpret::{Interpreter, interpret};
+use driver::verify::{self, Sample};
+use driver::{Compiled, Options, Sabotage, Source};
+use ir::Tensor;
+use runtime::{Executable, StepTime};
+use serde_json::{Value, json};
+use std::time::{Duration, Instant};
+
+/// Elements of each value that a sampled verification looks at.
+const SAMPLED: usize = 256;
+
+/// What is called again so that a profile is steady.
+const PROFILE_RUNS: usize = 10;
+const PROFILE_TIME: Duration = Duration::from_millis(500);
+
+pub fn run(arguments: &RunArgs) -> Result<Report, Failure> {
+    let machine = Machine::new(&arguments.compile.machine)?;
+    let source = model::source(&arguments.model, arguments.compile.weights.as_deref())?;
+    let sabotage = arguments.sabotage.clone().map(|(pass, seed)| Sabotage { pass, seed });
+    let options = Options { profile: arguments.profile, sabotage, ..model::options(&arguments.compile, &machine) };
+    let progress = Progress::new("compiling");
+    let compiled = driver::compile(&source, &options)?;
+    let inputs = inputs(arguments.inputs.as_deref(), &compiled.image, &compiled.graph, arguments.seed)?;
+    report::remark(&inputs.remark);
+    let report = match (arguments.interpret, arguments.verify) {
+        (Some(level), _) => interpreted(arguments, &compiled, level, &inputs, &progress),
+        (None, Some(how)) => verified(&compiled, &source, &options, how, &inputs, &progress),
+        (None, None) => called(arguments, &machine, &compiled, &inputs, &progress),
+    };
+    drop(progress);
+    report
+}
+
+fn called(arguments: &RunArgs, machine: &Machine, compiled: &Compiled, inputs: &Inputs, progress: &Progress) -> Result<Report, Failure> {
+    progress.now("running");
+    let start = Instant::now();
+    let mut executable = machine.load(compiled)?;
+    let load = start.elapsed().as_secs_f64();
+    let start = Instant::now();
+    let outputs = executable.run(&inputs.tensors)?;
+    let latency = start.elapsed().as_secs_f64();
+    write_outputs(arguments, compiled, &outputs)?;
+    let profile = if arguments.profile { profile(&mut executable, inputs)? } else { vec![] };
+    let memory = Memory::of(&executable, compiled, inputs)?;
+    let stages: Vec<(String, f64)> = compiled.timings.iter().cloned().chain([("load".to_string(), load)]).collect();
+    let text = [outputs_text(compiled, &outputs), stages_text(&stages), memory.text(), latency_text(latency), profile_text(&profile)];
+    let json = json!({
+        "outputs": outputs_json(compiled, &outputs),
+        "compile_s": stages.iter().map(|(_, seconds)| seconds).sum::<f64>(),
+        "stages_s": stages.iter().map(|(name, seconds)| json!([name, seconds])).collect::<Vec<_>>(),
+        "latency_ms": latency * 1e3,
+        "memory": memory.json(),
+        "profile": profile.iter().map(step_json).collect::<Vec<_>>(),
+    });
+    Ok(Report::new(text.concat(), json))
+}
+
+fn interpreted(
+    arguments: &RunArgs,
+    compiled: &Compiled,
+    level: Interpret,
+    inputs: &Inputs,
+    progress: &Progress,
+) -> Result<Report, Failure> {
+    let how = match level {
+        Interpret::Graph => Interpreter::Graph,
+        Interpret::Program => Interpreter::Program,
+        Interpret::Nest => Interpreter::Nest,
+        Interpret::Kernel => Interpreter::Kernel,
+    };
+    progress.now("interpreting");
+    let outputs = interpret(compiled, how, &inputs.tensors)?;
+    write_outputs(arguments, compiled, &outputs)?;
+    Ok(Report::new(outputs_text(compiled, &outputs), json!({ "outputs": outputs_json(compiled, &outputs) })))
+}
+
+fn verified(
+    compiled: &Compiled,
+    source: &Source,
+    options: &Options,
+    how: Verify,
+    inputs: &Inputs,
+    progress: &Progress,
+) -> Result<Report, Failure> {
+    progress.now("verifying");
+    let sample = match how {
+        Verify::All => Sample::All,
+        Verify::Sample => Sample::Points(SAMPLED),
+    };
+    let named = compiled.image.inputs.iter().zip(&inputs.tensors).map(|((name, _), tensor)| (name.clone(), tensor.clone())).collect();
+    let found = verify::verify(source, options, &named, sample)?;
+    let rows: Vec<Vec<String>> =
+        found.checks.iter().map(|check| vec![check.pass.clone(), check.values.to_string(), format!("{:.3}", check.worst)]).collect();
+    let verdict = match &found.failure {
+        Some(failure) => format!("{RED}differs{RED:#} after {BOLD}{}{BOLD:#}: {}\n", failure.pass, failure.message),
+        None => format!("{GREEN}no difference{GREEN:#}\n"),
+    };
+    let json = json!({
+        "checks": found.checks.iter().map(|check| json!({ "pass": check.pass, "values": check.values, "worst": check.worst })).collect::<Vec<_>>(),
+        "failure": found.failure.as_ref().map(|failure| json!({ "pass": failure.pass, "message": failure.message })),
+    });
+    let text = report::table(&["pass", "values", "error/bound"], &rows, 1) + &verdict;
+    Ok(Report { text, json, exit_code: if found.failure.is_some() { BUG } else { 0 } })
+}
+
+fn write_outputs(arguments: &RunArgs, compiled: &Compiled, outputs: &[Tensor]) -> Result<(), Failure> {
+    match &arguments.outputs {
+        Some(path) => Ok(npz::write(path, compiled.image.outputs.iter().map(|(name, _)| name.as_str()).zip(outputs))?),
+        None => Ok(()),
+    }
+}
+
+fn outputs_text(compiled: &Compiled, outputs: &[Tensor]) -> String {
+    compiled.image.outputs.iter().zip(outputs).map(|((name, _), tensor)| Summary::new(name, tensor).text()).collect()
+}
+
+fn outputs_json(compiled: &Compiled, outputs: &[Tensor]) -> Vec<Value> {
+    compiled.image.outputs.iter().zip(outputs).map(|((name, _), tensor)| Summary::new(name, tensor).json()).collect()
+}
+
+/// Stages that took at least a hundredth of the whole, and the whole.
+fn stages_text(stages: &[(String, f64)]) -> String {
+    let all: f64 = stages.iter().map(|(_, seconds)| seconds).sum();
+    let long = stages.iter().filter(|(_, seconds)| *seconds >= all / 100.0);
+    let parts: Vec<String> = long.map(|(name, seconds)| format!("{name} {}", report::seconds(*seconds))).collect();
+    format!("compiled in {BOLD}{}{BOLD:#} {DIM}({}){DIM:#}\n", report::seconds(all), parts.join(", "))
+}
+
+fn latency_text(latency: f64) -> String {
+    format!("first call took {BOLD}{}{BOLD:#}\n", report::seconds(latency))
+}
+
+/// Numbers of the memory plan and the code.
+struct Memory {
+    arena: usize,
+    prepared: usize,
+    code: usize,
+    kernels: usize,
+    steps: usize,
+}
+
+impl Memory {
+    fn of(executable: &Executable, compiled: &Compiled, inputs: &Inputs) -> Result<Memory, Failure> {
+        let sizes = executable.bind(&inputs.tensors.iter().map(|tensor| tensor.dims().to_vec()).collect::<Vec<_>>())?;
+        Ok(Memory {
+            arena: executable.arena_bytes(&sizes).unwrap_or(0),
+            prepared: executable.prepared_bytes(),
+            code: executable.code_bytes(),
+            kernels: compiled.assembly.lowered.len(),
+            steps: executable.image().steps.len() - executable.image().prepare_steps,
+        })
+    }
+
+    fn text(&self) -> String {
+        let Memory { arena, prepared, code, kernels, steps } = self;
+        let [arena, prepared, code] = [arena, prepared, code].map(|bytes| report::bytes(*bytes));
+        format!("memory: arena {arena}, prepared weights {prepared}, code {code}; {kernels} kernels in {steps} steps\n")
+    }
+
+    fn json(&self) -> Value {
+        json!({
+            "arena_bytes": self.arena,
+            "prepared_bytes": self.prepared,
+            "code_bytes": self.code,
+            "kernels": self.kernels,
+            "steps": self.steps,
+        })
+    }
+}
+
+/// The steps of `main`, each with its time over some calls.
+fn profile(executable: &mut Executable, inputs: &Inputs) -> Result<Vec<StepTime>, Failure> {
+    executable.reset_profile();
+    let (start, mut runs) = (Instant::now(), 0);
+    while runs < PROFILE_RUNS || start.elapsed() < PROFILE_TIME {
+        executable.run(&inputs.tensors)?;
+        runs += 1;
+    }
+    let prepare_steps = executable.image().prepare_steps;
+    Ok(executable.profile().unwrap_or_default().split_off(prepare_steps))
+}
+
+/// Longest first; the time is that of one call.
+fn profile_text(profile: &[StepTime]) -> String {
+    let per_call = |step: &StepTime| step.nanoseconds as f64 / 1e9 / step.calls.max(1) as f64;
+    let all: f64 = profile.iter().map(per_call).sum();
+    let mut order: Vec<&StepTime> = profile.iter().collect();
+    order.sort_by_key(|step| std::cmp::Reverse(step.nanoseconds));
+    let row = |step: &StepTime| {
+        let share = 100.0 * per_call(step) / all.max(f64::MIN_POSITIVE);
+        vec![shortened(&step.label), report::seconds(per_call(step)), format!("{share:.1} %"), step.calls.to_string()]
+    };
+    let rows: Vec<Vec<String>> = order.into_iter().map(row).collect();
+    match rows.is_empty() {
+        true => String::new(),
+        false => format!(
+            "{}steps of one call: {BOLD}{}{BOLD:#}\n",
+            report::table(&["step", "time", "share", "calls"], &rows, 1),
+            report::seconds(all)
+        ),
+    }
+}
+
+/// The first model nodes of a long label.
+fn shortened(label: &str) -> String {
+    let nodes: Vec<&str> = label.split(" + ").collect();
+    match nodes.as_slice() {
+        [first, second, third, rest @ ..] if !rest.is_empty() => format!("{first} + {second} + {third} + {} more", rest.len()),
+        _ => label.to_string(),
+    }
+}
+
+fn step_json(step: &StepTime) -> Value {
+    json!({ "step": step.label, "nanoseconds": step.nanoseconds, "calls": step.calls })
+}
