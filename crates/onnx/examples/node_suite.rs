@@ -1,6 +1,6 @@
-//! Imports and interprets the cases of ONNX's node suite: `cargo run --release -p onnx --example node_suite -- folder [name]`.
+//! Imports and interprets the cases of ONNX's test suites: `cargo run --release -p onnx --example node_suite -- folder [name]`.
 //!
-//! A case is a folder with `model.onnx`, `input_0_*.pb` and `output_0_*.pb`. A case whose shapes are computed from data is tried again
+//! A case is a folder with `model.onnx`, and `input_0_*.pb` and `output_0_*.pb`, or `test_data_set_0/input_*.pb` and the like. One whose shapes are computed from data is tried again
 //! with its inputs as constants. Prints every case that is not a pass, and the counts.
 
 use ir::{Array, Graph, Literal};
@@ -66,8 +66,11 @@ fn attempt(case: &Path, constants: bool) -> (&'static str, String) {
 }
 
 fn tensors(case: &Path, kind: &str) -> Vec<TensorProto> {
-    let path = |at: usize| case.join(format!("{kind}_0_{at}.pb"));
-    (0..).map_while(|at| std::fs::read(path(at)).ok()).filter_map(|bytes| TensorProto::decode(&*bytes).ok()).collect()
+    let read = |at: usize| {
+        let path = case.join(format!("{kind}_0_{at}.pb"));
+        std::fs::read(path).or_else(|_| std::fs::read(case.join(format!("test_data_set_0/{kind}_{at}.pb"))))
+    };
+    (0..).map_while(|at| read(at).ok()).filter_map(|bytes| TensorProto::decode(&*bytes).ok()).collect()
 }
 
 fn array(tensor: &TensorProto) -> Option<Array> {

@@ -69,3 +69,6 @@ pub fn import_with_warnings(file: &ModelFile, options: &ImportOptions) -> Result
         None => Err(Diagnostics::one(Code::Malformed, &Location::default(), "the model has no graph")),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,6 +10,9 @@ pub mod import;
 pub mod ops;
 pub mod proto;
 
+#[cfg(test)]
+mod testing;
+
 pub use file::ModelFile;
 pub use import::{ImportOptions, Imported, import, import_with_warnings};
 pub use ops::{LATEST_OPSET, OpName, op_names};
