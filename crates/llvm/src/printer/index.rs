@@ -59,14 +59,20 @@ impl Code {
         }
         let (outer, inner) = self.split_by_scope(expr);
         if !outer.is_zero() {
-            let (a, b) = (self.index(&outer), self.index(&inner));
-            return self.temp_in(home, &format!("add i64 {a}, {b}"));
+            return self.sum_of_two(&outer, &inner, home);
         }
         let groups = self.groups(expr);
         match groups.as_slice() {
             [(monomial, coefficient)] => self.scaled(monomial, coefficient, home),
             groups => self.sum_of_groups(groups, home),
         }
+    }
+
+    fn sum_of_two(&mut self, outer: &Expr, inner: &Expr, home: usize) -> String {
+        let minus = inner.terms().iter().all(|(_, c)| *c < 0);
+        let a = self.index(outer);
+        let (name, b) = if minus { ("sub", self.index(&-inner)) } else { ("add", self.index(inner)) };
+        self.temp_in(home, &format!("{name} i64 {a}, {b}"))
     }
 
     /// The terms by what they have of the innermost scope: `i*s + i*t` gives `(i, s + t)`.

@@ -15,8 +15,8 @@ impl Metadata {
         number
     }
 
-    /// What stands behind a memory access, for each buffer of the kernel: different buffers do not overlap, except that
-    /// an output may take the place of an input where every task reads an element before it writes that one.
+    /// What stands behind a memory access, for each buffer of the kernel: different buffers do not overlap. An output may
+    /// take the place of an input only where each element is loaded once, and what is stored there depends on that load.
     pub fn alias_scopes(&mut self, kernel: &Kernel) -> Vec<String> {
         if kernel.buffers.len() < 2 {
             return vec![String::new(); kernel.buffers.len()];
