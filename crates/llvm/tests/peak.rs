@@ -23,22 +23,24 @@ struct Tile {
     vectors: i64,
     lanes: u32,
     depth: Expr,
+    /// Turns of a loop inside that of `depth`.
+    nested: Option<Expr>,
     row_stride: Expr,
     c_stride: Expr,
 }
 
 fn gemm(name: &str, tile: &Tile, sizes: &[&str], tasks: i64) -> Kernel {
-    let Tile { rows, vectors, lanes, depth, row_stride, c_stride } = tile;
+    let Tile { rows, vectors, lanes, depth, nested, row_stride, c_stride } = tile;
     let mut k = KernelBuilder::new(name);
     let lanes = *lanes;
     let width = vectors * i64::from(lanes);
     let a = k.buffer("a", DType::F32, row_stride * (rows * tasks), Space::Input);
-    let b = k.buffer("b", DType::F32, depth * width, Space::Input);
+    let b = k.buffer("b", DType::F32, depth * nested.as_ref().unwrap_or(&Expr::one()) * width, Space::Input);
     let c = k.buffer("c", DType::F32, c_stride * (rows * tasks), Space::Output);
     let zero = k.float(0.0, Ty::vector(DType::F32, lanes));
     let first = task() * *rows;
     let accumulators = vec![zero; (rows * vectors) as usize];
-    let sums = k.for_loop("k", (&Expr::zero(), depth, 1), &accumulators, |k, at, sums| {
+    let turn = |k: &mut KernelBuilder, at: &Expr, sums: &[ValueId]| {
         let panel: Vec<ValueId> = (0..*vectors).map(|j| k.load(b, &(at * width + j * i64::from(lanes)), lanes, None)).collect();
         let mut next = Vec::new();
         for row in 0..*rows {
@@ -49,7 +51,13 @@ fn gemm(name: &str, tile: &Tile, sizes: &[&str], tasks: i64) -> Kernel {
             }
         }
         next
-    });
+    };
+    let sums = match nested {
+        None => k.for_loop("k", (&Expr::zero(), depth, 1), &accumulators, turn),
+        Some(inner) => k.for_loop("o", (&Expr::zero(), depth, 1), &accumulators, |k, o, sums| {
+            k.for_loop("k", (&Expr::zero(), inner, 1), sums, |k, at, sums| turn(k, &(o * inner + at.clone()), sums))
+        }),
+    };
     for (at, sum) in sums.iter().enumerate() {
         let (row, j) = (at as i64 / vectors, at as i64 % vectors);
         k.store(c, &((&first + row) * c_stride.clone() + j * i64::from(lanes)), *sum, None);
@@ -117,7 +125,7 @@ fn measure(name: &str, machine: &EmitOptions, tile: &Tile, names: &[&str], sizes
     let lens: Vec<i64> = kernel.buffers.iter().map(|buffer| buffer.len.eval(&value).unwrap() * 4).collect();
     let mut buffers: Vec<AlignedBuffer> = lens.iter().map(|bytes| zeroed(*bytes)).collect();
     let mut native = Native::new(&kernel, machine, sizes);
-    let depth = tile.depth.eval(&value).unwrap();
+    let depth = (&tile.depth * tile.nested.as_ref().unwrap_or(&Expr::one())).eval(&value).unwrap();
     let flops = (tasks * tile.rows * tile.vectors * depth * 2 * i64::from(tile.lanes)) as f64;
     let (mut best, mut top) = (0f64, 0f64);
     for _ in 0..5 {
@@ -143,7 +151,7 @@ fn register_tiles_reach_the_peak() {
     let (host, avx2) = (host(), machines().remove(1));
     let tile = |rows: i64, vectors: i64, lanes: u32| {
         let c_stride = Expr::from(vectors * i64::from(lanes));
-        Tile { rows, vectors, lanes, depth: 256.into(), row_stride: 272.into(), c_stride }
+        Tile { rows, vectors, lanes, depth: 256.into(), nested: None, row_stride: 272.into(), c_stride }
     };
     for (rows, vectors) in [(9, 3), (14, 2), (8, 3), (6, 4)] {
         measure(&format!("{rows}x{vectors}"), &host, &tile(rows, vectors, 16), &[], &[]);
@@ -154,6 +162,10 @@ fn register_tiles_reach_the_peak() {
     let symbol = |name: &str| Expr::sym(&Sym::new(name));
     let deep = Tile { depth: symbol("K"), ..tile(9, 3, 16) };
     measure("9x3_symbolic_depth", &host, &deep, &["K"], &[256]);
+    let nested = Tile { depth: 4.into(), nested: Some(64.into()), ..tile(9, 3, 16) };
+    measure("9x3_nested", &host, &nested, &[], &[]);
+    let nested = Tile { depth: symbol("K"), nested: Some(symbol("I")), ..tile(9, 3, 16) };
+    measure("9x3_nested_symbolic", &host, &nested, &["K", "I"], &[4, 64]);
     let strided = Tile { row_stride: symbol("lda"), c_stride: symbol("ldc"), ..deep };
     measure("9x3_symbolic_strides", &host, &strided, &["K", "lda", "ldc"], &[256, 272, 48]);
 }
@@ -164,6 +176,7 @@ fn register_tiles_are_right() {
         rows: 9,
         vectors: 3,
         lanes: 16,
+        nested: None,
         depth: Expr::sym(&Sym::new("K")),
         row_stride: Expr::sym(&Sym::new("lda")),
         c_stride: 48.into(),
