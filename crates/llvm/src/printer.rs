@@ -9,7 +9,7 @@
 //! - [`scope`]: nested scopes of text, into which lines can be added at the right depth
 //! - [`index`]: index expressions, cut by scope
 //! - [`function`]: a kernel's frame, statements and control flow
-//! - [`op`], [`convert`]: the ops
+//! - [`op`], [`convert`], [`saturate`]: the ops
 //! - [`memory`], [`strided`]: loads and stores
 //! - [`metadata`]: which accesses never meet
 //! - [`entry`]: the functions that run the kernels in order
@@ -21,6 +21,7 @@ mod index;
 mod memory;
 mod metadata;
 mod op;
+mod saturate;
 mod scope;
 mod strided;
 mod text;

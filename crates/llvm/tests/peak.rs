@@ -112,15 +112,21 @@ fn inner_loop(assembly: &str) -> Vec<&str> {
     loops.filter(|body| body.iter().any(|line| line.starts_with("vf"))).min_by_key(Vec::len).unwrap_or_default()
 }
 
-fn measure(name: &str, machine: &EmitOptions, tile: &Tile, names: &[&str], sizes: &[i64]) {
-    let tasks = 16;
-    let kernel = gemm(name, tile, names, tasks);
-    let text = print_kernel(&kernel, &PrintOptions::default());
+/// The assembly; text and assembly also go to the folder that `INKLE_DUMP` names.
+fn dump(name: &str, kernel: &Kernel, machine: &EmitOptions) -> String {
+    let text = print_kernel(kernel, &PrintOptions::default());
     let assembly = emit_assembly(&text, machine).unwrap();
     if let Ok(folder) = std::env::var("INKLE_DUMP") {
         std::fs::write(format!("{folder}/{name}.ll"), &text).unwrap();
         std::fs::write(format!("{folder}/{name}.s"), &assembly).unwrap();
     }
+    assembly
+}
+
+fn measure(name: &str, machine: &EmitOptions, tile: &Tile, names: &[&str], sizes: &[i64]) {
+    let tasks = 16;
+    let kernel = gemm(name, tile, names, tasks);
+    let assembly = dump(name, &kernel, machine);
     let value = |sym: &Sym| names.iter().position(|n| *n == sym.name()).map(|at| sizes[at]);
     let lens: Vec<i64> = kernel.buffers.iter().map(|buffer| buffer.len.eval(&value).unwrap() * 4).collect();
     let mut buffers: Vec<AlignedBuffer> = lens.iter().map(|bytes| zeroed(*bytes)).collect();
@@ -228,5 +234,45 @@ fn strided_loads() {
         });
         let (known, symbolic, masked) = (time(&known, stride), time(&symbolic, stride), time(&masked, stride));
         println!("stride {stride:4}: known {known:.2} ns, symbolic {symbolic:.2} ns, masked {masked:.2} ns");
+    }
+}
+
+/// `y[i] = make(x[i])` over 8192 elements, `vectors` of them a turn.
+fn mapped(to: DType, vectors: i64, make: impl Fn(&mut KernelBuilder, ValueId) -> ValueId) -> Kernel {
+    let mut k = KernelBuilder::new("mapped");
+    let x = k.buffer("x", DType::F32, Expr::from(8192), Space::Input);
+    let y = k.buffer("y", to, Expr::from(8192), Space::Output);
+    k.each("i", &Expr::zero(), &Expr::from(8192), vectors * i64::from(LANES), |k, i| {
+        for part in 0..vectors {
+            let index = i + &Expr::from(part * i64::from(LANES));
+            let value = k.load(x, &index, LANES, None);
+            let value = make(k, value);
+            k.store(y, &index, value, None);
+        }
+    });
+    k.finish(Expr::from(100), vec![])
+}
+
+/// Elements a nanosecond with 1, 2 and 4 vectors a turn.
+fn map_rates(name: &str, to: DType, make: impl Fn(&mut KernelBuilder, ValueId) -> ValueId) {
+    let rates = [1, 2, 4].map(|vectors| {
+        let kernel = mapped(to, vectors, &make);
+        dump(&format!("{name}_{vectors}"), &kernel, &host());
+        let mut native = Native::new(&kernel, &host(), &[]);
+        let x: Vec<u8> = (0..8192).flat_map(|i| (i as f32 / 2048.0 - 1.9).to_le_bytes()).collect();
+        rate(&mut native, &mut [AlignedBuffer::copy_of(&x).unwrap(), zeroed(8 * 8192)], &[], 100, 819_200.0)
+    });
+    println!("{name}: {rates:.1?} elements/ns with 1, 2, 4 vectors a turn");
+}
+
+#[test]
+#[ignore = "a measurement"]
+fn functions() {
+    use nest::Func;
+    for func in [Func::Neg, Func::Exp, Func::Log, Func::Erf, Func::Tanh, Func::Sigmoid, Func::Rsqrt, Func::Sin] {
+        map_rates(func.name(), DType::F32, |k, x| kernel::lower::math::apply(k, func, &[x], &[None]));
+    }
+    for to in DType::ALL {
+        map_rates(&format!("convert_{to}"), to, |k, x| k.convert(x, to));
     }
 }

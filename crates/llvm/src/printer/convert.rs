@@ -126,8 +126,9 @@ impl Function<'_> {
         let typed = format!("{} {operand}", widened(from.lane, lanes));
         match to.dtype {
             DType::Bool => Made::Instruction(format!("fcmp une {typed}, {}", zero(from.lane, lanes))),
-            DType::I8 | DType::I16 | DType::I32 | DType::I64 => Made::Instruction(saturated("fptosi", &from, to)),
-            DType::U8 | DType::U16 | DType::U32 | DType::U64 => Made::Instruction(saturated("fptoui", &from, to)),
+            DType::I8 | DType::I16 | DType::I32 | DType::I64 | DType::U8 | DType::U16 | DType::U32 | DType::U64 => {
+                self.float_to_integer(operand, if from.lane == "double" { DType::F64 } else { DType::F32 }, to)
+            }
             DType::F32 | DType::F64 if lane_type(to.dtype) == from.lane => Made::Operand(from.operand),
             DType::F32 => Made::Instruction(format!("fptrunc {typed} to {}", register_type(to))),
             DType::F64 => Made::Instruction(format!("fpext {typed} to {}", register_type(to))),
@@ -199,13 +200,6 @@ impl Function<'_> {
         let odd = self.code.temp(format!("or {words} {toward_zero}, {sticky}"));
         self.code.temp(format!("bitcast {words} {odd} to {floats}"))
     }
-}
-
-/// Toward zero, to the nearest end where it does not fit, NaN to 0.
-fn saturated(name: &str, from: &Lanes, to: Ty) -> String {
-    let (text, lanes) = (register_type(to), to.lanes);
-    let name = format!("llvm.{name}.sat.{}.{}", suffix(lane_type(to.dtype), lanes), suffix(from.lane, lanes));
-    format!("call {text} @{name}({} {})", widened(from.lane, lanes), from.operand)
 }
 
 fn zero(lane: &str, lanes: u32) -> String {
