@@ -1,6 +1,6 @@
 //! `dce`: drops what no output needs.
 
-use ir::{Def, Graph, Node, NodeId, Value, ValueId};
+use ir::{Def, Graph, Node, NodeId, ValueId};
 
 /// Drops nodes and constants that no output needs, and operands that no region of their node reads. Ids are renumbered in order. Inputs,
 /// outputs, guards and symbols stay.
@@ -9,110 +9,78 @@ use ir::{Def, Graph, Node, NodeId, Value, ValueId};
 /// y = add(x, c); z = mul(x, d); output y   ->   y = add(x, c); output y
 /// ```
 pub fn dce(graph: &Graph) -> Graph {
-    Live::of(graph).pruned(graph, &vec![true; graph.inputs.len()])
+    without_dead(graph.clone())
 }
 
-/// What outputs depend on.
-struct Live {
-    /// The graph's nodes, pruned themselves.
-    nodes: Vec<Node>,
-    /// For each value, whether an output depends on it, or on another output of its node.
-    needed: Vec<bool>,
+/// `dce` of a graph that nobody else needs.
+pub fn without_dead(mut graph: Graph) -> Graph {
+    graph.nodes.iter_mut().for_each(prune_regions);
+    let (needed, inputs) = (needed_values(&graph), vec![true; graph.inputs.len()]);
+    pruned(graph, needed, &inputs)
 }
 
-impl Live {
-    fn of(graph: &Graph) -> Live {
-        let nodes: Vec<Node> = graph.nodes.iter().map(with_live_captures).collect();
-        let mut needed = vec![false; graph.values.len()];
-        graph.outputs.iter().for_each(|(_, id)| needed[id.0 as usize] = true);
-        for node in nodes.iter().rev() {
-            if node.outputs.iter().any(|id| needed[id.0 as usize]) {
-                node.inputs.iter().chain(&node.outputs).for_each(|id| needed[id.0 as usize] = true);
-            }
+/// For each value, whether an output depends on it, or on another output of its node. Regions are pruned already.
+fn needed_values(graph: &Graph) -> Vec<bool> {
+    let mut needed = vec![false; graph.values.len()];
+    graph.outputs.iter().for_each(|(_, id)| needed[id.0 as usize] = true);
+    for node in graph.nodes.iter().rev() {
+        if node.outputs.iter().any(|id| needed[id.0 as usize]) {
+            node.inputs.iter().chain(&node.outputs).for_each(|id| needed[id.0 as usize] = true);
         }
-        Live { nodes, needed }
     }
-
-    fn reads(&self, id: ValueId) -> bool {
-        self.needed[id.0 as usize]
-    }
-
-    /// The graph without what is not live; of its inputs those stay that `inputs` marks.
-    fn pruned(mut self, graph: &Graph, inputs: &[bool]) -> Graph {
-        let kept: Vec<ValueId> = graph.inputs.iter().zip(inputs).filter(|(_, keep)| **keep).map(|(id, _)| *id).collect();
-        kept.iter().for_each(|id| self.needed[id.0 as usize] = true);
-        let mut renumbered = Renumbered::new(graph, &self.needed);
-        for (at, node) in self.nodes.into_iter().enumerate() {
-            if node.outputs.iter().any(|id| self.needed[id.0 as usize]) {
-                renumbered.push(NodeId(at as u32), node);
-            }
-        }
-        renumbered.finish(graph, &kept)
-    }
+    needed
 }
 
-/// The node with dead parts of its regions dropped, and with them the captures that no region reads.
-fn with_live_captures(node: &Node) -> Node {
-    let mut node = node.clone();
-    let Some(captures) = node.regions.first().map(|region| region.inputs.len()) else { return node };
-    let lives: Vec<Live> = node.regions.iter().map(Live::of).collect();
-    let reads = |at: usize| node.regions.iter().zip(&lives).any(|(region, live)| live.reads(region.inputs[at]));
+/// Drops the dead parts of a node's regions, and with them the captures that no region reads.
+fn prune_regions(node: &mut Node) {
+    let Some(captures) = node.regions.first().map(|region| region.inputs.len()) else { return };
+    node.regions.iter_mut().for_each(|region| region.nodes.iter_mut().for_each(prune_regions));
+    let needed: Vec<Vec<bool>> = node.regions.iter().map(needed_values).collect();
+    let reads = |at: usize| node.regions.iter().zip(&needed).any(|(region, needed)| needed[region.inputs[at].0 as usize]);
     let read: Vec<bool> = (0..captures).map(reads).collect();
     let first = node.inputs.len() - captures;
-    let keep = |at: &usize| *at < first || read[*at - first];
-    node.inputs = (0..node.inputs.len()).filter(keep).map(|at| node.inputs[at]).collect();
-    node.regions = node.regions.iter().zip(lives).map(|(region, live)| live.pruned(region, &read)).collect();
-    node
+    let mut at = 0..;
+    node.inputs.retain(|_| at.next().is_none_or(|at| at < first || read[at - first]));
+    node.regions =
+        std::mem::take(&mut node.regions).into_iter().zip(needed).map(|(region, needed)| pruned(region, needed, &read)).collect();
 }
 
-/// The values and nodes that stay, under their new ids.
-struct Renumbered {
-    ids: Vec<ValueId>,
-    values: Vec<Value>,
-    nodes: Vec<Node>,
+/// The graph without what is not needed; of its inputs those stay that `inputs` marks.
+fn pruned(mut graph: Graph, mut needed: Vec<bool>, inputs: &[bool]) -> Graph {
+    let mut keep = inputs.iter();
+    graph.inputs.retain(|_| keep.next() == Some(&true));
+    graph.inputs.iter().for_each(|id| needed[id.0 as usize] = true);
+    graph.nodes.retain(|node| node.outputs.iter().any(|id| needed[id.0 as usize]));
+    let ids = kept_ids(&needed);
+    let mut at = needed.iter();
+    graph.values.retain(|_| at.next() == Some(&true));
+    renumber(&mut graph, &ids);
+    graph
 }
 
-impl Renumbered {
-    fn new(graph: &Graph, needed: &[bool]) -> Renumbered {
-        let mut renumbered = Renumbered { ids: vec![ValueId(u32::MAX); graph.values.len()], values: Vec::new(), nodes: Vec::new() };
-        for (at, value) in graph.values.iter().enumerate().filter(|(at, _)| needed[*at]) {
-            renumbered.ids[at] = ValueId(renumbered.values.len() as u32);
-            renumbered.values.push(value.clone());
-        }
-        renumbered
-    }
+/// The new id of each value that stays.
+fn kept_ids(needed: &[bool]) -> Vec<ValueId> {
+    let mut next = 0;
+    let mut id = |needed: &bool| {
+        next += *needed as u32;
+        ValueId(next - *needed as u32)
+    };
+    needed.iter().map(&mut id).collect()
+}
 
-    fn id(&self, id: &ValueId) -> ValueId {
-        self.ids[id.0 as usize]
+/// Puts new ids for old ones everywhere, and definitions that point back.
+fn renumber(graph: &mut Graph, ids: &[ValueId]) {
+    let renew = |id: &mut ValueId| *id = ids[id.0 as usize];
+    graph.inputs.iter_mut().for_each(renew);
+    graph.outputs.iter_mut().for_each(|(_, id)| renew(id));
+    for (at, node) in graph.nodes.iter_mut().enumerate() {
+        node.inputs.iter_mut().chain(&mut node.outputs).for_each(renew);
+        for (output, id) in node.outputs.iter().enumerate() {
+            graph.values[id.0 as usize].def = Def::Node(NodeId(at as u32), output);
+        }
     }
-
-    fn push(&mut self, old: NodeId, mut node: Node) {
-        let new = NodeId(self.nodes.len() as u32);
-        node.inputs = node.inputs.iter().map(|id| self.id(id)).collect();
-        node.outputs = node.outputs.iter().map(|id| self.id(id)).collect();
-        for (at, id) in node.outputs.iter().enumerate() {
-            let def = &mut self.values[id.0 as usize].def;
-            debug_assert_eq!(*def, Def::Node(old, at));
-            *def = Def::Node(new, at);
-        }
-        self.nodes.push(node);
-    }
-
-    fn finish(mut self, graph: &Graph, kept: &[ValueId]) -> Graph {
-        let inputs: Vec<ValueId> = kept.iter().map(|id| self.id(id)).collect();
-        for (at, id) in inputs.iter().enumerate() {
-            self.values[id.0 as usize].def = Def::Input(at);
-        }
-        let outputs = graph.outputs.iter().map(|(name, id)| (name.clone(), self.id(id))).collect();
-        Graph {
-            name: graph.name.clone(),
-            symbols: graph.symbols.clone(),
-            guards: graph.guards.clone(),
-            values: self.values,
-            nodes: self.nodes,
-            inputs,
-            outputs,
-        }
+    for (at, id) in graph.inputs.iter().enumerate() {
+        graph.values[id.0 as usize].def = Def::Input(at);
     }
 }
 

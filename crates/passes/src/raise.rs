@@ -22,7 +22,8 @@ use ops::attrs;
 /// e = exp(sub(x, broadcast(reduce(x, max)))); y = div(e, broadcast(reduce(e, sum)))   ->   y = softmax(x)
 /// ```
 pub fn raise(graph: &Graph) -> Graph {
-    raise_attention(&raise_scalar_forms(graph))
+    let graph = raise_scalar_forms(graph);
+    if graph.nodes.iter().any(|node| node.op == "softmax") { raise_attention(&graph) } else { graph }
 }
 
 fn raise_scalar_forms(graph: &Graph) -> Graph {

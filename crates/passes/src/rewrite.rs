@@ -3,7 +3,7 @@
 //! The rule sees each node in topological order with its operands already rebuilt. It gives back values that stand for the node's outputs,
 //! or None to keep the node. What a rule leaves unused is dropped at the end.
 
-use crate::dce::dce;
+use crate::dce::without_dead;
 use crate::names::settle_names;
 use crate::view::View;
 use ir::graph::Def;
@@ -119,6 +119,12 @@ impl<'a> Rewriter<'a> {
         self.after[before.0 as usize] = Some(after);
     }
 
+    /// A value after takes the name of one before, and stands for it.
+    pub fn takes_place(&mut self, before: ValueId, after: ValueId) {
+        self.stands_for(before, after);
+        self.namesakes.entry(after).or_insert(before);
+    }
+
     /// What stands for `first`, of the values before, also stands for `id`.
     pub fn join(&mut self, id: ValueId, first: ValueId) {
         let after = self.after(first);
@@ -128,10 +134,10 @@ impl<'a> Rewriter<'a> {
     /// The results stand for the node's outputs; those made since `first` take their names.
     pub fn replace(&mut self, node: &Node, results: &[ValueId], first: ValueId) {
         for (before, after) in node.outputs.iter().zip(results) {
-            self.stands_for(*before, *after);
             if *after >= first {
-                self.namesakes.entry(*after).or_insert(*before);
+                self.takes_place(*before, *after);
             }
+            self.stands_for(*before, *after);
         }
     }
 
@@ -139,6 +145,7 @@ impl<'a> Rewriter<'a> {
     pub fn keep(&mut self, site: &Site, pass: fn(&Graph) -> Graph) {
         let node = site.node;
         let regions = node.regions.iter().map(pass).collect();
+        let names: Vec<&str> = node.outputs.iter().map(|id| &*self.before.value(*id).name).collect();
         let first = self.start(&node.location);
         let results = self.b.graph.add_node(NewNode {
             op: node.op,
@@ -147,7 +154,7 @@ impl<'a> Rewriter<'a> {
             outputs: self.types(&node.outputs),
             regions,
             location: node.location.clone(),
-            hints: &[],
+            hints: &names,
         });
         self.replace(node, &results, first);
     }
@@ -173,6 +180,6 @@ impl<'a> Rewriter<'a> {
             }
         }
         settle_names(&mut graph, self.before, &self.namesakes);
-        dce(&graph)
+        without_dead(graph)
     }
 }
