@@ -3,7 +3,7 @@
 use crate::kernel::{Binary, Buffer, BufferId, Carried, Compare, Cond, Kernel, Op, Space, Stmt, Ty, Unary, ValueId};
 use ir::{DType, Literal};
 use nest::Monoid;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use sym::{Expr, Sym};
 
 /// Builds one kernel. Statements go to the innermost open block. Pure ops that stand already in an open block are reused.
@@ -11,6 +11,7 @@ pub struct KernelBuilder {
     kernel: Kernel,
     blocks: Vec<Block>,
     names: usize,
+    reserved: BTreeSet<Sym>,
 }
 
 #[derive(Default)]
@@ -23,7 +24,7 @@ struct Block {
 impl KernelBuilder {
     pub fn new(name: &str) -> KernelBuilder {
         let kernel = Kernel { name: name.to_string(), ..Kernel::default() };
-        KernelBuilder { kernel, blocks: vec![Block::default()], names: 0 }
+        KernelBuilder { kernel, blocks: vec![Block::default()], names: 0, reserved: BTreeSet::new() }
     }
 
     pub fn buffer(&mut self, name: &str, dtype: DType, len: Expr, space: Space) -> BufferId {
@@ -160,9 +161,19 @@ impl KernelBuilder {
         self.stmt(Stmt::Store { buffer, index: index.clone(), stride: Some(stride.clone()), value, mask });
     }
 
+    /// Keeps symbols (sizes, iterators of nests) from being taken for new names.
+    pub fn reserve(&mut self, syms: impl IntoIterator<Item = Sym>) {
+        self.reserved.extend(syms);
+    }
+
     fn fresh(&mut self, prefix: &str) -> Sym {
-        self.names += 1;
-        Sym::new(&format!("{prefix}{}", self.names))
+        loop {
+            self.names += 1;
+            let sym = Sym::new(&format!("{prefix}{}", self.names));
+            if !self.reserved.contains(&sym) {
+                return sym;
+            }
+        }
     }
 
     /// Computes an index here, once; constants and single symbols are returned as they are.

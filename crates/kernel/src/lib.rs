@@ -14,6 +14,7 @@ pub mod interp;
 pub mod kernel;
 pub mod lower;
 pub mod module;
+pub mod schedule;
 pub mod text;
 pub mod verify;
 

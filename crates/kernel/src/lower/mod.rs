@@ -5,6 +5,8 @@
 //! - [`scalars`]: the values of a body at a point
 //! - [`contract`]: the template of matrix products and convolutions
 //! - [`contract_schedule`]: its choices
+//! - [`rows`]: the generic template
+//! - [`rows_schedule`], [`rows_choice`]: its choices, and their default
 //! - [`math`]: scalar functions as ops of a kernel
 
 pub mod access;
@@ -12,6 +14,9 @@ pub mod contract;
 pub mod contract_schedule;
 pub mod math;
 pub mod point;
+pub mod rows;
+pub mod rows_choice;
+pub mod rows_schedule;
 pub mod scalars;
 
 pub use point::{Access, Memo, Point, StageCx, VectorIter};

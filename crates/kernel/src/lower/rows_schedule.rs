@@ -1,0 +1,212 @@
+//! The choices of the generic template. They name iterators of the flat group ([`crate::lower::rows::flat`]).
+
+use crate::lower::rows::flat::flat;
+use crate::lower::scalars::may_vectorise;
+use nest::{IterKind, Nest};
+use program::{PhysicalGroup, PhysicalStage};
+use std::fmt;
+use sym::{ParseError, Parser, Sym};
+
+/// Tasks, and the loops of each stage inside a task.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RowsSchedule {
+    /// Parallel iterators whose points are tasks, the last one fastest. Those of the group, where it has some; but one that runs along
+    /// the lanes is `piece` instead.
+    pub outer: Vec<Sym>,
+    /// A parallel iterator of which each task gets a piece; it is faster than `outer`.
+    pub piece: Option<Piece>,
+    /// Tasks that are worth handing out together: some 10 us of work.
+    pub grain: i64,
+    /// One for each stage.
+    pub stages: Vec<RowsStage>,
+}
+
+/// `size` points of an iterator; the last piece may be shorter.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Piece {
+    pub sym: Sym,
+    pub size: i64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RowsStage {
+    /// The iterator along the lanes, parallel or of the reduction.
+    pub vector: Option<Sym>,
+    /// 1 where there is no `vector`.
+    pub lanes: u32,
+    /// Vectors in flight along `vector`.
+    pub unroll: u32,
+    /// Points of a parallel iterator that are computed at once.
+    pub tile: Option<Piece>,
+}
+
+impl fmt::Display for RowsSchedule {
+    /// `rows outer [i0] piece i1:4096 grain 3 {vector i1:16 unroll 4 tile i0:7; scalar unroll 1}`
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let outer: Vec<&str> = self.outer.iter().map(Sym::name).collect();
+        write!(f, "rows outer [{}]", outer.join(", "))?;
+        if let Some(piece) = &self.piece {
+            write!(f, " piece {}:{}", piece.sym, piece.size)?;
+        }
+        let stages: Vec<String> = self.stages.iter().map(RowsStage::to_string).collect();
+        write!(f, " grain {} {{{}}}", self.grain, stages.join("; "))
+    }
+}
+
+impl fmt::Display for RowsStage {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match &self.vector {
+            Some(vector) => write!(f, "vector {vector}:{}", self.lanes)?,
+            None => write!(f, "scalar")?,
+        }
+        write!(f, " unroll {}", self.unroll)?;
+        match &self.tile {
+            Some(tile) => write!(f, " tile {}:{}", tile.sym, tile.size),
+            None => Ok(()),
+        }
+    }
+}
+
+impl RowsSchedule {
+    /// Reads what `Display` prints.
+    pub fn parse(parser: &mut Parser) -> Result<RowsSchedule, ParseError> {
+        parser.expect("rows")?;
+        parser.expect("outer")?;
+        let outer = parser.list("[", "]", |p| p.ident().map(Sym::new))?;
+        let piece = if parser.accept("piece") { Some(parse_piece(parser)?) } else { None };
+        parser.expect("grain")?;
+        let grain = positive(parser)?;
+        parser.expect("{")?;
+        let mut stages = vec![parse_stage(parser)?];
+        while parser.accept(";") {
+            stages.push(parse_stage(parser)?);
+        }
+        parser.expect("}")?;
+        Ok(RowsSchedule { outer, piece, grain, stages })
+    }
+
+    /// What forbids the schedule for a group; empty where it is legal.
+    ///
+    /// - R1: there is one choice for each stage.
+    /// - R2: `outer` and `piece` are distinct parallel iterators of every stage; all of the group's `outer` are among them.
+    /// - R3: tasks share no scratch values: without `outer` of the group, only a group of one stage has tasks; a piece of an `outer` of the
+    ///   group is one vector of it, in all stages.
+    /// - R4: a vector iterator is a parallel or reduction iterator of its stage, no other iterator of tasks than the piece's, and no data
+    ///   index depends on it; lanes are a power of two, 1 without a vector.
+    /// - R5: a piece of a vector iterator is whole vectors.
+    /// - R6: a tile is of another inner parallel iterator; sizes are positive.
+    pub fn faults(&self, group: &PhysicalGroup) -> Vec<String> {
+        let group = flat(group);
+        let mut faults = self.task_faults(&group);
+        if self.stages.len() != group.stages.len() {
+            faults.push(format!("R1: {} stages are scheduled, {} are there", self.stages.len(), group.stages.len()));
+            return faults;
+        }
+        for (at, (choice, stage)) in self.stages.iter().zip(&group.stages).enumerate() {
+            faults.extend(self.stage_faults(&group, choice, stage).into_iter().map(|why| format!("{why}, in stage {at}")));
+        }
+        faults
+    }
+
+    /// The iterators of tasks.
+    fn task_syms(&self) -> Vec<&Sym> {
+        self.outer.iter().chain(self.piece.iter().map(|piece| &piece.sym)).collect()
+    }
+
+    fn task_faults(&self, group: &PhysicalGroup) -> Vec<String> {
+        let mut faults = Vec::new();
+        let syms = self.task_syms();
+        for (at, sym) in syms.iter().enumerate() {
+            let parallel = group.stages.iter().all(|stage| kind(&stage.nest, sym) == Some(IterKind::Parallel));
+            if !parallel || syms[..at].contains(sym) {
+                faults.push(format!("R2: tasks over {sym}"));
+            }
+        }
+        if let Some(iter) = group.outer.iter().find(|iter| !syms.contains(&&iter.sym)) {
+            faults.push(format!("R2: {} makes no tasks", iter.sym));
+        }
+        if group.outer.is_empty() && group.stages.len() > 1 && !syms.is_empty() {
+            faults.push("R3: tasks of a group without outer iterators".to_string());
+        }
+        if !group.outer.is_empty() && group.stages.len() > 1 && syms.len() != group.outer.len() {
+            faults.push("R3: tasks over an inner iterator".to_string());
+        }
+        if let Some(piece) = self.piece.as_ref().filter(|piece| is_outer(group, &piece.sym)) {
+            let one_vector = |choice: &RowsStage| choice.vector.as_ref() == Some(&piece.sym) && choice.lanes as i64 == piece.size;
+            if !self.stages.iter().all(one_vector) {
+                faults.push(format!("R3: pieces of {} that are not one vector", piece.sym));
+            }
+        }
+        if self.grain < 1 || self.piece.as_ref().is_some_and(|piece| piece.size < 1) {
+            faults.push("R6: a size that is not positive".to_string());
+        }
+        faults
+    }
+
+    fn stage_faults(&self, group: &PhysicalGroup, choice: &RowsStage, stage: &PhysicalStage) -> Vec<String> {
+        let mut faults = Vec::new();
+        let nest = &stage.nest;
+        if let Some(vector) = &choice.vector {
+            let kind_fits = matches!(kind(nest, vector), Some(IterKind::Parallel | IterKind::Reduction));
+            let outer = self.outer.contains(vector) || (is_outer(group, vector) && self.piece.as_ref().is_none_or(|p| p.sym != *vector));
+            if !kind_fits || outer || !may_vectorise(nest, vector) {
+                faults.push(format!("R4: vectors along {vector}"));
+            }
+            if self.piece.as_ref().is_some_and(|piece| piece.sym == *vector && piece.size % choice.lanes.max(1) as i64 != 0) {
+                faults.push(format!("R5: pieces of {vector} that are no whole vectors"));
+            }
+        }
+        if !choice.lanes.is_power_of_two() || (choice.vector.is_none() && choice.lanes != 1) {
+            faults.push(format!("R4: {} lanes", choice.lanes));
+        }
+        if let Some(tile) = &choice.tile {
+            let inner = kind(nest, &tile.sym) == Some(IterKind::Parallel) && !self.task_syms().contains(&&tile.sym);
+            if !inner || choice.vector.as_ref() == Some(&tile.sym) || tile.size < 1 {
+                faults.push(format!("R6: a tile of {}", tile.sym));
+            }
+        }
+        if choice.unroll < 1 {
+            faults.push("R6: unroll 0".to_string());
+        }
+        faults
+    }
+}
+
+fn kind(nest: &Nest, sym: &Sym) -> Option<IterKind> {
+    nest.iter(sym).map(|iter| iter.kind)
+}
+
+fn is_outer(group: &PhysicalGroup, sym: &Sym) -> bool {
+    group.outer.iter().any(|iter| iter.sym == *sym)
+}
+
+fn positive(parser: &mut Parser) -> Result<i64, ParseError> {
+    let value = parser.integer()?;
+    if value > 0 { Ok(value) } else { parser.error("a schedule's numbers are positive") }
+}
+
+fn small(parser: &mut Parser) -> Result<u32, ParseError> {
+    let value = positive(parser)?;
+    u32::try_from(value).or_else(|_| parser.error("a number that fits 32 bits is wanted"))
+}
+
+fn parse_piece(parser: &mut Parser) -> Result<Piece, ParseError> {
+    let sym = Sym::new(parser.ident()?);
+    parser.expect(":")?;
+    Ok(Piece { sym, size: positive(parser)? })
+}
+
+fn parse_stage(parser: &mut Parser) -> Result<RowsStage, ParseError> {
+    let (vector, lanes) = if parser.accept("scalar") {
+        (None, 1)
+    } else {
+        parser.expect("vector")?;
+        let sym = Sym::new(parser.ident()?);
+        parser.expect(":")?;
+        (Some(sym), small(parser)?)
+    };
+    parser.expect("unroll")?;
+    let unroll = small(parser)?;
+    let tile = if parser.accept("tile") { Some(parse_piece(parser)?) } else { None };
+    Ok(RowsStage { vector, lanes, unroll, tile })
+}

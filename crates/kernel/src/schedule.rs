@@ -1,0 +1,74 @@
+//! The choices that turn a group of nests into one kernel, as data with a text form.
+
+use crate::lower::contract;
+use crate::lower::contract_schedule::ContractSchedule;
+use crate::lower::rows_schedule::RowsSchedule;
+use program::PhysicalGroup;
+use std::fmt;
+use sym::{ParseError, Parser};
+
+/// Which template serves a group, with its choices.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Schedule {
+    /// Serves every group.
+    Rows(RowsSchedule),
+    /// Serves a group of one contraction.
+    Contract(ContractSchedule),
+}
+
+impl fmt::Display for Schedule {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Schedule::Rows(rows) => write!(f, "{rows}"),
+            Schedule::Contract(contract) => write!(f, "{contract}"),
+        }
+    }
+}
+
+impl std::str::FromStr for Schedule {
+    type Err = ParseError;
+    fn from_str(text: &str) -> Result<Schedule, ParseError> {
+        let mut parser = Parser::new(text);
+        let schedule = if parser.peek("rows") {
+            Schedule::Rows(RowsSchedule::parse(&mut parser)?)
+        } else {
+            Schedule::Contract(ContractSchedule::parse(&mut parser)?)
+        };
+        if parser.at_end() { Ok(schedule) } else { parser.error("text after the schedule") }
+    }
+}
+
+impl Schedule {
+    /// What forbids the schedule for a group; empty where it is legal.
+    pub fn faults(&self, group: &PhysicalGroup) -> Vec<String> {
+        match self {
+            Schedule::Rows(rows) => rows.faults(group),
+            Schedule::Contract(schedule) => {
+                let [stage] = group.stages.as_slice() else { return vec!["a contraction is one stage".to_string()] };
+                match contract::matched(&stage.nest) {
+                    None => vec!["the nest is no contraction that the template serves".to_string()],
+                    Some(_) if !schedule.is_legal() => vec!["panels hold whole vectors, blocks whole tiles".to_string()],
+                    Some(_) => vec![],
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_round_trips() {
+        for text in [
+            "rows outer [i0, i1] piece i2:4096 grain 3 {vector i2:16 unroll 4 tile i1:7; scalar unroll 1}",
+            "rows outer [] grain 1 {scalar unroll 1}",
+            "rows outer [] grain 1 {vector i0:8 unroll 2}",
+        ] {
+            let schedule: Schedule = text.parse().unwrap_or_else(|why| panic!("{text}: {why}"));
+            assert_eq!(schedule.to_string(), text);
+        }
+        assert!("rows outer [] grain 0 {}".parse::<Schedule>().is_err());
+    }
+}
