@@ -4,9 +4,11 @@
 //! - [`logic`]: bools, comparisons, select, branches
 //! - [`shape`]: ops that only move or expand elements
 //! - [`index`]: slices, gathers, concatenations, padding
+//! - [`contraction`]: expansions and borders of what is contracted
 //! - [`expand`]: scalar functions of expanded operands
 
 pub mod arithmetic;
+pub mod contraction;
 pub mod expand;
 pub mod index;
 pub mod logic;
@@ -49,7 +51,8 @@ pub fn simplify(graph: &Graph) -> Graph {
 fn simplified_once(graph: &Graph) -> (Graph, usize) {
     let mut applied = 0;
     let after = rewrite(graph, simplify, |rewriter, site| {
-        let mut rules = [arithmetic::RULES, logic::RULES, shape::RULES, index::RULES, expand::RULES].into_iter().flatten();
+        let mut rules =
+            [arithmetic::RULES, logic::RULES, shape::RULES, index::RULES, contraction::RULES, expand::RULES].into_iter().flatten();
         let results = rules.find_map(|rule| (rule.apply)(rewriter, site).filter(|results| rewriter.fits(site.node, results)))?;
         applied += 1;
         Some(results)
