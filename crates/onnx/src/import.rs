@@ -6,6 +6,7 @@
 //! Shape arithmetic is done here, on expressions of the symbols; it becomes part of the graph only where a node needs it as data.
 //!
 //! - [`symbols`]: the dims of the inputs
+//! - [`interface`]: what a graph takes and gives
 //! - [`walk`]: graphs, their nodes in order
 //! - [`region`]: graphs inside of nodes
 //! - [`function`]: calls of the model's own functions
@@ -16,6 +17,7 @@
 mod call;
 mod cx;
 mod function;
+mod interface;
 mod known;
 mod problems;
 mod region;
@@ -55,8 +57,8 @@ pub struct Imported {
 
 /// The graph of a model.
 ///
-/// Initializers are constants whose weight is their name, and which share the file's bytes; so are inputs that have an initializer. The
-/// symbols are those of the inputs' dims. Names of inputs and outputs are the model's. Every node has the name of its model node, or
+/// Initializers are constants whose weight is their name, and which share the file's bytes; so are inputs that have an initializer, and
+/// large `Constant` nodes under the name of their output. The symbols are those of the inputs' dims. Names of inputs and outputs are the model's. Every node has the name of its model node, or
 /// `op_type#index`, as location. Errors are all of the model's problems.
 pub fn import(file: &ModelFile, options: &ImportOptions) -> Result<Graph, Diagnostics> {
     import_with_warnings(file, options).map(|imported| imported.graph)

@@ -2,6 +2,7 @@
 
 use super::cx::Cx;
 use super::known::Known;
+use super::sizes;
 use super::tensor;
 use super::term::{Out, Term};
 use crate::proto::{AttributeProto, AttributeType, GraphProto, NodeProto, TensorProto};
@@ -66,8 +67,15 @@ impl<'a> Call<'a, '_> {
         self.cx.builder()
     }
 
-    /// A condition on sizes that is checked at run time.
+    /// A condition on sizes that is checked at run time, unless it always holds.
     pub fn guard(&mut self, condition: Condition) {
+        let condition = match condition {
+            Condition::AtLeast(a, b) => sizes::at_least(&a, &b),
+            other => other,
+        };
+        if condition.holds(&|_| None) == Some(true) {
+            return;
+        }
         let location = self.cx.location().clone();
         self.b().graph.guard(condition, &location);
     }

@@ -28,6 +28,9 @@ pub struct Cx<'f> {
     terms: Vec<TermData>,
 }
 
+/// The most elements of a `Constant` node that the text of a graph writes out; more are a weight under the node's output name.
+const MAX_WRITTEN: usize = 16;
+
 /// The most nodes of a model, with functions expanded.
 const MAX_NODES: usize = 4_000_000;
 
@@ -118,7 +121,8 @@ impl<'f> Cx<'f> {
             Out::Known(known) => Ok(self.add_term(name, constant_type(known.dtype, &known.dims), Form::Known(known))),
             Out::Constant(tensor) => {
                 let ty = constant_type(tensor.dtype(), tensor.dims());
-                Ok(self.add_term(name, ty, Form::Constant { tensor, weight: None }))
+                let weight = (self.frames.len() == 1 && tensor.count() > MAX_WRITTEN).then(|| Arc::from(name));
+                Ok(self.add_term(name, ty, Form::Constant { tensor, weight }))
             }
             Out::Value(id) => {
                 if !sizes::is_reasonable(self.builder().ty(id)) {

@@ -4,7 +4,8 @@
 //! would grow past the limits here is not known.
 
 use ir::TensorType;
-use sym::{Atom, Expr, Ranges};
+use ir::guard::Condition;
+use sym::{Atom, Expr, Monomial, Ranges};
 
 /// The most atoms of one expression.
 const MAX_WEIGHT: usize = 512;
@@ -58,6 +59,15 @@ pub fn quotient(a: &Expr, b: &Expr) -> Option<Expr> {
         _ if positive || is_nonnegative(b) == Some(true) => a.exact_div(b),
         _ => None,
     }
+}
+
+/// `a >= b` with what is subtracted on the other side, so that equal conditions look equal.
+pub fn at_least(a: &Expr, b: &Expr) -> Condition {
+    let gap = a - b;
+    let term = |(monomial, c): &(Monomial, i64)| monomial.iter().fold(Expr::from(*c), |product, atom| product * Expr::atom(atom.clone()));
+    let (added, subtracted): (Vec<_>, Vec<_>) = gap.terms().iter().partition(|(_, c)| *c > 0);
+    let sum = |terms: Vec<&(Monomial, i64)>| terms.into_iter().fold(Expr::zero(), |sum, one| sum + term(one));
+    Condition::AtLeast(sum(added), -sum(subtracted))
 }
 
 /// The product, where it stays within the limits.

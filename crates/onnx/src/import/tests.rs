@@ -65,8 +65,8 @@ fn every_problem_is_reported_once() {
         &[
             "[E002] Relu#1: `a` is defined twice",
             "[E002] Foo#2: `none` is not defined",
-            "[E006] Foo#2: operator Foo of opset 28 is not supported; its operands are types that are not known",
-            "[E006] Bar#3: operator Bar of opset 28 is not supported; its operands are types that are not known (and 1 more node)",
+            "[E006] Foo#2: operator Foo of opset 28 is not supported; the types of its operands are not known",
+            "[E006] Bar#3: operator Bar of opset 28 is not supported; the types of its operands are not known (and 1 more node)",
             "[E003] Add#6: axis 0 does not broadcast: 2 vs 3",
         ],
     );
@@ -127,6 +127,13 @@ fn damage_is_limited() {
     assert_eq!(problems.0[0].code, Code::Limit);
 }
 
+#[test]
+fn samples_import() {
+    for sample in SAMPLES {
+        imported(sample, &ImportOptions::default()).unwrap_or_else(|problems| panic!("{problems} in\n{sample}"));
+    }
+}
+
 proptest! {
     #[test]
     fn damaged_models_import_or_fail(changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6), which in 0..SAMPLES.len()) {
@@ -136,13 +143,16 @@ proptest! {
             bytes[at] = value;
         }
         if let Ok(file) = ModelFile::from_bytes(bytes.into()) {
-            let _ = import(&file, &ImportOptions::default());
+            if let Ok(graph) = import(&file, &ImportOptions::default()) {
+                prop_assert_eq!(ir::verify::verify(&graph), []);
+                prop_assert_eq!(ops::verify::verify(&graph), Ok(()));
+            }
         }
     }
 }
 
 /// Models whose damaged forms reach many checks.
-const SAMPLES: [&str; 4] = [
+const SAMPLES: [&str; 6] = [
     "x: f32[n, 3, h, 8] w: f32[2, 3, 3, 3] = 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0
      y = Conv {pads = [1, 1, 1, 1], strides = [2, 2], dilations = [1, 1], group = 1} (x, w)
      z = MaxPool {kernel_shape = [2, 2], ceil_mode = 1, auto_pad = \"NOTSET\", strides = [3, 3]} (y)
@@ -151,5 +161,13 @@ const SAMPLES: [&str; 4] = [
      y = Reshape(x, s) z = Slice(x, a, b, c, d) t = Tile(y, s2) s2: i64[3] = 1 2 1 u = Expand(x, s3) s3: i64[4] = 2 1 1 1 => y, z",
     "x: i64[n] s = Shape(x) z: i64[] = 0 e = Gather(s, z) o: i64[] = 1 r = Range(z, e, o) q = Mod(r, o) f = Pow(q, o) => f, s",
     "c: bool[] x: f32[2, 3] y = If {then_branch = graph { a = Relu(x) => a }, else_branch = graph { b = Neg(x) => b }} (c)
-     p: i64[4] = 1 0 -1 2 z = Pad {mode = \"constant\"} (y, p) w, v = Split {axis = 1} (z, sp) sp: i64[2] = 2 2 => w",
+     p: i64[4] = 1 0 -1 2 z = Pad {mode = \"constant\"} (y, p) w, v = Split {axis = 1} (z, sp) sp: i64[2] = 2 3 => w",
+    "a: f32[b, 1, 2, 3] w: f32[5, 3, 4] = 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0
+     y = MatMul(a, w) r = ReduceMean {keepdims = 0} (y, ax) ax: i64[2] = 1 -1 t = Transpose {perm = [1, 0]} (r)
+     g = Gemm {transA = 1, alpha = 0.5} (t, m) m: f32[2, 2] = 0 0 0 0 l = LayerNormalization {axis = -1} (g, v) v: f32[2] = 1 1
+     s = Softmax {axis = 1} (l) f = Flatten {axis = 1} (y) c = Concat {axis = 0} (s, g) q = Squeeze(a) k = Cast {to = 7} (s) => c, f, q, k",
+    "d: f32[n, 4, m] i: i64[2, 1] = 1 -1 j: i64[2, 2] = 0 1 0 0 u: f32[7, 2, 3] = 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0
+     g = Gather {axis = 1} (d, i) h = GatherND {batch_dims = 0} (d, j) o: i64[] = 2 p = Gather {axis = 2} (u, o) s = Size(d)
+     z = ConstantOfShape {value = f32[1] 2} (j0) j0: i64[3] = 1 4 1 c = Less(d, z) w = Where(c, d, z) x = Unsqueeze(w, ax) ax: i64[2] = 0 -1
+     l, k = Split {num_outputs = 2, axis = 1} (d) q = Clip(l, lo) lo: f32[1] = 0 => g, h, p, s, x, q",
 ];

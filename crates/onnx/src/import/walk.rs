@@ -2,19 +2,16 @@
 
 use super::call::{Call, Fault, Outcome};
 use super::cx::Cx;
+use super::interface::Weights;
 use super::scope::{Frame, Scope, Slot};
-use super::symbols::{self, Input};
-use super::term::{Form, Out, Term, constant_type};
-use super::{ImportOptions, Imported, sizes, tensor};
+use super::term::{Out, Term};
+use super::{ImportOptions, Imported};
 use crate::file::ModelFile;
 use crate::ops::{self, LATEST_OPSET};
-use crate::proto::type_proto::Value;
-use crate::proto::{GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, ValueInfoProto};
-use ir::{Code, DType, Diagnostic, Diagnostics, Location, TensorType};
+use crate::proto::{GraphProto, ModelProto, NodeProto, OperatorSetIdProto};
+use ir::{Code, Diagnostic, Diagnostics, Location};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
-use std::sync::Arc;
-use sym::Expr;
 
 /// The deepest nesting of graphs and function bodies.
 const MAX_DEPTH: usize = 64;
@@ -58,13 +55,6 @@ pub(super) fn defined_names(nodes: &[NodeProto]) -> BTreeSet<String> {
     nodes.iter().flat_map(|node| &node.output).filter(|name| !name.is_empty()).cloned().collect()
 }
 
-/// Whether initializers can be found again by name.
-#[derive(Clone, Copy, PartialEq)]
-enum Weights {
-    Named,
-    Unnamed,
-}
-
 impl<'f> Cx<'f> {
     fn functions(&mut self, model: &'f ModelProto) {
         for function in &model.functions {
@@ -84,97 +74,15 @@ impl<'f> Cx<'f> {
     }
 
     /// Gives a name in the current frame a meaning; a second one is a problem.
-    fn define(&mut self, name: &str, slot: Slot, location: &Location) {
+    pub(super) fn define(&mut self, name: &str, slot: Slot, location: &Location) {
         match self.frame().names.contains_key(name) {
             true => self.problems.fault(Diagnostic::new(Code::Names, location, format!("`{name}` is defined twice"))),
             false => drop(self.frame().names.insert(name.to_string(), slot)),
         }
     }
 
-    fn initializers(&mut self, graph: &GraphProto, weights: Weights) {
-        for proto in &graph.initializer {
-            let slot = self.initializer(proto, weights);
-            self.define(&proto.name, slot, &Location::of(&proto.name));
-        }
-        for proto in &graph.sparse_initializer {
-            let name = proto.values.as_ref().map_or("", |values| values.name.as_str());
-            let location = Location::of(name);
-            self.problems.fault(Diagnostic::new(Code::Unsupported, &location, "sparse initializers are not supported"));
-            self.define(name, Slot::Poisoned, &location);
-        }
-    }
-
-    fn initializer(&mut self, proto: &TensorProto, weights: Weights) -> Slot {
-        match tensor::tensor(self.file, proto, &Location::of(&proto.name)) {
-            Ok(tensor) => {
-                let weight = (weights == Weights::Named).then(|| Arc::from(proto.name.as_str()));
-                let ty = constant_type(tensor.dtype(), tensor.dims());
-                Slot::Term(self.add_term(&proto.name, ty, Form::Constant { tensor, weight }))
-            }
-            Err(problem) => {
-                self.problems.fault(problem);
-                Slot::Poisoned
-            }
-        }
-    }
-
-    /// The inputs that no initializer gives a value.
-    fn inputs(&mut self, graph: &GraphProto, options: &ImportOptions) {
-        let weights: BTreeSet<&str> = graph.initializer.iter().map(|tensor| tensor.name.as_str()).collect();
-        let declared: Vec<&ValueInfoProto> = graph.input.iter().filter(|input| !weights.contains(input.name.as_str())).collect();
-        let mut tensors = Vec::new();
-        for info in declared {
-            match input_type(info) {
-                Ok(dtype) => tensors.push((dtype, info)),
-                Err(problem) => {
-                    self.problems.fault(problem);
-                    self.define(&info.name, Slot::Poisoned, &Location::of(&info.name));
-                }
-            }
-        }
-        let shapes: Vec<Input> =
-            tensors.iter().map(|(_, info)| (info.name.as_str(), tensor_value(info).and_then(|t| t.shape.as_ref()))).collect();
-        let (dims, problems) = symbols::input_dims(&shapes, options);
-        problems.into_iter().for_each(|problem| self.problems.fault(problem));
-        for ((dtype, info), dims) in tensors.into_iter().zip(dims) {
-            self.input(info, dims.map(|dims| TensorType::new(dtype, dims)));
-        }
-    }
-
-    fn input(&mut self, info: &ValueInfoProto, ty: Option<TensorType>) {
-        let location = Location::of(&info.name);
-        let slot = match ty {
-            None => Slot::Poisoned,
-            Some(ty) if !sizes::is_reasonable(&ty) => {
-                self.problems.fault(Diagnostic::new(Code::Limit, &location, format!("an input of {} axes is too large", ty.rank())));
-                Slot::Poisoned
-            }
-            Some(ty) => {
-                let id = self.builder().input(&info.name, ty);
-                Slot::Term(self.built(&info.name, id))
-            }
-        };
-        self.define(&info.name, slot, &location);
-    }
-
-    fn outputs(&mut self, graph: &GraphProto) {
-        let mut seen = BTreeSet::new();
-        for info in &graph.output {
-            let location = Location::of(&info.name);
-            if !seen.insert(&info.name) {
-                self.problems.fault(Diagnostic::new(Code::Names, &location, format!("two outputs are named `{}`", info.name)));
-            }
-            if let Some(term) = self.defined(&info.name, &location) {
-                match self.emit(term) {
-                    Ok(id) => self.builder().output(&info.name, id),
-                    Err(problem) => self.problems.fault(problem),
-                }
-            }
-        }
-    }
-
     /// The value of a name; a problem where it has none, which is reported once.
-    fn defined(&mut self, name: &str, location: &Location) -> Option<Term> {
+    pub(super) fn defined(&mut self, name: &str, location: &Location) -> Option<Term> {
         match self.lookup(name) {
             Some(Slot::Term(term)) => Some(term),
             Some(Slot::Absent | Slot::Poisoned) => None,
@@ -297,22 +205,21 @@ impl<'f> Cx<'f> {
 
     fn unsupported(&mut self, node: &NodeProto, opset: i64, operands: Result<Vec<Option<Term>>, Fault>) {
         let domain = normal_domain(&node.domain);
+        let name = if domain.is_empty() { node.op_type.clone() } else { format!("{domain}.{}", node.op_type) };
+        let since = ops::oldest(domain, &node.op_type).map_or(String::new(), |since| format!("; it is from opset {since} on"));
         let types = match operands {
-            Ok(operands) => operands
-                .iter()
-                .map(|term| term.map_or("nothing".to_string(), |term| self.ty(term).to_string()))
-                .collect::<Vec<_>>()
-                .join(", "),
-            Err(_) => "types that are not known".to_string(),
+            Ok(operands) if operands.is_empty() => "it has no operands".to_string(),
+            Ok(operands) => format!("its operands are {}", self.types(&operands)),
+            Err(_) => "the types of its operands are not known".to_string(),
         };
         let location = self.location().clone();
-        let name = if domain.is_empty() { node.op_type.clone() } else { format!("{domain}.{}", node.op_type) };
-        let versions = match ops::oldest(domain, &node.op_type) {
-            Some(since) => format!("; it is from opset {since} on"),
-            None => String::new(),
-        };
-        let message = || format!("operator {name} of opset {opset} is not supported{versions}; its operands are {types}");
+        let message = || format!("operator {name} of opset {opset} is not supported{since}; {types}");
         self.problems.unsupported(name.clone(), &location, message);
+    }
+
+    fn types(&self, operands: &[Option<Term>]) -> String {
+        let ty = |term: &Option<Term>| term.map_or("nothing".to_string(), |term| self.ty(term).to_string());
+        operands.iter().map(ty).collect::<Vec<String>>().join(", ")
     }
 
     fn results(&mut self, node: &NodeProto, outs: Vec<Out>, first_new: usize) -> Result<Vec<Slot>, Fault> {
@@ -323,48 +230,4 @@ impl<'f> Cx<'f> {
         let pairs = node.output.iter().zip(outs);
         pairs.map(|(name, out)| Ok(Slot::Term(self.named(name, out, first_new)?))).collect()
     }
-
-    /// Compares declared types with the real ones: a contradiction is a warning.
-    fn check_declared<'a>(&mut self, declared: impl Iterator<Item = &'a ValueInfoProto>) {
-        for info in declared {
-            let (Some(Slot::Term(term)), Some(wanted)) = (self.lookup(&info.name), tensor_value(info)) else { continue };
-            let Some(shape) = &wanted.shape else { continue };
-            let ty = self.ty(term);
-            let same_rank = shape.dim.len() == ty.rank();
-            let contradicts = |(dim, real): (&crate::proto::tensor_shape_proto::Dimension, &Expr)| match (&dim.value, real.as_const()) {
-                (Some(crate::proto::tensor_shape_proto::Value::DimValue(size)), Some(real)) => *size > 0 && *size != real,
-                _ => false,
-            };
-            let other_type = tensor::element_type_of(wanted.elem_type as i64).is_ok_and(|dtype| dtype != ty.dtype);
-            if !same_rank || other_type || shape.dim.iter().zip(&ty.dims).any(contradicts) {
-                let message = format!("the model declares another type for `{}` than {ty}, which it has", info.name);
-                self.problems.warnings.push(Diagnostic::new(Code::Shape, &Location::of(&info.name), message));
-            }
-        }
-    }
-}
-
-fn tensor_value(info: &ValueInfoProto) -> Option<&crate::proto::type_proto::Tensor> {
-    match info.r#type.as_ref().and_then(|ty| ty.value.as_ref()) {
-        Some(Value::TensorType(tensor)) => Some(tensor),
-        _ => None,
-    }
-}
-
-/// The element type of an input.
-fn input_type(info: &ValueInfoProto) -> Result<DType, Diagnostic> {
-    let location = Location::of(&info.name);
-    let kind = match info.r#type.as_ref().and_then(|ty| ty.value.as_ref()) {
-        Some(Value::TensorType(tensor)) => {
-            let dtype = tensor::element_type_of(tensor.elem_type as i64);
-            return dtype.map_err(|(code, text)| Diagnostic::new(code, &location, text));
-        }
-        Some(Value::SequenceType(_)) => "a sequence",
-        Some(Value::MapType(_)) => "a map",
-        Some(Value::OptionalType(_)) => "an optional",
-        Some(Value::SparseTensorType(_)) => "a sparse tensor",
-        Some(Value::OpaqueType(_)) => "opaque",
-        None => return Err(Diagnostic::new(Code::Malformed, &location, "the input has no type")),
-    };
-    Err(Diagnostic::new(Code::Unsupported, &location, format!("the input is {kind}; only tensors are supported")))
 }

@@ -124,3 +124,22 @@ pub(super) fn lowest(dtype: DType) -> Literal {
 pub(super) fn scalar_tensor(dtype: DType, value: Literal) -> Tensor {
     Tensor::from_array(&ir::Array::filled(dtype, vec![], value))
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{check, ops_of};
+
+    #[test]
+    fn slopes() {
+        check("x: f32[3] y = LeakyRelu {alpha = 0.5} (x) => y", &["f32[3] -2 0 2"], &["f32[3] -1 0 2"]);
+        check("x: f32[2, 2] s: f32[2] = 2 3 y = PRelu(x, s) => y", &["f32[2, 2] -1 -1 1 1"], &["f32[2, 2] -2 -3 1 1"]);
+        check("x: f32[2] y = HardSwish(x) z = HardSigmoid(x) => y, z", &["f32[2] 1 -6"], &["f32[2] 0.6667 0", "f32[2] 0.7 0"]);
+    }
+
+    #[test]
+    fn bounds_are_attributes_or_operands() {
+        check("opset 6 x: f32[3] y = Clip {min = 0.0} (x) => y", &["f32[3] -1 0 9"], &["f32[3] 0 0 9"]);
+        check("x: f32[3] h: f32[1] = 6 y = Clip(x, _, h) => y", &["f32[3] -1 0 9"], &["f32[3] -1 0 6"]);
+        assert_eq!(ops_of("x: f32[3] l: f32[] = 0 h: f32[] = 6 y = Clip(x, l, h) => y"), "clamp");
+    }
+}

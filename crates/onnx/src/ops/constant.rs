@@ -124,3 +124,30 @@ fn float_range(call: &mut Call, dtype: DType) -> Outcome {
     let sequence = sequence(call, steps, start, delta)?;
     one(call.b().convert(sequence, dtype)?)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{check, check_problems, check_types};
+
+    #[test]
+    fn constants_of_every_kind() {
+        let text = "a = Constant {value_ints = [1, 2]} () b = Constant {value = f32[] 3} () c = Constant {value_float = 2.5} () d = Constant {value_int = 7} () => a, b, c, d";
+        check(text, &[], &["i64[2] 1 2", "f32[] 3", "f32[] 2.5", "i64[] 7"]);
+        check_problems("a = Constant {value_string = \"a\"} () => a", &["[E006] Constant#0: Constant: `value_string`"]);
+    }
+
+    #[test]
+    fn one_value_for_a_shape() {
+        check_types("x: f32[n, 2] s = Shape(x) y = ConstantOfShape {value = i32[1] 7} (s) => y", &["i32[n, 2]"]);
+        check("s: i64[1] = 2 y = ConstantOfShape(s) => y", &[], &["f32[2] 0 0"]);
+    }
+
+    #[test]
+    fn sequences() {
+        check("a: i64[] = 3 b: i64[] = 9 d: i64[] = 2 y = Range(a, b, d) => y", &[], &["i64[3] 3 5 7"]);
+        check("a: f32[] = 1 b: f32[] = 0 d: f32[] = -0.5 y = Range(a, b, d) => y", &[], &["f32[2] 1 0.5"]);
+        let text = "x: f32[n] z: i64[] = 0 s = Shape(x) e = Squeeze(s) o: i64[] = 1 y = Range(z, e, o) => y";
+        check(text, &["f32[3] 0 0 0"], &["i64[3] 0 1 2"]);
+        check_types(text, &["i64[n]"]);
+    }
+}

@@ -55,3 +55,33 @@ fn with_bias(call: &mut Call, product: ValueId, bias: ValueId, axes: usize) -> R
     let bias = call.b().broadcast(bias, &dims)?;
     call.b().map(Func::Add, &[product, bias])
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{check, check_types};
+
+    #[test]
+    fn padding_strides_and_bias() {
+        let w = "w: f32[1, 1, 3] = 1 1 1 b: f32[1] = 10";
+        check(
+            &format!("x: f32[1, 1, 4] {w} y = Conv {{pads = [1, 1], strides = [2]}} (x, w, b) => y"),
+            &["f32[1, 1, 4] 1 2 3 4"],
+            &["f32[1, 1, 2] 13 19"],
+        );
+        check(
+            &format!("x: f32[1, 1, 4] {w} y = Conv {{auto_pad = \"SAME_UPPER\", strides = [3]}} (x, w) => y"),
+            &["f32[1, 1, 4] 1 2 3 4"],
+            &["f32[1, 1, 2] 3 7"],
+        );
+    }
+
+    #[test]
+    fn sizes_may_be_unknown() {
+        let w = "w: f32[2, 3, 3, 3] = 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0";
+        check_types(
+            &format!("x: f32[n, 3, h, 8] {w} y = Conv {{pads = [1, 1, 1, 1], strides = [2, 2]}} (x, w) => y"),
+            &["f32[n, 2, (h + 1)/(2), 4]"],
+        );
+        check_types(&format!("x: f32[n, 3, h, 8] {w} y = Conv {{auto_pad = \"SAME_LOWER\"}} (x, w) => y"), &["f32[n, 2, h, 8]"]);
+    }
+}

@@ -51,3 +51,22 @@ fn dropout(call: &mut Call) -> Outcome {
     let mask = call.b().broadcast(yes, &dims)?;
     Ok(vec![x.into(), mask.into()])
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{check, check_problems};
+
+    #[test]
+    fn element_types() {
+        check("x: f32[3] y = Cast {to = 7} (x) z = Cast {to = 9} (x) => y, z", &["f32[3] -1.5 0 2"], &["i64[3] -1 0 2", "bool[3] 1 0 1"]);
+        check("x: f32[1] w: i32[] = 0 y = CastLike(x, w) => y", &["f32[1] 2.5"], &["i32[1] 2"]);
+        check_problems("x: f32[1] y = Cast {to = 8} (x) => y", &["[E006] Cast#0: Cast: element type string is not supported"]);
+    }
+
+    #[test]
+    fn dropout_keeps_everything() {
+        check("x: f32[2] y, m = Dropout(x) => y, m", &["f32[2] 1 2"], &["f32[2] 1 2", "bool[2] 1 1"]);
+        let training = "x: f32[2] r: f32[] = 0.5 t: bool[] = 1 y = Dropout(x, r, t) => y";
+        check_problems(training, &["[E006] Dropout#0: Dropout: `training_mode` is not known to be false"]);
+    }
+}

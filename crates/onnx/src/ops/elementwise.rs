@@ -128,3 +128,34 @@ fn floored_remainder(b: &mut Builder, [dividend, divisor]: [ValueId; 2], dtype: 
     let signed_zero = b.map_broadcast(Func::Select, &[divisor_negative, negative_zero, zero])?;
     b.map(Func::Select, &[is_zero, signed_zero, moved])
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{check, check_problems};
+
+    #[test]
+    fn operands_broadcast() {
+        check("x: f32[n, 2] w: f32[2] = 1 2 y = Sub(x, w) => y", &["f32[2, 2] 1 2 3 4"], &["f32[2, 2] 0 0 2 2"]);
+        check("x: i64[2] w: i64[] = 2 y = Div(x, w) => y", &["i64[2] -3 3"], &["i64[2] -1 1"]);
+        check(
+            "x: f32[2] a: f32[] = 2 b: f32[1] = 3 y = Max(x, a, b) z = Mean(x, a, b) => y, z",
+            &["f32[2] 1 4"],
+            &["f32[2] 3 4", "f32[2] 2 3"],
+        );
+    }
+
+    #[test]
+    fn powers_have_the_bases_type() {
+        check("x: f32[2] e: i64[] = 2 y = Pow(x, e) => y", &["f32[2] 3 -2"], &["f32[2] 9 4"]);
+        check("x: i32[2] e: f32[] = 0.5 y = Pow(x, e) => y", &["i32[2] 9 5"], &["i32[2] 3 2"]);
+    }
+
+    #[test]
+    fn remainders() {
+        let inputs = ["i32[4] -5 5 -5 5", "i32[4] 3 3 -3 -3"];
+        check("x: i32[4] w: i32[4] y = Mod(x, w) => y", &inputs, &["i32[4] 1 2 -2 -1"]);
+        check("x: i32[4] w: i32[4] y = Mod {fmod = 1} (x, w) => y", &inputs, &["i32[4] -2 2 -2 2"]);
+        check("x: f32[2] w: f32[] = 3 y = Mod(x, w) => y", &["f32[2] -4 3"], &["f32[2] 2 0"]);
+        check_problems("opset 13 x: f32[2] y = Mod(x, x) => y", &["[E005] Mod#0: attribute `fmod` must be 1 for floats"]);
+    }
+}

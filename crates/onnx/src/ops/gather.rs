@@ -57,3 +57,21 @@ fn gather_nd(call: &mut Call) -> Outcome {
     let (data, indices) = (call.value(0)?, call.value(1)?);
     one(call.b().gather_nd(data, indices, batch)?)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{check, check_problems, check_types, ops_of};
+
+    #[test]
+    fn indices_pick() {
+        check("x: f32[2, 2] i: i64[2] = -1 0 y = Gather {axis = 1} (x, i) => y", &["f32[2, 2] 1 2 3 4"], &["f32[2, 2] 2 1 4 3"]);
+        check("x: f32[2, 2] i: i64[1, 2] = 1 0 y = GatherND(x, i) => y", &["f32[2, 2] 1 2 3 4"], &["f32[1] 3"]);
+    }
+
+    #[test]
+    fn one_index_is_a_slice() {
+        assert_eq!(ops_of("x: f32[3, 4] i: i64[] = -2 y = Gather(x, i) => y"), "slice reshape");
+        check_types("x: f32[2, n] i: i64[] = 3 y = Gather {axis = 1} (x, i) => y", &["f32[2]", "n >= 4"]);
+        check_problems("x: f32[3] i: i64[] = 3 y = Gather(x, i) => y", &["[E010] Gather#0: index 3 is outside of axis 0, of size 3"]);
+    }
+}

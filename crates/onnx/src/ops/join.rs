@@ -91,6 +91,9 @@ fn check_sum(call: &mut Call, parts: &[Expr], dim: &Expr) -> Result<(), Diagnost
 fn equal_parts(call: &mut Call, dim: &Expr) -> Result<Vec<Expr>, Diagnostic> {
     let count = call.output_count() as i64;
     let uneven = call.opset >= 18;
+    if count == 0 {
+        return Err(call.error(Code::Malformed, "Split has no results"));
+    }
     if uneven && call.int_or("num_outputs", count)? != count {
         return Err(call.attribute_error(format!("attribute `num_outputs` is not the number of results, {count}")));
     }
@@ -129,4 +132,22 @@ fn known_piece(known: &Known, axis: usize, start: &Expr, size: &Expr) -> Option<
         source[axis] += start;
         Some(source)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{check, check_problems, check_types};
+
+    #[test]
+    fn parts_come_together_and_apart() {
+        check("x: f32[2, n] y = Concat {axis = 1} (x, x) => y", &["f32[2, 1] 1 2"], &["f32[2, 2] 1 1 2 2"]);
+        check("opset 11 x: f32[3] a, b = Split {split = [1, 2]} (x) => b, a", &["f32[3] 1 2 3"], &["f32[2] 2 3", "f32[1] 1"]);
+        check(
+            "x: f32[5] a, b, c = Split {num_outputs = 3} (x) => a, b, c",
+            &["f32[5] 1 2 3 4 5"],
+            &["f32[2] 1 2", "f32[2] 3 4", "f32[1] 5"],
+        );
+        check_types("x: f32[2, n] a, b = Split {axis = 1} (x) => a", &["f32[2, (n)/(2)]", "2*((n)/(2)) == n"]);
+        check_problems("opset 11 x: f32[3] a, b = Split(x) => a", &["[E003] Split#0: 3 does not divide into 2 equal parts"]);
+    }
 }

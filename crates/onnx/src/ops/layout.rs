@@ -29,3 +29,18 @@ fn transposed(known: &Known, perm: &[usize]) -> Option<Known> {
         Some(source)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{check, check_problems, check_types};
+
+    #[test]
+    fn axes_turn() {
+        check("x: f32[1, 2, 3] y = Transpose(x) => y", &["f32[1, 2, 3] 1 2 3 4 5 6"], &["f32[3, 2, 1] 1 4 2 5 3 6"]);
+        check_types("x: f32[n, 2, m] y = Transpose {perm = [0, 2, 1]} (x) => y", &["f32[n, m, 2]"]);
+        check_problems(
+            "x: f32[2, 3] y = Transpose {perm = [0, 0]} (x) => y",
+            &["[E005] Transpose#0: axes [0, 0] name an axis of rank 2 twice"],
+        );
+    }
+}

@@ -57,3 +57,21 @@ fn is_inf(call: &mut Call) -> Outcome {
     let infinity = b.number(dtype, if positive { f64::INFINITY } else { f64::NEG_INFINITY });
     one(b.map_broadcast(Func::Equal, &[x, infinity])?)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{check, check_problems, check_types};
+
+    #[test]
+    fn choices() {
+        check("c: bool[2, 1] a: f32[2] = 1 2 b: f32[] = 0 y = Where(c, a, b) => y", &["bool[2, 1] 1 0"], &["f32[2, 2] 1 2 0 0"]);
+        check("x: f32[3] y = IsInf {detect_negative = 0} (x) => y", &["f32[3] inf -inf nan"], &["bool[3] 1 0 0"]);
+        check_problems("x: f32[2] y = And(x, x) => y", &["[E004] And#0: And takes bools, not f32"]);
+    }
+
+    #[test]
+    fn comparisons_of_sizes_are_decided() {
+        let text = "x: f32[n, 4] s = Shape(x) open: i64[1] = -1 e = Equal(s, open) one: i64[2] = 1 1 t = Where(e, one, s) y = ConstantOfShape(t) => y";
+        check_types(text, &["f32[n, 4]"]);
+    }
+}

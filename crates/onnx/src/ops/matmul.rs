@@ -143,3 +143,47 @@ fn scaled(call: &mut Call, x: ValueId, factor: f64) -> Result<ValueId, Diagnosti
         false => Err(call.unsupported(format!("a factor of {factor} on integers"))),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::ImportOptions;
+    use crate::testing::{check, check_problems, imported};
+
+    #[test]
+    fn products_of_matrices_and_vectors() {
+        let m = "m: f32[2, 2] = 1 2 3 4";
+        check(
+            &format!("x: f32[2] {m} y = MatMul(x, m) z = MatMul(m, x) s = MatMul(x, x) => y, z, s"),
+            &["f32[2] 1 10"],
+            &["f32[2] 31 42", "f32[2] 21 43", "f32[] 101"],
+        );
+        check(&format!("x: f32[n, 1, 2] {m} y = MatMul(x, m) => y"), &["f32[2, 1, 2] 1 0 0 1"], &["f32[2, 1, 2] 1 2 3 4"]);
+    }
+
+    #[test]
+    fn batch_axes_are_not_repeated() {
+        let spec = |text: &str| {
+            let graph = imported(text, &ImportOptions::default()).unwrap().graph;
+            let node = graph.nodes.last().unwrap();
+            (format!("{:?}", node.attrs["spec"]), graph.ty(node.outputs[0]).to_string())
+        };
+        let check = |a: &str, b: &str, want: &str, ty: &str| {
+            let got = spec(&format!("a: f32{a} b: f32{b} y = MatMul(a, b) => y"));
+            assert_eq!(got, (format!("Text(\"{want}\")"), ty.to_string()));
+        };
+        check("[n, s, 8]", "[8, 4]", "amk,kn->amn", "f32[n, s, 4]");
+        check("[n, 12, s, 8]", "[n, 12, 8, s]", "abmk,abkn->abmn", "f32[n, 12, s, s]");
+        check("[1, 12, s, 8]", "[n, 1, 8, 4]", "bmk,akn->abmn", "f32[n, 12, s, 4]");
+        check("[n, 3, 4]", "[m, 4, 5]", "amk,akn->amn", "f32[max(m, n), 3, 5]");
+        check_problems(
+            "a: f32[2, 3, 4] b: f32[3, 4, 5] y = MatMul(a, b) => y",
+            &["[E003] MatMul#0: batch axis 0 does not broadcast: 2 vs 3"],
+        );
+    }
+
+    #[test]
+    fn gemm_scales_and_transposes() {
+        let text = "a: f32[2, 1] b: f32[3, 2] = 1 2 3 4 5 6 c: f32[3] = 1 1 1 y = Gemm {transA = 1, transB = 1, alpha = 2.0, beta = 0.5} (a, b, c) => y";
+        check(text, &["f32[2, 1] 1 1"], &["f32[1, 3] 6.5 14.5 22.5"]);
+    }
+}

@@ -97,3 +97,26 @@ fn statistics(call: &mut Call, x: ValueId, axis: usize, epsilon: f64) -> Result<
     let shifted = b.map_number(Func::Add, variance, epsilon)?;
     Ok([mean, b.map(Func::Rsqrt, &[shifted])?])
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{check, check_problems};
+
+    #[test]
+    fn batches() {
+        let parameters = "s: f32[2] = 2 1 b: f32[2] = 1 0 m: f32[2] = 1 0 v: f32[2] = 4 1";
+        let text = format!("x: f32[1, 2, 2] {parameters} y = BatchNormalization {{epsilon = 0.0, momentum = 0.9}} (x, s, b, m, v) => y");
+        check(&text, &["f32[1, 2, 2] 1 3 5 6"], &["f32[1, 2, 2] 1 3 5 6"]);
+        check_problems(
+            &text.replace("momentum = 0.9", "training_mode = 1"),
+            &["[E006] BatchNormalization#0: BatchNormalization: the training form"],
+        );
+    }
+
+    #[test]
+    fn layers() {
+        check("x: f32[1, 2] s: f32[2] = 2 1 y = LayerNormalization {epsilon = 0.0} (x, s) => y", &["f32[1, 2] 1 3"], &["f32[1, 2] -2 1"]);
+        let text = "x: f32[2, 2] s: f32[2, 1] = 2 1 y, m, d = LayerNormalization {epsilon = 0.0} (x, s, s) => y, m, d";
+        check(text, &["f32[2, 2] 1 3 0 8"], &["f32[2, 2] 0 4 0 2", "f32[2, 1] 2 4", "f32[2, 1] 1 0.25"]);
+    }
+}

@@ -86,3 +86,16 @@ fn cut(call: &mut Call, x: ValueId, low: &[Expr], high: &[Expr]) -> Result<Value
     let steps = vec![1; dims.len()];
     call.b().slice(x, &starts, &sizes, &steps)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{check, check_problems};
+
+    #[test]
+    fn borders() {
+        check("x: f32[2] p: i64[2] = 1 2 v: f32[] = 9 y = Pad(x, p, v) => y", &["f32[2] 1 2"], &["f32[5] 9 1 2 9 9"]);
+        check("opset 10 x: f32[2] y = Pad {pads = [1, -1], value = 3.0} (x) => y", &["f32[2] 1 2"], &["f32[2] 3 1"]);
+        check("x: i32[1, 2] p: i64[2] = 0 1 a: i64[1] = -1 y = Pad(x, p, _, a) => y", &["i32[1, 2] 1 2"], &["i32[1, 3] 1 2 0"]);
+        check_problems("x: f32[2] p: i64[2] = 1 2 y = Pad {mode = \"edge\"} (x, p) => y", &["[E006] Pad#0: Pad: mode `edge`"]);
+    }
+}

@@ -103,3 +103,47 @@ fn global_average(call: &mut Call) -> Outcome {
     let mean = call.b().mean(wide, &axes, Folded::Kept)?;
     one(call.b().convert(mean, dtype)?)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::check;
+
+    #[test]
+    fn windows_of_maxima() {
+        check(
+            "x: f32[1, 1, 5] y = MaxPool {kernel_shape = [2], strides = [2]} (x) => y",
+            &["f32[1, 1, 5] 1 2 3 4 5"],
+            &["f32[1, 1, 2] 2 4"],
+        );
+        check(
+            "x: f32[1, 1, n] y = MaxPool {kernel_shape = [2], strides = [2], ceil_mode = 1} (x) => y",
+            &["f32[1, 1, 5] 1 2 3 4 5"],
+            &["f32[1, 1, 3] 2 4 5"],
+        );
+        check(
+            "x: i8[1, 1, 3] y = MaxPool {kernel_shape = [2], pads = [1, 0]} (x) => y",
+            &["i8[1, 1, 3] -9 -3 -4"],
+            &["i8[1, 1, 3] -9 -3 -3"],
+        );
+    }
+
+    #[test]
+    fn averages_count_padding_or_not() {
+        let text = |count: i64| {
+            format!("x: f32[1, 1, 3] y = AveragePool {{kernel_shape = [2], pads = [1, 0], count_include_pad = {count}}} (x) => y")
+        };
+        check(&text(0), &["f32[1, 1, 3] 4 2 6"], &["f32[1, 1, 3] 4 3 4"]);
+        check(&text(1), &["f32[1, 1, 3] 4 2 6"], &["f32[1, 1, 3] 2 3 4"]);
+        let ceil = "x: f32[1, 1, n] y = AveragePool {kernel_shape = [2], strides = [2], pads = [1, 0], ceil_mode = 1, count_include_pad = 1} (x) => y";
+        check(ceil, &["f32[1, 1, 4] 4 2 6 8"], &["f32[1, 1, 3] 2 4 8"]);
+    }
+
+    #[test]
+    fn whole_axes() {
+        check(
+            "x: f32[1, 2, n] y = GlobalAveragePool(x) z = GlobalMaxPool(x) => y, z",
+            &["f32[1, 2, 2] 1 3 5 8"],
+            &["f32[1, 2, 1] 2 6.5", "f32[1, 2, 1] 3 8"],
+        );
+    }
+}

@@ -139,3 +139,38 @@ fn log_sum_exp(b: &mut Builder, x: ValueId, over: Over) -> Result<ValueId, Diagn
         b.map(Func::Add, &[log, max])
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{check, check_types};
+
+    #[test]
+    fn axes_are_an_attribute_or_an_operand() {
+        let x = "f32[2, 2] 1 2 3 4";
+        check("opset 11 x: f32[2, 2] y = ReduceSum {axes = [-1]} (x) => y", &[x], &["f32[2, 1] 3 7"]);
+        check("opset 13 x: f32[2, 2] a: i64[1] = 0 y = ReduceSum {keepdims = 0} (x, a) => y", &[x], &["f32[2] 4 6"]);
+        check("opset 13 x: f32[2, 2] y = ReduceMean {axes = [0], keepdims = 0} (x) => y", &[x], &["f32[2] 2 3"]);
+        check(
+            "x: f32[2, 2] y = ReduceProd {keepdims = 0} (x) z = ReduceL2 {noop_with_empty_axes = 1} (x) => y, z",
+            &[x],
+            &["f32[] 24", "f32[2, 2] 1 2 3 4"],
+        );
+    }
+
+    #[test]
+    fn folds_of_functions() {
+        check(
+            "x: f32[2] y = ReduceL1(x) z = ReduceL2(x) s = ReduceSumSquare(x) => y, z, s",
+            &["f32[2] -3 4"],
+            &["f32[1] 7", "f32[1] 5", "f32[1] 25"],
+        );
+        check("x: f32[2] y = ReduceLogSumExp {keepdims = 0} (x) => y", &["f32[2] 1000 1000"], &["f32[] 1000.6931"]);
+        check("x: f32[2] y = ReduceLogSumExp(x) => y", &["f32[2] -inf -inf"], &["f32[1] -inf"]);
+        check("x: bool[2] y = ReduceMax(x) z = ReduceMin(x) => y, z", &["bool[2] 1 0"], &["bool[1] 1", "bool[1] 0"]);
+    }
+
+    #[test]
+    fn products_of_sizes_are_known() {
+        check_types("x: f32[n, 3, m] s = Shape(x) p = ReduceProd(s) y = Reshape(x, p) => y", &["f32[3*m*n]"]);
+    }
+}

@@ -47,3 +47,15 @@ fn tile(call: &mut Call) -> Outcome {
 fn whole(call: &Call, dim: &Expr, repeat: &Expr) -> Result<Expr, Diagnostic> {
     sizes::product([dim, repeat]).ok_or_else(|| call.error(Code::Limit, format!("{dim} times {repeat} is too complicated")))
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{check, check_types};
+
+    #[test]
+    fn elements_repeat() {
+        check("x: f32[2, 1] r: i64[2] = 2 2 y = Tile(x, r) => y", &["f32[2, 1] 1 2"], &["f32[4, 2] 1 1 2 2 1 1 2 2"]);
+        check("x: f32[3, 1] s: i64[3] = 2 1 2 y = Expand(x, s) => y", &["f32[3, 1] 1 2 3"], &["f32[2, 3, 2] 1 1 2 2 3 3 1 1 2 2 3 3"]);
+        check_types("x: f32[1, 4] w: f32[n, 1] s = Shape(w) y = Expand(x, s) z = Tile(x, s) => y, z", &["f32[n, 4]", "f32[n, 4]"]);
+    }
+}

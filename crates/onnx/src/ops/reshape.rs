@@ -139,3 +139,44 @@ fn size(call: &mut Call) -> Outcome {
     let count = sizes::product(&dims).ok_or_else(|| call.error(Code::Limit, "the number of elements is too complicated"))?;
     one(Known::scalar(DType::I64, count))
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{check, check_problems, check_types};
+
+    #[test]
+    fn zero_keeps_and_minus_one_takes_the_rest() {
+        check_types("x: f32[n, 3, 8] s: i64[3] = 0 -1 4 y = Reshape(x, s) => y", &["f32[n, 6, 4]"]);
+        check_types("x: f32[n, 3] s: i64[2] = -1 2 y = Reshape(x, s) => y", &["f32[n + (n)/(2), 2]", "3*n == 2*n + 2*((n)/(2))"]);
+        check_types("x: f32[n, 0] s: i64[2] = 0 5 y = Reshape {allowzero = 1} (x, s) => y", &["f32[0, 5]", "n*x_1 == 0"]);
+    }
+
+    #[test]
+    fn shapes_that_do_not_fit() {
+        let problem = |shape: &str, message: &str| {
+            check_problems(&format!("x: f32[2, 3] s: i64{shape} y = Reshape(x, s) => y"), &[&format!("[E003] Reshape#0: {message}")]);
+        };
+        problem("[2] = 4 -1", "6 elements do not fit the new shape [4, -1], a multiple of 4");
+        problem("[2] = -1 -1", "the new shape [-1, -1] has two unknown dims");
+        problem("[1] = 7", "number of elements differs: 6 vs 7");
+        problem("[3] = 2 3 0", "dim 2 of the new shape is 0, and the operand has rank 2");
+        check_problems(
+            "x: f32[2] s: i64[1] y = Reshape(x, s) => y",
+            &["[E006] Reshape#0: Reshape: `shape` is computed from data, and not known before a call"],
+        );
+    }
+
+    #[test]
+    fn axes_of_size_1_come_and_go() {
+        check_types("x: f32[n, 1, 3] y = Squeeze(x) => y", &["f32[n, 3]", "n >= 2"]);
+        check_types("opset 11 x: f32[n, m] y = Squeeze {axes = [-1]} (x) => y", &["f32[n]", "m == 1", "m*n == n"]);
+        check_types("x: f32[n] a: i64[2] = -1 0 y = Unsqueeze(x, a) => y", &["f32[1, n, 1]"]);
+        check_problems("x: f32[2, 3] a: i64[1] = 0 y = Squeeze(x, a) => y", &["[E003] Squeeze#0: axis 0 to squeeze has size 2"]);
+        check_types("x: f32[n, 2, 3] y = Flatten {axis = -1} (x) z = Flatten {axis = 0} (x) => y, z", &["f32[2*n, 3]", "f32[1, 6*n]"]);
+    }
+
+    #[test]
+    fn sizes_are_values() {
+        check("x: f32[n, 2, 3] s = Shape {start = -2} (x) c = Size(x) => s, c", &["f32[1, 2, 3] 0 0 0 0 0 0"], &["i64[2] 2 3", "i64[] 6"]);
+    }
+}

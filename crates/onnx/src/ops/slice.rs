@@ -148,3 +148,36 @@ fn bounded(call: &mut Call, index: Index, (low, high): &(i64, Expr), side: Side)
 fn fits_what_is_not_empty(index: &Expr, high: &Expr) -> bool {
     Ranges::new(1).nonnegative(&(high - index))
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{check, check_types};
+
+    #[test]
+    fn starts_and_ends_are_clamped() {
+        let text = |start: &str, end: &str, step: i64| {
+            format!("x: i64[5] s: i64[1] = {start} e: i64[1] = {end} a: i64[1] = 0 t: i64[1] = {step} y = Slice(x, s, e, a, t) => y")
+        };
+        let x = ["i64[5] 0 1 2 3 4"];
+        check(&text("1", "9223372036854775807", 2), &x, &["i64[2] 1 3"]);
+        check(&text("-2", "99", 1), &x, &["i64[2] 3 4"]);
+        check(&text("3", "1", 1), &x, &["i64[0]"]);
+        check(&text("-1", "-9223372036854775808", -1), &x, &["i64[5] 4 3 2 1 0"]);
+        check(&text("99", "0", -2), &x, &["i64[2] 4 2"]);
+        check("opset 9 x: i64[5] y = Slice {starts = [1], ends = [-1]} (x) => y", &x, &["i64[3] 1 2 3"]);
+    }
+
+    #[test]
+    fn unknown_sizes_are_guarded_or_clamped() {
+        let types = |x: &str, start: &str, end: &str, want: &[&str]| {
+            check_types(&format!("x: f32{x} s: i64[1] = {start} e: i64[1] = {end} y = Slice(x, s, e) => y"), want);
+        };
+        types("[n]", "0", "9223372036854775807", &["f32[n]"]);
+        types("[n]", "0", "1", &["f32[1]", "n >= 1"]);
+        types("[n]", "-1", "9223372036854775807", &["f32[1]", "n >= 1"]);
+        types("[n]", "0", "512", &["f32[min(512, n)]"]);
+        types("[n]", "2", "-1", &["f32[n - 3]", "n >= 2", "n >= 1", "n >= 3"]);
+        let text = "x: f32[n] w: f32[512, 2] s = Shape(x) z: i64[1] = 0 y = Slice(w, z, s) => y";
+        check_types(text, &["f32[n, 2]", "512 >= n"]);
+    }
+}

@@ -52,3 +52,16 @@ fn over_rows(call: &mut Call, along: Along) -> Outcome {
     let out = along(call, rows, 1)?;
     one(call.b().reshape(out, &dims)?)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::check;
+
+    #[test]
+    fn rows_before_opset_13_and_an_axis_since() {
+        let x = "f32[1, 2, 2] 0 0 0 0";
+        check("opset 11 x: f32[1, 2, 2] y = Softmax(x) => y", &[x], &["f32[1, 2, 2] 0.25 0.25 0.25 0.25"]);
+        check("opset 13 x: f32[1, 2, 2] y = Softmax(x) => y", &[x], &["f32[1, 2, 2] 0.5 0.5 0.5 0.5"]);
+        check("x: f32[2] y = LogSoftmax(x) => y", &["f32[2] 0 1000"], &["f32[2] -1000 0"]);
+    }
+}
