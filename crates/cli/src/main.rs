@@ -4,7 +4,7 @@
 //! - [`run`], [`bench`], [`gemm`], [`inspect`], [`check`]: the commands
 //! - [`model`]: from the command line to a compiled model
 //! - [`inputs`], [`content`], [`random`], [`npz`]: tensors of a call
-//! - [`measure`], [`peak`]: times
+//! - [`measure`], [`profile`], [`peak`]: times
 //! - [`report`], [`summary`], [`failure`], [`progress`]: what the user reads
 //! - [`machine`]: what the system tells
 
@@ -21,6 +21,7 @@ mod measure;
 mod model;
 mod npz;
 mod peak;
+mod profile;
 mod progress;
 mod random;
 mod report;

@@ -5,23 +5,20 @@ use crate::failure::{BUG, Failure};
 use crate::inputs::{Inputs, inputs};
 use crate::model::{self, Machine};
 use crate::npz;
+use crate::profile::Profile;
 use crate::progress::Progress;
 use crate::report::{self, BOLD, DIM, GREEN, RED, Report};
 use crate::summary::Summary;
-use driver::interpret::{Interpreter, interpret};
+use driver::interpret::{self, Interpreter};
 use driver::verify::{self, Sample};
 use driver::{Compiled, Options, Sabotage, Source};
-use ir::Tensor;
-use runtime::{Executable, StepTime};
+use ir::{Graph, Tensor};
+use runtime::{Executable, Image};
 use serde_json::{Value, json};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Elements of each value that a sampled verification looks at.
 const SAMPLED: usize = 256;
-
-/// What is called again so that a profile is steady.
-const PROFILE_RUNS: usize = 10;
-const PROFILE_TIME: Duration = Duration::from_millis(500);
 
 pub fn run(arguments: &RunArgs) -> Result<Report, Failure> {
     let machine = Machine::new(&arguments.compile.machine)?;
@@ -29,6 +26,9 @@ pub fn run(arguments: &RunArgs) -> Result<Report, Failure> {
     let sabotage = arguments.sabotage.clone().map(|(pass, seed)| Sabotage { pass, seed });
     let options = Options { profile: arguments.profile, sabotage, ..model::options(&arguments.compile, &machine) };
     let progress = Progress::new("compiling");
+    if let (Some(Interpret::Graph), Source::Onnx(path)) = (arguments.interpret, &source) {
+        return interpreted_graph(arguments, &driver::compile::import(path, &options)?, &progress);
+    }
     let compiled = driver::compile(&source, &options)?;
     let inputs = inputs(arguments.inputs.as_deref(), &compiled.image, &compiled.graph, arguments.seed)?;
     report::remark(&inputs.remark);
@@ -49,18 +49,18 @@ fn called(arguments: &RunArgs, machine: &Machine, compiled: &Compiled, inputs: &
     let start = Instant::now();
     let outputs = executable.run(&inputs.tensors)?;
     let latency = start.elapsed().as_secs_f64();
-    write_outputs(arguments, compiled, &outputs)?;
-    let profile = if arguments.profile { profile(&mut executable, inputs)? } else { vec![] };
+    write_outputs(arguments, &compiled.image, &outputs)?;
+    let profile = if arguments.profile { Profile::of(&mut executable, &inputs.tensors)? } else { Profile::default() };
     let memory = Memory::of(&executable, compiled, inputs)?;
     let stages: Vec<(String, f64)> = compiled.timings.iter().cloned().chain([("load".to_string(), load)]).collect();
-    let text = [outputs_text(compiled, &outputs), stages_text(&stages), memory.text(), latency_text(latency), profile_text(&profile)];
+    let text = [outputs_text(&compiled.image, &outputs), stages_text(&stages), memory.text(), latency_text(latency), profile.text()];
     let json = json!({
-        "outputs": outputs_json(compiled, &outputs),
+        "outputs": outputs_json(&compiled.image, &outputs),
         "compile_s": stages.iter().map(|(_, seconds)| seconds).sum::<f64>(),
         "stages_s": stages.iter().map(|(name, seconds)| json!([name, seconds])).collect::<Vec<_>>(),
         "latency_ms": latency * 1e3,
         "memory": memory.json(),
-        "profile": profile.iter().map(step_json).collect::<Vec<_>>(),
+        "profile": profile.json(),
     });
     Ok(Report::new(text.concat(), json))
 }
@@ -79,9 +79,32 @@ fn interpreted(
         Interpret::Kernel => Interpreter::Kernel,
     };
     progress.now("interpreting");
-    let outputs = interpret(compiled, how, &inputs.tensors)?;
-    write_outputs(arguments, compiled, &outputs)?;
-    Ok(Report::new(outputs_text(compiled, &outputs), json!({ "outputs": outputs_json(compiled, &outputs) })))
+    let outputs = interpret::interpret(compiled, how, &inputs.tensors)?;
+    outputs_report(arguments, &compiled.image, &outputs)
+}
+
+/// The imported graph alone is interpreted: it need not compile.
+fn interpreted_graph(arguments: &RunArgs, graph: &Graph, progress: &Progress) -> Result<Report, Failure> {
+    let named = |id: &ir::ValueId| (graph.value(*id).name.to_string(), graph.ty(*id).clone());
+    let image = Image {
+        symbols: graph.symbols.keys().cloned().collect(),
+        symbol_facts: graph.symbols.clone(),
+        inputs: graph.inputs.iter().map(named).collect(),
+        outputs: graph.outputs.iter().map(|(name, id)| (name.clone(), graph.ty(*id).clone())).collect(),
+        ..Image::default()
+    };
+    let inputs = inputs(arguments.inputs.as_deref(), &image, graph, arguments.seed)?;
+    report::remark(&inputs.remark);
+    progress.now("interpreting");
+    let sizes = ops::interp::bind_symbols(graph, &inputs.tensors.iter().map(|tensor| tensor.dims().to_vec()).collect::<Vec<_>>())?;
+    let arrays: Vec<_> = inputs.tensors.iter().map(Tensor::to_array).collect();
+    let outputs: Vec<Tensor> = interpret::graph(graph, &arrays, &sizes)?.iter().map(Tensor::from_array).collect();
+    outputs_report(arguments, &image, &outputs)
+}
+
+fn outputs_report(arguments: &RunArgs, image: &Image, outputs: &[Tensor]) -> Result<Report, Failure> {
+    write_outputs(arguments, image, outputs)?;
+    Ok(Report::new(outputs_text(image, outputs), json!({ "outputs": outputs_json(image, outputs) })))
 }
 
 fn verified(
@@ -113,19 +136,19 @@ fn verified(
     Ok(Report { text, json, exit_code: if found.failure.is_some() { BUG } else { 0 } })
 }
 
-fn write_outputs(arguments: &RunArgs, compiled: &Compiled, outputs: &[Tensor]) -> Result<(), Failure> {
+fn write_outputs(arguments: &RunArgs, image: &Image, outputs: &[Tensor]) -> Result<(), Failure> {
     match &arguments.outputs {
-        Some(path) => Ok(npz::write(path, compiled.image.outputs.iter().map(|(name, _)| name.as_str()).zip(outputs))?),
+        Some(path) => Ok(npz::write(path, image.outputs.iter().map(|(name, _)| name.as_str()).zip(outputs))?),
         None => Ok(()),
     }
 }
 
-fn outputs_text(compiled: &Compiled, outputs: &[Tensor]) -> String {
-    compiled.image.outputs.iter().zip(outputs).map(|((name, _), tensor)| Summary::new(name, tensor).text()).collect()
+fn outputs_text(image: &Image, outputs: &[Tensor]) -> String {
+    image.outputs.iter().zip(outputs).map(|((name, _), tensor)| Summary::new(name, tensor).text()).collect()
 }
 
-fn outputs_json(compiled: &Compiled, outputs: &[Tensor]) -> Vec<Value> {
-    compiled.image.outputs.iter().zip(outputs).map(|((name, _), tensor)| Summary::new(name, tensor).json()).collect()
+fn outputs_json(image: &Image, outputs: &[Tensor]) -> Vec<Value> {
+    image.outputs.iter().zip(outputs).map(|((name, _), tensor)| Summary::new(name, tensor).json()).collect()
 }
 
 /// Stages that took at least a hundredth of the whole, and the whole.
@@ -176,50 +199,4 @@ impl Memory {
             "steps": self.steps,
         })
     }
-}
-
-/// The steps of `main`, each with its time over some calls.
-fn profile(executable: &mut Executable, inputs: &Inputs) -> Result<Vec<StepTime>, Failure> {
-    executable.reset_profile();
-    let (start, mut runs) = (Instant::now(), 0);
-    while runs < PROFILE_RUNS || start.elapsed() < PROFILE_TIME {
-        executable.run(&inputs.tensors)?;
-        runs += 1;
-    }
-    let prepare_steps = executable.image().prepare_steps;
-    Ok(executable.profile().unwrap_or_default().split_off(prepare_steps))
-}
-
-/// Longest first; the time is that of one call.
-fn profile_text(profile: &[StepTime]) -> String {
-    let per_call = |step: &StepTime| step.nanoseconds as f64 / 1e9 / step.calls.max(1) as f64;
-    let all: f64 = profile.iter().map(per_call).sum();
-    let mut order: Vec<&StepTime> = profile.iter().collect();
-    order.sort_by_key(|step| std::cmp::Reverse(step.nanoseconds));
-    let row = |step: &StepTime| {
-        let share = 100.0 * per_call(step) / all.max(f64::MIN_POSITIVE);
-        vec![shortened(&step.label), report::seconds(per_call(step)), format!("{share:.1} %"), step.calls.to_string()]
-    };
-    let rows: Vec<Vec<String>> = order.into_iter().map(row).collect();
-    match rows.is_empty() {
-        true => String::new(),
-        false => format!(
-            "{}steps of one call: {BOLD}{}{BOLD:#}\n",
-            report::table(&["step", "time", "share", "calls"], &rows, 1),
-            report::seconds(all)
-        ),
-    }
-}
-
-/// The first model nodes of a long label.
-fn shortened(label: &str) -> String {
-    let nodes: Vec<&str> = label.split(" + ").collect();
-    match nodes.as_slice() {
-        [first, second, third, rest @ ..] if !rest.is_empty() => format!("{first} + {second} + {third} + {} more", rest.len()),
-        _ => label.to_string(),
-    }
-}
-
-fn step_json(step: &StepTime) -> Value {
-    json!({ "step": step.label, "nanoseconds": step.nanoseconds, "calls": step.calls })
 }

@@ -66,7 +66,7 @@ impl Executable {
             code,
             main,
             pool: Box::new(pool),
-            constants: Constants::new(&image.constants)?,
+            constants: Constants::new(&image.constants, threads)?,
             prepared: AlignedBuffer::zeroed(prepared_bytes)?,
             profile: vec![0; if image.profiled { image.steps.len() } else { 0 }],
             calls: [1, 0],

@@ -1,0 +1,98 @@
+//! Where the time of a call goes, step by step.
+
+use crate::failure::Failure;
+use crate::report::{self, BOLD};
+use ir::Tensor;
+use runtime::{Executable, StepTime};
+use serde_json::{Value, json};
+use std::time::{Duration, Instant};
+
+/// The least that is measured.
+const LEAST_RUNS: usize = 10;
+const LEAST_TIME: Duration = Duration::from_millis(500);
+
+/// The longest label, in characters.
+const LABEL: usize = 80;
+
+/// The steps of a call with their times; none where nothing was measured.
+#[derive(Debug, Default)]
+pub struct Profile(Vec<StepTime>);
+
+impl Profile {
+    /// Calls an executable that measures its steps.
+    pub fn of(executable: &mut Executable, inputs: &[Tensor]) -> Result<Profile, Failure> {
+        executable.reset_profile();
+        let (start, mut runs) = (Instant::now(), 0);
+        while runs < LEAST_RUNS || start.elapsed() < LEAST_TIME {
+            executable.run(inputs)?;
+            runs += 1;
+        }
+        let prepare_steps = executable.image().prepare_steps;
+        Ok(Profile(executable.profile().unwrap_or_default().split_off(prepare_steps)))
+    }
+
+    /// A table of the times in one call, longest first.
+    pub fn text(&self) -> String {
+        let all: f64 = self.0.iter().map(seconds).sum();
+        let mut order: Vec<&StepTime> = self.0.iter().collect();
+        order.sort_by_key(|step| std::cmp::Reverse(step.nanoseconds));
+        let row = |step: &StepTime| {
+            let share = 100.0 * seconds(step) / all.max(f64::MIN_POSITIVE);
+            vec![shortened(&step.label), report::seconds(seconds(step)), format!("{share:.1} %"), step.calls.to_string()]
+        };
+        let rows: Vec<Vec<String>> = order.into_iter().map(row).collect();
+        if rows.is_empty() {
+            return String::new();
+        }
+        let table = report::table(&["step", "time", "share", "calls"], &rows, 1);
+        format!("\n{table}{BOLD}{}{BOLD:#} in the steps of one call\n", report::seconds(all))
+    }
+
+    pub fn json(&self) -> Vec<Value> {
+        let step = |step: &StepTime| json!({ "step": step.label, "nanoseconds": step.nanoseconds, "calls": step.calls });
+        self.0.iter().map(step).collect()
+    }
+}
+
+/// The seconds of a step in one call.
+fn seconds(step: &StepTime) -> f64 {
+    step.nanoseconds as f64 / 1e9 / step.calls.max(1) as f64
+}
+
+/// The first model nodes of a long label, and how many more there are.
+fn shortened(label: &str) -> String {
+    let nodes: Vec<&str> = label.split(" + ").collect();
+    let mut length = 0;
+    let fits = |node: &&&str| {
+        length += node.chars().count() + 3;
+        length <= LABEL
+    };
+    let named = nodes.iter().take_while(fits).count().max(1);
+    match nodes.len() - named {
+        0 => label.to_string(),
+        more => format!("{} + {more} more", nodes[..named].join(" + ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn longest_steps_stand_first() {
+        let step = |label: &str, nanoseconds| StepTime { label: label.to_string(), nanoseconds, calls: 10 };
+        let profile = Profile(vec![step("/a", 10_000), step("/b + /c", 30_000)]);
+        let text = anstream::adapter::strip_str(&profile.text()).to_string();
+        let want = "\nstep        time   share  calls\n/b + /c  3.00 µs  75.0 %     10\n/a       1.00 µs  25.0 %     10\n\
+            4.00 µs in the steps of one call\n";
+        assert_eq!(text, want);
+        assert_eq!(Profile::default().text(), "");
+    }
+
+    #[test]
+    fn long_labels_are_cut_between_nodes() {
+        let label = ["/encoder/layer.0/attention/self/MatMul"; 4].join(" + ");
+        assert_eq!(shortened(&label), "/encoder/layer.0/attention/self/MatMul + 3 more");
+        assert_eq!(shortened("/a + /b"), "/a + /b");
+    }
+}

@@ -1,0 +1,152 @@
+//! The command as a user meets it: exit codes, what goes where, and whether the levels agree.
+
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use tempfile::TempDir;
+
+/// `y = 2x + table[ids]`
+const MODEL: &str = r#"graph "small" {
+  symbol n in 1..=1024
+  input %0 "x": f32[n, 4]
+  input %1 "ids": i64[n]
+  constant %2 "table": f32[3, 4] = [0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 4.5, 5.0, 5.5, 6.0]
+  %3 "rows": f32[n, 4] = gather(%2, %1) {axis = 0} @ ["/table/Gather"]
+  %4 "doubled": f32[n, 4] = map(%0, %0) {func = "add"} @ ["/Add"]
+  %5 "y": f32[n, 4] = map(%4, %3) {func = "add"} @ ["/Add_1"]
+  output "y" = %5
+}
+"#;
+
+struct Folder(TempDir);
+
+impl Folder {
+    fn new() -> Folder {
+        let folder = Folder(tempfile::tempdir().unwrap());
+        std::fs::write(folder.path("small.graph"), MODEL).unwrap();
+        folder
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn inkle(&self, line: &str) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_inkle")).args(line.split_whitespace()).current_dir(self.0.path()).output().unwrap()
+    }
+
+    /// The JSON document of a command, which is all that standard output holds; and the exit code.
+    fn json(&self, line: &str) -> (Value, i32) {
+        let output = self.inkle(&format!("{line} --json"));
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(text.matches('\n').count(), 1, "{line}: {text}{}", String::from_utf8_lossy(&output.stderr));
+        (serde_json::from_str(&text).unwrap(), output.status.code().unwrap())
+    }
+}
+
+fn bytes(path: &Path) -> Vec<u8> {
+    std::fs::read(path).unwrap()
+}
+
+#[test]
+fn every_level_gives_the_same_outputs() {
+    let folder = Folder::new();
+    let (report, code) = folder.json("run small.graph --seed 4 --outputs code.npz");
+    assert_eq!(code, 0, "{report}");
+    assert_eq!((&report["outputs"][0]["name"], &report["outputs"][0]["shape"][1]), (&"y".into(), &4.into()));
+    for level in ["graph", "program", "nest", "kernel"] {
+        let (report, code) = folder.json(&format!("run small.graph --seed 4 --interpret {level} --outputs {level}.npz"));
+        assert_eq!(code, 0, "{level}: {report}");
+        assert!(bytes(&folder.path("code.npz")) == bytes(&folder.path(&format!("{level}.npz"))), "{level} differs");
+    }
+}
+
+#[test]
+fn texts_of_levels_run() {
+    let folder = Folder::new();
+    folder.inkle("run small.graph --outputs graph.npz");
+    for level in ["core", "program", "kernel"] {
+        let text = folder.inkle(&format!("inspect small.graph --at {level}")).stdout;
+        std::fs::write(folder.path(&format!("again.{level}")), text).unwrap();
+        let output = folder.inkle(&format!("run again.{level} --outputs {level}.npz"));
+        assert_eq!(output.status.code(), Some(0), "{level}: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(bytes(&folder.path("graph.npz")) == bytes(&folder.path(&format!("{level}.npz"))), "{level} differs");
+    }
+}
+
+#[test]
+fn verification_finds_sabotage() {
+    let folder = Folder::new();
+    let (report, code) = folder.json("run small.graph --verify");
+    assert_eq!((code, &report["failure"]), (0, &Value::Null), "{report}");
+    let (report, code) = folder.json("run small.graph --verify --sabotage schedule:1");
+    assert_eq!((code, &report["failure"]["pass"]), (1, &"schedule".into()), "{report}");
+}
+
+#[test]
+fn exit_codes_say_whose_fault_it_is() {
+    let folder = Folder::new();
+    std::fs::write(folder.path("broken.graph"), MODEL.replace("\"add\"", "\"multiply\"")).unwrap();
+    std::fs::write(folder.path("free.graph"), MODEL.replace("f32[n, 4]", "f32[4, n]").replace("[n]", "[4]")).unwrap();
+    for (line, want) in [
+        ("--help", 0),
+        ("run", 2),
+        ("run nothing.onnx", 2),
+        ("check small.graph", 0),
+        ("check broken.graph", 2),
+        ("run free.graph", 2),
+        ("run small.graph --inputs small.graph", 2),
+        ("run small.graph --max-memory 10", 3),
+    ] {
+        let output = folder.inkle(line);
+        assert_eq!(output.status.code(), Some(want), "{line}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+#[test]
+fn failures_are_json_too() {
+    let folder = Folder::new();
+    let (report, code) = folder.json("run nothing.onnx");
+    assert_eq!((code, &report["exit_code"], &report["errors"][0]["code"]), (2, &2.into(), &"E001".into()));
+}
+
+#[test]
+fn inspection_shows_every_level() {
+    let folder = Folder::new();
+    for (at, mark) in [
+        ("graph", "gather("),
+        ("core", "gather("),
+        ("program", "b0"),
+        ("nest", "/table/Gather"),
+        ("kernel", "kernel"),
+        ("schedule", "/table/Gather"),
+        ("llvm", "define i32"),
+        ("asm", ".text"),
+    ] {
+        let output = folder.inkle(&format!("inspect small.graph --at {at}"));
+        assert!(String::from_utf8_lossy(&output.stdout).contains(mark), "{at}: {}", String::from_utf8_lossy(&output.stdout));
+    }
+    let none = folder.inkle("inspect small.graph --at llvm --node nowhere");
+    assert!(none.stdout.is_empty() && none.status.success());
+}
+
+#[test]
+fn bench_tells_what_was_measured() {
+    let folder = Folder::new();
+    let (report, code) = folder.json("bench small.graph --threads 2");
+    assert_eq!(code, 0, "{report}");
+    for key in ["compile_s", "first_ms", "median_ms", "p10_ms", "p90_ms", "peak_rss_mb"] {
+        assert!(report[key].as_f64().is_some_and(|value| value > 0.0), "{key}: {report}");
+    }
+    assert!(report["runs"].as_u64() >= Some(10) && report["kernels"].as_u64() >= Some(1) && report["code_bytes"].as_u64() > Some(0));
+    assert_eq!((&report["recompiles"], &report["host_steps"]), (&0.into(), &0.into()));
+}
+
+#[test]
+fn products_are_right_and_below_peak() {
+    let (report, code) = Folder::new().json("bench gemm --m 65 --n 47 --k 130 --threads 1");
+    assert_eq!(code, 0, "{report}");
+    // (k + 8) u sum|terms|, where the terms are below 1
+    assert!(report["max_error"].as_f64().is_some_and(|error| error <= 138.0 * 130.0 * 2f64.powi(-24)), "{report}");
+    assert!(report["of_peak"].as_f64().is_some_and(|share| share > 0.0 && share < 1.1), "{report}");
+}
