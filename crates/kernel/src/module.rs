@@ -2,7 +2,9 @@
 //!
 //! An [`Entry`] is printed as one function
 //!
-//!     int32 NAME(ctx, inputs, outputs, dims, arena, parallel_for)
+//! ```text
+//! int32 NAME(ctx, inputs, outputs, dims, arena, parallel_for)
+//! ```
 //!
 //! | parameter | C type | |
 //! | --- | --- | --- |
@@ -52,9 +54,16 @@ pub struct Entry {
 pub enum EntryStep {
     Launch(Launch),
     /// Runs one list of steps, by the Bool at a place.
-    If { condition: Place, then: Vec<EntryStep>, otherwise: Vec<EntryStep> },
+    If {
+        condition: Place,
+        then: Vec<EntryStep>,
+        otherwise: Vec<EntryStep>,
+    },
     /// Ends the entry with `-(guard + 1)` where the condition does not hold.
-    Guard { condition: Condition, guard: u32 },
+    Guard {
+        condition: Condition,
+        guard: u32,
+    },
 }
 
 /// One run of a kernel.

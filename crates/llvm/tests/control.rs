@@ -197,7 +197,7 @@ fn every_type_is_carried() {
 /// Random nests of loops, names and conditions: the scopes of the printer at work.
 #[test]
 fn random_kernels() {
-    for seed in 0..60 {
+    for seed in 0..30 {
         for sizes in [[3, 5], [1, 2]] {
             assert_eq!(check_sizes(&random(seed), &sizes, 3), 0);
         }

@@ -54,8 +54,8 @@ fn check_access(
     load: impl Fn(&mut KernelBuilder, BufferId, BufferId, u32, Option<ValueId>) -> ValueId,
     store: impl Fn(&mut KernelBuilder, BufferId, ValueId, Option<ValueId>),
 ) {
-    for dtype in DType::ALL {
-        for lanes in [1, 2, 8, 16] {
+    for dtype in [DType::Bool, DType::I8, DType::U16, DType::I64, DType::BF16, DType::F32] {
+        for lanes in [1, 2, 16] {
             for mask in 0..3 {
                 let kernel = kernel(&format!("{name}_{dtype}_{lanes}_{mask}"), dtype, |b, x, offsets, y| {
                     let mask = masks(b, lanes)[mask];
@@ -83,7 +83,7 @@ fn dense_accesses() {
 
 #[test]
 fn constant_strides() {
-    for stride in [-7, -3, -1, 0, 1, 2, 3, 4, 5, 9] {
+    for stride in [-7, -3, -1, 0, 2, 5, 9] {
         let start = if stride < 0 { LEN - 1 - 56 } else { 0 };
         check_access(
             &format!("stride_{}", stride + 10),
@@ -95,7 +95,7 @@ fn constant_strides() {
 
 #[test]
 fn constant_strides_of_stores() {
-    for stride in [-3, 1, 2, 4] {
+    for stride in [-3, 1, 4] {
         let start = if stride < 0 { 45 } else { 0 };
         check_access(
             &format!("store_stride_{}", stride + 10),
