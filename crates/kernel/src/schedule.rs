@@ -1,11 +1,13 @@
 //! The choices that turn a group of nests into one kernel, as data with a text form.
 
-use crate::lower::contract;
-use crate::lower::contract_schedule::ContractSchedule;
+use crate::lower::contract_schedule::{self, ContractSchedule};
+use crate::lower::rows_choice::rows_schedule;
 use crate::lower::rows_schedule::RowsSchedule;
+use crate::lower::{StageCx, contract};
 use program::PhysicalGroup;
 use std::fmt;
 use sym::{ParseError, Parser};
+use target::Target;
 
 /// Which template serves a group, with its choices.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -14,6 +16,16 @@ pub enum Schedule {
     Rows(RowsSchedule),
     /// Serves a group of one contraction.
     Contract(ContractSchedule),
+}
+
+/// The default schedule of a group: the contraction template's where that serves it.
+pub fn choose(group: &PhysicalGroup, target: &Target) -> Schedule {
+    if let [stage] = group.stages.as_slice() {
+        if let Some(matched) = contract::matched(&stage.nest) {
+            return Schedule::Contract(contract_schedule::choose(&StageCx::new(stage, &[], 0), &matched, target));
+        }
+    }
+    Schedule::Rows(rows_schedule(group, target))
 }
 
 impl fmt::Display for Schedule {
@@ -39,6 +51,14 @@ impl std::str::FromStr for Schedule {
 }
 
 impl Schedule {
+    /// How many tasks are worth handing out together.
+    pub fn grain(&self) -> i64 {
+        match self {
+            Schedule::Rows(rows) => rows.grain,
+            Schedule::Contract(_) => 1,
+        }
+    }
+
     /// What forbids the schedule for a group; empty where it is legal.
     pub fn faults(&self, group: &PhysicalGroup) -> Vec<String> {
         match self {

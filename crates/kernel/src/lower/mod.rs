@@ -7,6 +7,7 @@
 //! - [`contract_schedule`]: its choices
 //! - [`rows`]: the generic template
 //! - [`rows_schedule`], [`rows_choice`]: its choices, and their default
+//! - [`template`]: the template that a schedule asks for
 //! - [`math`]: scalar functions as ops of a kernel
 
 pub mod access;
@@ -18,5 +19,7 @@ pub mod rows;
 pub mod rows_choice;
 pub mod rows_schedule;
 pub mod scalars;
+mod template;
 
 pub use point::{Access, Memo, Point, StageCx, VectorIter};
+pub use template::lower;

@@ -1,11 +1,13 @@
 //! The generic template: it makes a kernel of every legal group, with loops, vectors along one iterator, and reductions in registers.
 //!
-//!     task -> outer iterators                       // each stage, for that point:
-//!       for inner parallel iterators..              //   values that change no more inside are computed here
-//!         for vectors of the vector iterator        //   whole ones, then a masked one
-//!           acc = identity
-//!           for reduction iterators..: acc = acc op value
-//!           writes
+//! ```text
+//! task -> outer iterators                       // each stage, for that point:
+//!   for inner parallel iterators..              //   values that change no more inside are computed here
+//!     for vectors of the vector iterator        //   whole ones, then a masked one
+//!       acc = identity
+//!       for reduction iterators..: acc = acc op value
+//!       writes
+//! ```
 //!
 //! Where the vector iterator is a reduction's, the accumulators are vectors and are folded at the end.
 //!
