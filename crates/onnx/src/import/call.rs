@@ -10,7 +10,7 @@ use ::ops::Builder;
 use ir::guard::Condition;
 use ir::{Code, DType, Diagnostic, Tensor, TensorType, ValueId};
 use nest::Func;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use sym::Expr;
 
@@ -21,8 +21,14 @@ pub struct Call<'a, 'f> {
     /// The version of the operator's domain.
     pub opset: i64,
     pub(super) operands: Vec<Option<Term>>,
-    /// The attributes that the operator has asked for.
-    pub(super) asked: RefCell<BTreeSet<&'static str>>,
+    pub(super) asked: Asked,
+}
+
+/// What the operator has asked for: the names of attributes, and the number of operands up to the last one.
+#[derive(Default)]
+pub(super) struct Asked {
+    attributes: RefCell<BTreeSet<&'static str>>,
+    operands: Cell<usize>,
 }
 
 /// Why a node has no results.
@@ -80,9 +86,9 @@ impl<'a> Call<'a, '_> {
         self.b().graph.guard(condition, &location);
     }
 
-    /// The number of operands, with those left out at the end not counted.
+    /// The number of operands of an operator that takes any number.
     pub fn operand_count(&self) -> usize {
-        self.operands.iter().rposition(Option::is_some).map_or(0, |last| last + 1)
+        self.operands.len()
     }
 
     /// The number of results that the node names.
@@ -97,6 +103,7 @@ impl<'a> Call<'a, '_> {
 
     /// An operand that may be left out.
     pub fn optional(&self, at: usize) -> Option<Term> {
+        self.asked.operands.set(self.asked.operands.get().max(at + 1));
         self.operands.get(at).copied().flatten()
     }
 
@@ -140,9 +147,9 @@ impl<'a> Call<'a, '_> {
         self.optional(at).and_then(|term| self.cx.known(term))
     }
 
-    /// `func` of operands whose elements are known.
+    /// `func` of as many operands as it takes, where their elements are known.
     pub fn fold(&self, func: Func) -> Option<Known> {
-        let operands: Option<Vec<Known>> = (0..self.operands.len()).map(|at| self.known(at)).collect();
+        let operands: Option<Vec<Known>> = (0..func.arity()).map(|at| self.known(at)).collect();
         Known::map(func, &operands?)
     }
 
@@ -195,7 +202,7 @@ impl<'a> Call<'a, '_> {
     }
 
     fn attribute(&self, name: &'static str, kind: AttributeType) -> Result<Option<&'a AttributeProto>> {
-        self.asked.borrow_mut().insert(name);
+        self.asked.attributes.borrow_mut().insert(name);
         let Some(attribute) = self.node.attribute.iter().find(|attribute| attribute.name == name) else { return Ok(None) };
         match AttributeType::try_from(attribute.r#type) {
             Ok(found) if found == kind || found == AttributeType::Undefined => Ok(Some(attribute)),
@@ -206,7 +213,7 @@ impl<'a> Call<'a, '_> {
 
     /// Takes note of attributes that mean nothing here.
     pub fn ignore(&self, names: &[&'static str]) {
-        self.asked.borrow_mut().extend(names);
+        self.asked.attributes.borrow_mut().extend(names);
     }
 
     pub fn int(&self, name: &'static str) -> Result<Option<i64>> {
@@ -262,15 +269,17 @@ impl<'a> Call<'a, '_> {
         graph.ok_or_else(|| self.attribute_error(format!("attribute `{name}` is missing")))
     }
 
-    /// An attribute that the operator has not asked for: it could change the meaning.
-    pub(super) fn check_attributes(&self) -> Result<()> {
-        let asked = self.asked.borrow();
-        match self.node.attribute.iter().find(|attribute| !asked.contains(attribute.name.as_str())) {
-            None => Ok(()),
-            Some(attribute) => {
-                let (op, opset) = (&self.node.op_type, self.opset);
-                Err(self.attribute_error(format!("{op} of opset {opset} has no attribute `{}`", attribute.name)))
-            }
+    /// Nothing is there that the operator has not asked for: it could change the meaning.
+    pub(super) fn check_all_asked(&self) -> Result<()> {
+        let (op, opset) = (&self.node.op_type, self.opset);
+        let asked = self.asked.attributes.borrow();
+        if let Some(attribute) = self.node.attribute.iter().find(|attribute| !asked.contains(attribute.name.as_str())) {
+            return Err(self.attribute_error(format!("{op} of opset {opset} has no attribute `{}`", attribute.name)));
+        }
+        let given = self.operands.iter().rposition(Option::is_some).map_or(0, |last| last + 1);
+        match self.asked.operands.get() {
+            asked if given > asked => Err(self.error(Code::Malformed, format!("{op} of opset {opset} has no operand {asked}"))),
+            _ => Ok(()),
         }
     }
 }

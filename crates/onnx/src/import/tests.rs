@@ -78,6 +78,8 @@ fn attributes_are_checked() {
     check_problems("x: f32[2] y = Relu {alpha = 1} (x) => y", &["[E005] Relu#0: Relu of opset 28 has no attribute `alpha`"]);
     check_problems("x: f32[2] y = Softmax {axis = 1.0} (x) => y", &["[E005] Softmax#0: attribute `axis` is of kind Float, not Int"]);
     check_problems("x: f32[2] y = Softmax {axis = 2} (x) => y", &["[E005] Softmax#0: axis 2 is outside of rank 1"]);
+    check_problems("x: f32[2] y = Add(x, x, x) => y", &["[E001] Add#0: Add of opset 28 has no operand 2"]);
+    check_problems("x: f32[2] y = Add(x) => y", &["[E001] Add#0: Add lacks its operand 1"]);
     check_problems("opset 99 x: f32[2] y = Relu(x) => y", &["[E006] model: opset 99 is newer than 28, the latest that is known"]);
 }
 

@@ -173,9 +173,10 @@ impl<'f> Cx<'f> {
             return self.inline(key, function, node, operands?);
         }
         let Some(opset) = self.frame().opsets.get(domain).copied() else {
-            let message = || format!("{}: the model does not say which version of domain `{domain}` it uses", node.op_type);
-            let location = self.location().clone();
-            self.problems.unsupported(format!("{domain} without version"), &location, message);
+            let name = if domain.is_empty() { "ai.onnx" } else { domain };
+            let problem =
+                Diagnostic::new(Code::Malformed, self.location(), format!("the model does not say which version of {name} it uses"));
+            self.problems.once(format!("version of {name}"), problem);
             return Err(Fault::Poisoned);
         };
         let Some(import) = ops::find(domain, &node.op_type, opset) else {
@@ -184,7 +185,7 @@ impl<'f> Cx<'f> {
         };
         let mut call = Call { cx: self, node, opset, operands: operands?, asked: Default::default() };
         let outs = import(&mut call)?;
-        call.check_attributes()?;
+        call.check_all_asked()?;
         Ok(outs)
     }
 
@@ -212,9 +213,9 @@ impl<'f> Cx<'f> {
             Ok(operands) => format!("its operands are {}", self.types(&operands)),
             Err(_) => "the types of its operands are not known".to_string(),
         };
-        let location = self.location().clone();
-        let message = || format!("operator {name} of opset {opset} is not supported{since}; {types}");
-        self.problems.unsupported(name.clone(), &location, message);
+        let message = format!("operator {name} of opset {opset} is not supported{since}; {types}");
+        let problem = Diagnostic::new(Code::Unsupported, self.location(), message);
+        self.problems.once(name, problem);
     }
 
     fn types(&self, operands: &[Option<Term>]) -> String {

@@ -1,8 +1,8 @@
 //! Element types, and nodes that give their operand back.
 
 use super::Entry;
-use crate::import::{Call, Outcome, element_type_of, one};
-use ir::{DType, Literal};
+use crate::import::{Call, Known, Out, Outcome, element_type_of, one};
+use ir::{Array, DType, Literal, Tensor};
 
 pub const OPS: &[Entry] =
     &[Entry("Cast", 6, cast), Entry("CastLike", 15, cast_like), Entry("Identity", 1, identity), Entry("Dropout", 7, dropout)];
@@ -27,8 +27,18 @@ fn convert(call: &mut Call, to: DType) -> Outcome {
     if let Some(known) = call.known(0).and_then(|known| known.converted(to)) {
         return one(known);
     }
+    if let Some(numbers) = call.known(0).and_then(|known| float_constant(&known, to)) {
+        return one(Out::Constant(numbers));
+    }
     let x = call.value(0)?;
     one(call.b().convert(x, to)?)
+}
+
+/// Known integers as floats.
+fn float_constant(known: &Known, to: DType) -> Option<Tensor> {
+    let numbers = known.constants().filter(|_| to.is_float())?;
+    let convert = |number| nest::func::convert(Literal::Int(number), known.dtype, to).as_f64();
+    Some(Tensor::from_array(&Array::floats(to, known.dims.clone(), numbers.into_iter().map(convert).collect())))
 }
 
 fn identity(call: &mut Call) -> Outcome {

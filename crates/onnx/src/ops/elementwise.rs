@@ -55,26 +55,29 @@ fn variadic(call: &mut Call, func: Func) -> Outcome {
     if call.operand_count() == 1 {
         return one(call.term(0)?);
     }
-    if let Some(known) = call.fold(func) {
+    if let Some(known) = folded_sizes(call, func) {
         return one(known);
     }
-    let operands = call.values()?;
-    let Some((first, rest)) = operands.split_first() else { return Err(call.unsupported("it has no operands").into()) };
-    let mut folded = *first;
-    for operand in rest {
-        folded = call.b().map_broadcast(func, &[folded, *operand])?;
+    one(folded(call, func)?)
+}
+
+fn folded_sizes(call: &Call, func: Func) -> Option<Known> {
+    let first = call.known(0)?;
+    (1..call.operand_count()).try_fold(first, |folded, at| Known::map(func, &[folded, call.known(at)?]))
+}
+
+fn folded(call: &mut Call, func: Func) -> Result<ValueId, Diagnostic> {
+    let mut folded = call.value(0)?;
+    for at in 1..call.operand_count() {
+        let operand = call.value(at)?;
+        folded = call.b().map_broadcast(func, &[folded, operand])?;
     }
-    one(folded)
+    Ok(folded)
 }
 
 fn mean(call: &mut Call) -> Outcome {
     let count = call.operand_count();
-    let operands = call.values()?;
-    let Some((first, rest)) = operands.split_first() else { return Err(call.unsupported("it has no operands").into()) };
-    let mut sum = *first;
-    for operand in rest {
-        sum = call.b().map_broadcast(Func::Add, &[sum, *operand])?;
-    }
+    let sum = folded(call, Func::Add)?;
     one(call.b().map_number(Func::Div, sum, count as f64)?)
 }
 
