@@ -118,8 +118,12 @@ fn compare_arrays(got: &Array, want: &Array) -> Result<(), String> {
     let tolerance = (want.dtype().unit_roundoff() * 16.0).max(1e-3);
     let close = |a: f64, b: f64| a == b || (a.is_nan() && b.is_nan()) || (a - b).abs() <= 1e-7 + tolerance * b.abs();
     let same = |a: Literal, b: Literal| if want.dtype().is_float() { close(a.as_f64(), b.as_f64()) } else { a == b };
+    let gap = |at: usize| (got.get(at).as_f64() - want.get(at).as_f64()).abs();
     match (0..want.count()).find(|at| !same(got.get(*at), want.get(*at))) {
         None => Ok(()),
-        Some(at) => Err(format!("element {at} is {}, not {}", got.get(at), want.get(at))),
+        Some(at) => {
+            let largest = (0..want.count()).map(gap).fold(0.0, f64::max);
+            Err(format!("element {at} is {}, not {}; the largest difference is {largest:.1e}", got.get(at), want.get(at)))
+        }
     }
 }
