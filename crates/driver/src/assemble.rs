@@ -42,7 +42,7 @@ pub fn assemble(program: &Program, memory: &MemoryPlan, target: &Target) -> Asse
         .collect();
     main.extend(assembler.steps(&program.steps));
     let mut out = assembler.out;
-    out.module.prepare = Entry { name: "inkle_prepare".to_string(), sizes: sizes.clone(), steps: prepare };
+    out.module.prepare = Entry { name: "inkle_prepare".to_string(), sizes: vec![], steps: prepare };
     out.module.main = Entry { name: "inkle_main".to_string(), sizes, steps: main };
     out.module.kernels = out.lowered.iter().map(|l| l.kernel.clone()).collect();
     out
