@@ -3,7 +3,7 @@
 use ir::array::Data;
 use ir::graph::SymbolFact;
 use ir::guard::Condition;
-use ir::{Array, DType, Graph, Literal};
+use ir::{Array, DType, Diagnostic, Graph, Literal};
 use ops::interp::{check_guards, concrete_type, outputs};
 use std::collections::{BTreeMap, BTreeSet};
 use sym::Sym;
@@ -14,6 +14,9 @@ pub const ROUNDING: f64 = 1e-9;
 /// How many draws of sizes are tried before giving up.
 const DRAWS: usize = 2000;
 
+/// How many inputs are tried until one is no error.
+const ATTEMPTS: usize = 8;
+
 /// Interprets both graphs on small inputs drawn from `seed` (symbols get small sizes that satisfy the guards and facts of both) and
 /// compares outputs: names and types must be equal, numbers up to 1e-9 of the largest in their tensor. The error says what differs.
 pub fn executes_equally(before: &Graph, after: &Graph, seed: u64) -> Result<(), String> {
@@ -21,19 +24,40 @@ pub fn executes_equally(before: &Graph, after: &Graph, seed: u64) -> Result<(), 
 }
 
 /// Like [`executes_equally`], with another bound on the relative difference: of passes that know constants only up to their type's rounding.
+/// Inputs on which both graphs fail alike show nothing: others are drawn. It is an error where none are found.
 pub fn executes_within(before: &Graph, after: &Graph, seed: u64, tolerance: f64) -> Result<(), String> {
     same_interface(before, after)?;
     let mut draw = Draw::new(seed);
-    let symbols = drawn_sizes(&[before, after], &mut draw).ok_or("no small sizes satisfy the guards")?;
-    let inputs = drawn_inputs(before, &symbols, &mut draw)?;
-    compare_on(before, after, &inputs, &symbols, tolerance)
+    let mut failure = String::new();
+    for _ in 0..ATTEMPTS {
+        let symbols = drawn_sizes(&[before, after], &mut draw).ok_or("no small sizes satisfy the guards")?;
+        let inputs = drawn_inputs(before, &symbols, &mut draw)?;
+        match compare_on(before, after, &inputs, &symbols, tolerance)? {
+            Outcome::Equal => return Ok(()),
+            Outcome::BothFail(error) => failure = format!("both fail for {symbols:?}: {error}"),
+        }
+    }
+    Err(failure)
 }
 
-/// Interprets both graphs on given inputs and compares outputs. Graphs that both fail with the same code are equal.
-pub fn compare_on(before: &Graph, after: &Graph, inputs: &[Array], symbols: &BTreeMap<Sym, i64>, tolerance: f64) -> Result<(), String> {
+/// What two executions have in common.
+pub enum Outcome {
+    Equal,
+    /// With errors of one code; the first one's.
+    BothFail(Diagnostic),
+}
+
+/// Interprets both graphs on given inputs and compares outputs; the error says what differs.
+pub fn compare_on(
+    before: &Graph,
+    after: &Graph,
+    inputs: &[Array],
+    symbols: &BTreeMap<Sym, i64>,
+    tolerance: f64,
+) -> Result<Outcome, String> {
     let (want, got) = match (outputs(before, inputs, symbols), outputs(after, inputs, symbols)) {
         (Ok(want), Ok(got)) => (want, got),
-        (Err(a), Err(b)) if a.code == b.code => return Ok(()),
+        (Err(a), Err(b)) if a.code == b.code => return Ok(Outcome::BothFail(a)),
         (Err(a), Err(b)) => return Err(format!("before fails with {a}, after with {b}")),
         (Err(error), Ok(_)) => return Err(format!("only before fails: {error}")),
         (Ok(_), Err(error)) => return Err(format!("only after fails: {error}")),
@@ -41,7 +65,7 @@ pub fn compare_on(before: &Graph, after: &Graph, inputs: &[Array], symbols: &BTr
     for (((name, _), want), got) in before.outputs.iter().zip(&want).zip(&got) {
         same_array(want, got, tolerance).map_err(|why| format!("output {name} for {symbols:?}: {why}"))?;
     }
-    Ok(())
+    Ok(Outcome::Equal)
 }
 
 /// Names and element types of inputs and outputs, in order.
@@ -168,4 +192,54 @@ fn drawn_array(dtype: DType, dims: Vec<usize>, draw: &mut Draw) -> Array {
         true => Literal::Float(draw.float()),
         false => Literal::Int(draw.below(2) as i64),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{counted, graph_of, ty};
+    use ir::graph::SymbolFact;
+    use nest::Func;
+
+    #[test]
+    fn differences_are_named() {
+        let graph = |func: Func| {
+            graph_of(|b| {
+                let (x, z) = (b.input("x", ty("f32[n]")), b.input("z", ty("f32[n]")));
+                b.map(func, &[x, z])
+            })
+        };
+        assert_eq!(executes_equally(&graph(Func::Add), &graph(Func::Add), 1), Ok(()));
+        let error = executes_equally(&graph(Func::Add), &graph(Func::Sub), 1).unwrap_err();
+        assert!(error.starts_with("output y for {n: "), "{error}");
+        let other = graph_of(|b| Ok(b.input("x", ty("f32[m]"))));
+        assert_eq!(
+            executes_equally(&graph(Func::Add), &other, 1).unwrap_err(),
+            "inputs differ: [(\"x\", f32[n]), (\"z\", f32[n])] vs [(\"x\", f32[m])]"
+        );
+    }
+
+    #[test]
+    fn sizes_keep_facts_and_guards() {
+        let graph = graph_of(|b| {
+            b.graph.symbol(&Sym::new("m"), SymbolFact { low: 7, high: 9 });
+            let (x, w) = (b.input("x", ty("f32[n, m]")), b.input("w", ty("f32[23, k]")));
+            let x = b.reshape(x, &ty("f32[m, n]").dims)?;
+            let x = b.contract("mn,nk->mk", x, w)?;
+            let table = counted(b, DType::F32, &[8, 1]);
+            b.map_broadcast(Func::Add, &[x, table])
+        });
+        let sizes = drawn_sizes(&[&graph], &mut Draw::new(3)).unwrap();
+        assert_eq!((sizes[&Sym::new("m")], sizes[&Sym::new("n")]), (8, 23));
+    }
+
+    /// Of nothing that runs it can't be said that it runs equally.
+    #[test]
+    fn what_always_fails_is_not_equal() {
+        let graph = graph_of(|b| {
+            let (x, index) = (b.input("x", ty("f32[3]")), b.ints(DType::I64, vec![1], vec![3]));
+            b.gather(x, index, 0)
+        });
+        assert!(executes_equally(&graph, &graph, 1).unwrap_err().starts_with("both fail for {}: [E010] /test"));
+    }
 }

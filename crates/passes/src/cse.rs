@@ -21,7 +21,7 @@ pub fn cse(graph: &Graph) -> Graph {
         match merged.nodes[at] {
             Some(first) => node.outputs.iter().zip(&graph.nodes[first].outputs).for_each(|(id, first)| rewriter.join(*id, *first)),
             None => {
-                let node = merged.located(at, node);
+                let node = merged.located(graph, at);
                 let site = rewriter.site(&node);
                 rewriter.keep(&site, cse);
             }
@@ -57,13 +57,17 @@ impl Merged {
         merged
     }
 
-    /// The node, coming from all places that its duplicates came from.
-    fn located(&self, at: usize, node: &Node) -> Node {
-        let mut node = node.clone();
-        if let Some(others) = self.locations.get(&at) {
-            let mut known: BTreeSet<_> = node.location.0.iter().cloned().collect();
-            node.location.0.extend(others.iter().flat_map(|other| &other.0).filter(|name| known.insert((*name).clone())).cloned());
+    /// The node, coming from all places that its duplicates came from. An expanded constant that several places share comes from none of
+    /// them: else all that read it would come from all of them.
+    fn located(&self, graph: &Graph, at: usize) -> Node {
+        let mut node = graph.nodes[at].clone();
+        let Some(others) = self.locations.get(&at) else { return node };
+        if node.op == "broadcast" && graph.constant(node.inputs[0]).is_some() {
+            node.location = Location::default();
+            return node;
         }
+        let mut known: BTreeSet<_> = node.location.0.iter().cloned().collect();
+        node.location.0.extend(others.iter().flat_map(|other| &other.0).filter(|name| known.insert((*name).clone())).cloned());
         node
     }
 }
@@ -128,6 +132,21 @@ mod tests {
         assert_eq!(after.nodes.len(), 3);
         assert_eq!(after.nodes[0].location, Location(vec!["/a".into(), "/b".into()]));
         assert_eq!(after.value(after.nodes[1].outputs[0]).name, before.value(before.nodes[1].outputs[0]).name);
+    }
+
+    #[test]
+    fn shared_numbers_come_from_nowhere() {
+        let before = graph_of(|b| {
+            let mut x = b.input("x", ty("f32[n]"));
+            for at in ["/a", "/b"] {
+                b.location = Location::of(at);
+                x = b.map_number(Func::Mul, x, 2.0)?;
+            }
+            Ok(x)
+        });
+        let after = check(cse, &before, "y = mul(mul(x, broadcast<[n]>(2.0)), broadcast<[n]>(2.0))");
+        let locations: Vec<String> = after.nodes.iter().map(|node| node.location.to_string()).collect();
+        assert_eq!(locations, ["model", "/a", "/b"]);
     }
 
     #[test]

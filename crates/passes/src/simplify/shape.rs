@@ -129,9 +129,10 @@ mod tests {
         ty(&format!("f32[{text}]")).dims
     }
 
+    /// What `y` of an operand x becomes; n is a size of another.
     fn rule(from: &str, want: &str, build: impl FnOnce(&mut Builder, ValueId) -> Result<ValueId, Diagnostic>) {
         let before = graph_of(|b| {
-            let x = b.input("x", ty(from));
+            let (x, _) = (b.input("x", ty(from)), b.input("z", ty("f32[n]")));
             build(b, x)
         });
         check(simplify, &before, &format!("y = {want}"));
