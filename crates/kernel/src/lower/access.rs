@@ -31,12 +31,18 @@ pub fn stride(address: &Expr) -> Stride {
 
 /// The element that a read gives at a point, in its register type: a scalar where all lanes read the same element.
 pub fn load(b: &mut KernelBuilder, cx: &StageCx, point: &Point, id: ScalarId, read: &Read) -> ValueId {
+    let value = load_stored(b, cx, point, id, read);
+    let dtype = b.ty(value).dtype;
+    b.convert(value, register_dtype(dtype))
+}
+
+/// The same as it lies in memory.
+pub fn load_stored(b: &mut KernelBuilder, cx: &StageCx, point: &Point, id: ScalarId, read: &Read) -> ValueId {
     let buffer = cx.operand_buffer(read.operand);
     let address = point.address(cx, Access::Read(id));
     let inside = read.fill.and_then(|_| inside(b, cx, point, read));
-    let loaded = load_address(b, buffer, &address, point, inside);
+    let value = load_address(b, buffer, &address, point, inside);
     let dtype = b.buffer_dtype(buffer);
-    let value = b.convert(loaded, register_dtype(dtype));
     match (inside, read.fill) {
         (Some(inside), Some(fill)) if fill != Literal::zero(dtype) => filled(b, inside, value, fill),
         (_, _) => value,

@@ -16,6 +16,7 @@
 //! - [`hoist`]: computing values as far outside as they are known
 //! - [`stage`]: the loops of one stage
 //! - [`reduce`]: its reductions
+//! - [`transpose`]: blocks transposed in registers
 
 pub mod flat;
 mod frame;
@@ -24,6 +25,7 @@ mod reduce;
 mod stage;
 #[cfg(test)]
 mod tests;
+pub mod transpose;
 
 use crate::build::KernelBuilder;
 use crate::kernel::{BufferId, Kernel, Space, TASK};

@@ -3,6 +3,7 @@
 use crate::lower::access::{Stride, stride};
 use crate::lower::point::{Access, Point, StageCx, register_dtype};
 use crate::lower::rows::flat::{flat, widen_locals};
+use crate::lower::rows::transpose;
 use crate::lower::rows_schedule::{Piece, RowsSchedule, RowsStage};
 use crate::lower::scalars::{depends_on, may_vectorise};
 use ir::DType;
@@ -43,8 +44,9 @@ fn inner_choices(group: &PhysicalGroup, target: &Target) -> Choice {
     let mut choice = Choice { stages: vec![], cost: 0.0, outer: None };
     for stage in &group.stages {
         let inner = stage.nest.iters.iter().filter(|iter| !is_outer(&iter.sym) && iter.kind != IterKind::Scan);
-        let vectors = inner.filter(|iter| may_vectorise(&stage.nest, &iter.sym)).map(Some);
-        let counted = vectors.chain([None]).map(|iter| Candidate::new(stage, iter, target));
+        let inner: Vec<&Iter> = inner.collect();
+        let vectors = inner.iter().filter(|iter| may_vectorise(&stage.nest, &iter.sym)).map(|iter| Some(*iter));
+        let counted = vectors.chain([None]).map(|iter| Candidate::new(stage, iter, target).or_transposed(stage, &inner, target));
         let best = counted.min_by(|a, b| a.cost.partial_cmp(&b.cost).unwrap_or(Ordering::Equal));
         if let Some(best) = best {
             choice.cost += best.cost;
@@ -133,26 +135,46 @@ struct Candidate {
     cost: f64,
     /// Ops of one vector.
     ops: f64,
+    /// The iterator of blocks that are transposed in registers.
+    across: Option<Sym>,
 }
 
 impl Candidate {
     fn new(stage: &PhysicalStage, vector: Option<&Iter>, target: &Target) -> Candidate {
         match vector {
             Some(iter) => Candidate::along(stage, iter, lanes_along(&stage.nest, iter, target), target),
-            None => Candidate::counted(stage, None, 1, target),
+            None => Candidate::counted(stage, None, 1, target, None),
         }
     }
 
     fn along(stage: &PhysicalStage, iter: &Iter, lanes: u32, target: &Target) -> Candidate {
-        Candidate::counted(stage, Some(iter), lanes, target)
+        Candidate::counted(stage, Some(iter), lanes, target, None)
     }
 
-    fn counted(stage: &PhysicalStage, vector: Option<&Iter>, lanes: u32, target: &Target) -> Candidate {
+    /// The same with blocks transposed in registers along the best other iterator, where that costs less.
+    fn or_transposed(self, stage: &PhysicalStage, inner: &[&Iter], target: &Target) -> Candidate {
+        let Some(vector) = self.vector.clone() else { return self };
+        let lanes = self.lanes;
+        let long = |iter: &Iter| iter.kind == IterKind::Parallel && iter.extent.as_const().is_none_or(|e| e >= lanes as i64);
+        let folds = stage.nest.body.iter().any(|scalar| matches!(scalar.op, ScalarOp::Reduce(..)));
+        if folds || !long(&vector) {
+            return self;
+        }
+        let others = inner.iter().filter(|iter| long(iter) && iter.sym != vector.sym);
+        let transposed = others.map(|iter| Candidate::counted(stage, Some(&vector), lanes, target, Some(&iter.sym)));
+        transposed.fold(self, |best, other| if other.cost < best.cost { other } else { best })
+    }
+
+    fn counted(stage: &PhysicalStage, vector: Option<&Iter>, lanes: u32, target: &Target, across: Option<&Sym>) -> Candidate {
         let nest = &stage.nest;
         let cx = StageCx::new(stage, &[], 0);
         let point = sample_point(nest, vector, lanes);
         let varies = depends_on(nest, vector.map(|iter| iter.sym.clone()).as_slice());
         let folds = scalar_flags(nest);
+        let turned = match (vector, across) {
+            (Some(vector), Some(across)) => transpose::across(&cx, &vector.sym, across),
+            (_, _) => vec![],
+        };
         let steps: f64 = nest.reductions().map(|iter| rough(&iter.extent)).product();
         let points: f64 = nest.iters.iter().filter(|iter| iter.kind != IterKind::Reduction).map(|iter| rough(&iter.extent)).product();
         let (mut inside, mut outside, mut ops) = (0.0, 0.0, 0.0);
@@ -160,6 +182,7 @@ impl Candidate {
             let id = nest::ScalarId(at as u32);
             let registers = if varies[at] { registers(scalar.dtype, lanes, target) } else { 1.0 };
             let cost = match &scalar.op {
+                ScalarOp::Read(_) if turned.contains(&id) => registers * (2.0 + (lanes as f64).log2()),
                 ScalarOp::Read(read) => {
                     let guard = if read.fill.is_some() { 2.0 } else { 0.0 };
                     guard + access_cost(&point.address(&cx, Access::Read(id)), lanes, registers)
@@ -186,11 +209,15 @@ impl Candidate {
         let fold_end = if folding { 4.0 * (lanes as f64).log2() + 8.0 } else { 0.0 };
         let per_point = (outside + 1.0) / if folding { 1.0 } else { filled } + fold_end;
         let cost = points * (per_point + if count > 0.0 { steps * per_step } else { 0.0 });
-        Candidate { vector: vector.cloned(), lanes, cost, ops }
+        Candidate { vector: vector.cloned(), lanes, cost, ops, across: across.cloned() }
     }
 
     fn stage_choice(&self, stage: &PhysicalStage, group: &PhysicalGroup, target: &Target) -> RowsStage {
         let vector = self.vector.as_ref().map(|iter| iter.sym.clone());
+        if let Some(across) = &self.across {
+            let tile = Some(Piece { sym: across.clone(), size: self.lanes as i64 });
+            return RowsStage { vector, lanes: self.lanes, unroll: 1, tile };
+        }
         let unroll = self.unroll(&stage.nest);
         let tile = self.tile(stage, group, target, unroll);
         RowsStage { vector, lanes: self.lanes, unroll, tile }

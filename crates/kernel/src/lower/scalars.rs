@@ -41,9 +41,17 @@ pub fn eval(b: &mut KernelBuilder, cx: &StageCx, point: &Point, id: ScalarId, me
     value
 }
 
-/// Evaluates what a write stores and stores it.
+/// Evaluates what a write stores and stores it. A copy of 16-bit floats stays as it is.
 pub fn write(b: &mut KernelBuilder, cx: &StageCx, point: &Point, write: usize, memo: &mut Memo) {
-    let value = eval(b, cx, point, cx.nest().writes[write].value, memo);
+    let id = cx.nest().writes[write].value;
+    let scalar = cx.nest().scalar(id);
+    let value = match &scalar.op {
+        ScalarOp::Read(read) if register_dtype(scalar.dtype) != scalar.dtype && !memo.contains_key(&id) => {
+            let point = check_data(b, cx, point, read, memo);
+            access::load_stored(b, cx, &point, id, read)
+        }
+        _ => eval(b, cx, point, id, memo),
+    };
     access::store(b, cx, point, write, value);
 }
 

@@ -164,6 +164,7 @@ impl<'a> Emit<'a> {
         frame.states = tiles.iter().flat_map(with).collect();
         self.reduce(b, &mut frame);
         self.hoist(b, &mut frame, &[], &self.needs.written);
+        self.transpose_reads(b, &mut frame);
         for state in &frame.states {
             let point = frame.at(state);
             let mut memo = state.memo.clone();

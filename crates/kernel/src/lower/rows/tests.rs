@@ -207,7 +207,7 @@ fn variants(group: &PhysicalGroup, scheduled: &RowsSchedule) -> Vec<RowsSchedule
         let syms: Vec<Sym> = stage.nest.iters.iter().map(|iter| iter.sym.clone()).collect();
         for vector in syms.iter().map(|sym| Some(sym.clone())).chain([None]) {
             let lanes = if vector.is_some() { 4 } else { 1 };
-            for (unroll, tile) in [(1, None), (2, None), (3, Some(2)), (1, Some(3))] {
+            for (unroll, tile) in [(1, None), (2, None), (3, Some(2)), (1, Some(3)), (1, Some(4))] {
                 let tiled = syms.iter().rev().find(|sym| vector.as_ref() != Some(sym) && !scheduled.outer.contains(sym));
                 let tile = tile.and_then(|size| tiled.map(|sym| Piece { sym: sym.clone(), size }));
                 let mut other = scheduled.clone();
@@ -268,6 +268,19 @@ fn transpose() {
     .check();
     case(&["nest { for i0 in n, i1 in 5 operand a: bf16[5, n] v0: bf16 = a[i1, i0] write y: bf16[n, 5] at [i0, i1] = v0 }"])
         .sizes(&[("n", 18)])
+        .check();
+}
+
+#[test]
+fn blocks_are_transposed_in_registers() {
+    let text = "nest { for i0 in 50, i1 in 37 operand a: f32[37, 50] operand b: f32[37] v0: f32 = a[i1, i0] v1: f32 = b[i1] v2: f32 = add v0 v1
+        write y: f32[50, 37] at [i0, i1] = v2 }";
+    assert_eq!(case(&[text]).scheduled(), "rows outer [] grain 22 {vector i1:16 unroll 1 tile i0:16}");
+    case(&[text]).check();
+    case(&["nest { for i0 in n, i1 in m operand a: bf16[m, n] v0: bf16 = a[i1, i0] write y: bf16[n, m] at [i0, i1] = v0 }"])
+        .sizes(&[("n", 35), ("m", 40)])
+        .check();
+    case(&["nest { for i0 in 40, i1 in 48 operand a: i64[48, 40] v0: i64 = a[i1, i0] write y: i64[3, 40, 16] at [i1/16, i0, i1 % 16] = v0 }"])
         .check();
 }
 
@@ -513,5 +526,84 @@ fn broadcast_to_an_undecided_size() {
         ])
         .sizes(&[("d", d)])
         .check();
+    }
+}
+
+/// Random numbers, the same in every run.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, limit: i64) -> i64 {
+        self.0 = self.0.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        (self.0 >> 33) as i64 % limit
+    }
+
+    fn pick<T: Clone>(&mut self, all: &[T]) -> T {
+        all[self.below(all.len() as i64) as usize].clone()
+    }
+}
+
+/// A dim's index and its extent, as texts: an affine map of some iterators, or one with a division.
+fn random_index(random: &mut Random, iters: &[(String, i64)]) -> (String, i64) {
+    let (name, extent) = random.pick(iters);
+    match random.below(7) {
+        0 => ("0".to_string(), 2),
+        1 => (format!("2*{name} + 1"), 2 * extent),
+        2 => (format!("{} - {name}", extent - 1), extent),
+        3 => {
+            let (other, more) = random.pick(iters);
+            (format!("{name} + {other}"), extent + more)
+        }
+        4 => (format!("{name}/{}", 2 + random.below(3)), extent),
+        5 => (format!("{name} % {}", 2 + random.below(4)), 5),
+        _ => (name, extent),
+    }
+}
+
+fn random_nest(random: &mut Random) -> String {
+    let extents = [1, 2, 3, 4, 5, 8, 12, 16, 21];
+    let named = |k: i64, random: &mut Random| (format!("i{k}"), random.pick(&extents));
+    let parallel: Vec<(String, i64)> = (0..1 + random.below(3)).map(|k| named(k, random)).collect();
+    let folded: Vec<(String, i64)> = (0..random.below(3)).map(|k| named(k + 5, random)).collect();
+    let list = |iters: &[(String, i64)]| iters.iter().map(|(name, e)| format!("{name} in {e}")).collect::<Vec<_>>().join(", ");
+    let mut text = format!("nest {{ for {}\n", list(&parallel));
+    if !folded.is_empty() {
+        text += &format!("  reduce {}\n", list(&folded));
+    }
+    let all = [&parallel[..], &folded[..]].concat();
+    let reads = 1 + random.below(3);
+    let mut body = String::new();
+    for k in 0..reads {
+        let dims: Vec<(String, i64)> = (0..1 + random.below(3)).map(|_| random_index(random, &all)).collect();
+        let (index, extents): (Vec<String>, Vec<String>) = dims.into_iter().map(|(i, e)| (i, e.to_string())).unzip();
+        text += &format!("  operand a{k}: f32[{}]\n", extents.join(", "));
+        let padded = random.below(4) == 0;
+        let shifted = if padded { format!("{} - 1", index[0]) } else { index[0].clone() };
+        let index = [&[shifted], &index[1..]].concat();
+        body += &format!("  v{k}: f32 = a{k}[{}]{}\n", index.join(", "), if padded { " fill 1.5" } else { "" });
+    }
+    let mut next = reads;
+    let mut value = 0;
+    for k in 1..reads {
+        body += &format!("  v{next}: f32 = {} v{value} v{k}\n", random.pick(&["add", "mul", "max", "sub"]));
+        (value, next) = (next, next + 1);
+    }
+    if !folded.is_empty() {
+        body += &format!("  v{next}: f32 = reduce {} v{value}\n", random.pick(&["sum", "max", "min"]));
+        (value, next) = (next, next + 1);
+    }
+    body += &format!("  v{next}: f32 = neg v{value}\n");
+    let mut order = parallel.clone();
+    order.rotate_left(random.below(parallel.len() as i64) as usize);
+    let index: Vec<String> = order.iter().map(|(name, _)| name.clone()).collect();
+    let dims: Vec<String> = order.iter().map(|(_, e)| e.to_string()).collect();
+    format!("{text}{body}  write y: f32[{}] at [{}] = v{next} }}", dims.join(", "), index.join(", "))
+}
+
+#[test]
+fn random_nests() {
+    let mut random = Random(11);
+    for _ in 0..60 {
+        case(&[&random_nest(&mut random)]).check();
     }
 }
