@@ -1,5 +1,6 @@
 //! What depends on constants alone is computed once, before the first call.
 
+use crate::physical::PhysicalGroup;
 use crate::program::{BufferId, Program, Role, Step};
 use crate::work::step_uses;
 
@@ -13,7 +14,7 @@ pub fn hoist(program: &Program) -> Program {
         let (reads, writes) = step_uses(step);
         let known = |id: &BufferId| matches!(out.buffer(*id).role, Role::Constant { .. } | Role::Prepared);
         let fixed = |id: &BufferId| out.buffer(*id).role == Role::Temp && constant_size(&out, *id) && !partial[id.0 as usize];
-        if matches!(step, Step::Group(_)) && reads.iter().all(known) && writes.iter().all(fixed) {
+        if mentions_no_size(&out, step) && reads.iter().all(known) && writes.iter().all(fixed) {
             writes.iter().for_each(|id| out.buffers[id.0 as usize].role = Role::Prepared);
             out.prepare.push(step.clone());
         } else {
@@ -31,6 +32,10 @@ fn written_elsewhere(program: &Program) -> Vec<bool> {
         step_uses(step).1.iter().for_each(|id| writers[id.0 as usize] += 1);
     }
     writers.iter().map(|n| *n > 1).collect()
+}
+
+fn mentions_no_size(program: &Program, step: &Step) -> bool {
+    matches!(step, Step::Group(group) if PhysicalGroup::new(program, group).0.sizes().is_empty())
 }
 
 fn constant_size(program: &Program, id: BufferId) -> bool {
