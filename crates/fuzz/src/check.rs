@@ -1,0 +1,181 @@
+//! Whether a model computes what it should.
+
+use crate::inputs::inputs;
+use crate::model::{Asked, Sizes, calls};
+use crate::native::{Results, check_native};
+use crate::quiet::{Panic, quietly};
+use crate::reference::{Reference, reference};
+use ir::{Array, Def, Graph, Tensor};
+use onnx::{ImportOptions, ModelFile};
+use std::fmt;
+use target::Target;
+
+/// What came of a model.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    Agrees,
+    Fails(Failure),
+}
+
+/// The kinds of failure; a model is made smaller as long as it fails in the same way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// A valid model is refused, or its call.
+    Rejected,
+    /// A broken invariant.
+    Bug,
+    Panic,
+    Mismatch,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Failure {
+    pub kind: Kind,
+    /// Where it happened: a part of the compiler, and for a panic the line.
+    pub place: String,
+    pub message: String,
+}
+
+impl Failure {
+    pub fn new(kind: Kind, place: impl Into<String>, message: impl Into<String>) -> Failure {
+        Failure { kind, place: place.into(), message: message.into() }
+    }
+
+    /// Whether two failures have the same cause, as far as one can tell: kind, place, and the message but for its numbers and names.
+    pub fn is_like(&self, other: &Failure) -> bool {
+        let same_message = self.kind == Kind::Mismatch || gist(&self.message) == gist(&other.message);
+        self.kind == other.kind && self.place == other.place && same_message
+    }
+}
+
+/// A message without digits and what stands in quotes.
+fn gist(message: &str) -> String {
+    let outside: Vec<&str> = message.split(['`', '"']).step_by(2).collect();
+    outside.concat().chars().filter(|c| !c.is_ascii_digit()).take(60).collect()
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(match self {
+            Kind::Rejected => "rejected",
+            Kind::Bug => "bug",
+            Kind::Panic => "panic",
+            Kind::Mismatch => "mismatch",
+        })
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "{} at {}: {}", self.kind, self.place, self.message)
+    }
+}
+
+pub type Checked<T> = Result<T, Failure>;
+
+/// How models are checked.
+#[derive(Clone, Debug)]
+pub struct Check {
+    /// Of the inputs.
+    pub seed: u64,
+    /// Each call is made on one thread and on so many.
+    pub threads: usize,
+    /// What is compiled for and run; with none, models are only imported and interpreted.
+    pub targets: Vec<Target>,
+}
+
+impl Check {
+    /// For this machine, and where it has wider vectors also for AVX2.
+    pub fn native(seed: u64) -> Check {
+        let native = Target::native();
+        let narrow = (native.vector_bits > 256 && native.triple.starts_with("x86_64")).then(Target::x86_64_v3);
+        Check { seed, threads: 2, targets: [native].into_iter().chain(narrow).collect() }
+    }
+}
+
+/// A call of a model with what it should give.
+pub struct Call {
+    pub sizes: Sizes,
+    pub inputs: Vec<Tensor>,
+    /// None where the call is to be refused.
+    pub reference: Option<Reference>,
+}
+
+/// Imports, compiles and runs a model, for each of its calls on inputs drawn from the seed, and compares with the reference.
+pub fn check_model(bytes: &[u8], check: &Check) -> Outcome {
+    match quietly(|| checked(bytes, check)) {
+        Ok(Ok(_)) => Outcome::Agrees,
+        Ok(Err(failure)) => Outcome::Fails(failure),
+        Err(Panic { place, message }) => Outcome::Fails(Failure::new(Kind::Panic, place, message)),
+    }
+}
+
+/// The calls of a model, with what the first target gave for each.
+pub fn checked(bytes: &[u8], check: &Check) -> Checked<(Vec<Call>, Results)> {
+    let (graph, calls) = interpreted(bytes, check.seed)?;
+    let mut results = Vec::new();
+    for target in &check.targets {
+        results.push(check_native(&graph, &calls, target, check.threads)?);
+    }
+    text_round_trips(&graph)?;
+    let interpreted = || calls.iter().map(|call| Some(call.reference.as_ref()?.outputs.iter().map(Tensor::from_array).collect())).collect();
+    let first = results.into_iter().next().unwrap_or_else(interpreted);
+    Ok((calls, first))
+}
+
+/// The graph of a model, and its calls.
+pub fn interpreted(bytes: &[u8], seed: u64) -> Checked<(Graph, Vec<Call>)> {
+    let (file, graph) = imported(bytes)?;
+    let call = |asked: Asked| {
+        let inputs = inputs(&file.model, &asked.sizes, seed);
+        let inputs = inputs.ok_or_else(|| Failure::new(Kind::Rejected, "inputs", "no inputs can be drawn"))?;
+        match (call_reference(&graph, &inputs, seed), asked.may_fail) {
+            (Ok(reference), _) => Ok(Call { sizes: asked.sizes, inputs, reference: Some(reference) }),
+            (Err(_), true) => Ok(Call { sizes: asked.sizes, inputs, reference: None }),
+            (Err(failure), false) => Err(failure),
+        }
+    };
+    let calls = calls(&file.model).into_iter().map(call).collect::<Checked<Vec<Call>>>()?;
+    Ok((graph, calls))
+}
+
+/// The graph of a model, which must be well formed.
+pub fn imported(bytes: &[u8]) -> Checked<(ModelFile, Graph)> {
+    let rejected = |why: String| Failure::new(Kind::Rejected, "import", why);
+    let file = ModelFile::from_bytes(bytes::Bytes::copy_from_slice(bytes)).map_err(|error| rejected(error.to_string()))?;
+    let graph = onnx::import(&file, &ImportOptions::default()).map_err(|problems| rejected(problems.to_string()))?;
+    if let Some(fault) = ir::verify::verify(&graph).first() {
+        return Err(Failure::new(Kind::Bug, "import", fault.to_string()));
+    }
+    ops::verify(&graph).map_err(|problems| Failure::new(Kind::Bug, "import", problems.to_string()))?;
+    Ok((file, graph))
+}
+
+fn call_reference(graph: &Graph, inputs: &[Tensor], seed: u64) -> Checked<Reference> {
+    let dims: Vec<Vec<usize>> = inputs.iter().map(|input| input.dims().to_vec()).collect();
+    let bound = ops::interp::bind_symbols(graph, &dims);
+    let bound = bound.map_err(|problems| Failure::new(Kind::Rejected, "bind", problems.to_string()))?;
+    let arrays: Vec<Array> = inputs.iter().map(Tensor::to_array).collect();
+    let reference = reference(graph, &arrays, &bound, seed);
+    reference.map_err(|problem| Failure::new(Kind::Rejected, "interpreter", problem.to_string()))
+}
+
+/// The graph's text reads back as the same graph.
+fn text_round_trips(graph: &Graph) -> Checked<()> {
+    let text = ir::text::print_graph(graph);
+    let bug = |message: String| Failure::new(Kind::Bug, "text of the graph", message);
+    let read = ir::text::parse_graph(&text, &ops::intern, &|name| weight(graph, name)).map_err(|error| bug(error.to_string()))?;
+    match ir::text::print_graph(&read) == text && read == *graph {
+        true => Ok(()),
+        false => Err(bug("reads back as another graph".to_string())),
+    }
+}
+
+/// The model's own tensor of this name, in the graph or in a region.
+fn weight(graph: &Graph, name: &str) -> Option<Tensor> {
+    let own = graph.values.iter().find_map(|value| match &value.def {
+        Def::Constant { tensor, weight: Some(own) } if **own == *name => Some(tensor.clone()),
+        _ => None,
+    });
+    own.or_else(|| graph.nodes.iter().flat_map(|node| &node.regions).find_map(|region| weight(region, name)))
+}

@@ -1,0 +1,82 @@
+//! What is added to a model in one step. A step finds or makes its operands, and gives its result; None where nothing fits, and then
+//! what it has added so far stays, as far as it is valid by itself.
+
+pub mod arithmetic;
+pub mod attention;
+pub mod branch;
+pub mod cast;
+pub mod chain;
+pub mod fold;
+pub mod join;
+pub mod logic;
+pub mod norm;
+pub mod part;
+pub mod pick;
+pub mod pool;
+pub mod product;
+pub mod shape;
+pub mod spelled;
+pub mod spread;
+pub mod unary;
+pub mod window;
+
+use crate::generator::{Generator, Id};
+
+/// One step.
+pub type Step = fn(&mut Generator) -> Option<Id>;
+
+/// The steps with their odds.
+pub static STEPS: &[(usize, Step)] = &[
+    (10, unary::unary),
+    (4, unary::activation),
+    (2, unary::whole_number),
+    (10, arithmetic::binary),
+    (3, arithmetic::division),
+    (2, arithmetic::power),
+    (2, arithmetic::variadic),
+    (3, arithmetic::integer),
+    (3, logic::comparison),
+    (2, logic::connective),
+    (4, logic::choice),
+    (1, logic::kind_of_number),
+    (1, logic::bitwise),
+    (4, cast::cast),
+    (8, product::matmul),
+    (4, product::gemm),
+    (6, window::conv),
+    (5, pool::pool),
+    (2, pool::global),
+    (2, norm::batch_norm),
+    (4, norm::layer_norm),
+    (4, norm::softmax),
+    (7, fold::reduce),
+    (6, shape::reshape),
+    (4, shape::transpose),
+    (2, shape::flatten),
+    (2, shape::squeeze),
+    (3, shape::unsqueeze),
+    (4, join::concat),
+    (3, join::split),
+    (5, part::slice),
+    (3, part::pad),
+    (2, spread::expand),
+    (2, spread::tile),
+    (2, spread::filled),
+    (2, spread::range),
+    (4, pick::gather),
+    (1, pick::gather_nd),
+    (2, branch::branch),
+    (3, chain::dense),
+    (2, chain::residual_block),
+    (2, chain::conv_block),
+    (1, chain::squeeze_excite),
+    (2, chain::embedding),
+    (3, attention::attention),
+    (1, attention::causal),
+    (1, attention::rotary),
+    (2, spelled::gelu),
+    (2, spelled::layer_norm),
+    (1, spelled::rms_norm),
+    (1, spelled::softmax),
+    (1, spelled::swish),
+];

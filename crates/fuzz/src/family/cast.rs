@@ -1,0 +1,51 @@
+//! Other element types.
+
+use crate::draft;
+use crate::generator::{Form, Generator, Id};
+use crate::interval::Interval;
+use ir::DType;
+
+/// Floats become integers only where nothing has rounded them, and where they fit.
+pub fn cast(generator: &mut Generator) -> Option<Id> {
+    let x = generator.anything(0..=5)?;
+    let form = generator.form(x).clone();
+    let targets: Vec<DType> = DType::ALL.into_iter().filter(|to| is_allowed(&form, *to)).collect();
+    let common: Vec<DType> =
+        targets.iter().copied().filter(|to| matches!(to, DType::F32 | DType::I64 | DType::I32 | DType::Bool)).collect();
+    let to = if generator.random.chance(80) { generator.random.pick(&common)? } else { generator.random.pick(&targets)? };
+    let result = emit_cast(generator, x, to)?;
+    // a narrow type is left again at once, since few operators have it
+    if matches!(to, DType::F32 | DType::F64 | DType::F16 | DType::I32 | DType::I64 | DType::Bool) || generator.random.chance(30) {
+        return Some(result);
+    }
+    let wide = if to.is_float() { generator.float } else { DType::I64 };
+    emit_cast(generator, result, wide)
+}
+
+fn is_allowed(form: &Form, to: DType) -> bool {
+    let fits = to.int_range().is_none_or(|(low, high)| form.interval.low >= low as f64 && form.interval.high <= high as f64);
+    let decided = to.is_float() || form.exact;
+    // what bf16 and f16 make of numbers differs too much from peer to peer
+    to != form.dtype && to != DType::BF16 && decided && (fits || to == DType::Bool)
+}
+
+fn emit_cast(generator: &mut Generator, x: Id, to: DType) -> Option<Id> {
+    let form = generator.form(x).clone();
+    let exact = form.exact && (!to.is_float() || is_kept(&form, to));
+    let interval = if to == DType::Bool { Interval::BOOL } else { form.interval };
+    let result = Form { exact: exact || !to.is_float(), interval, ..form.cast(to) };
+    if generator.random.chance(15) {
+        let like = generator.number(to, 0.0);
+        return generator.emit("CastLike", &[x, like], vec![], result);
+    }
+    let attributes = vec![draft::int("to", draft::data_type(to) as i64)];
+    generator.emit("Cast", &[x], attributes, result)
+}
+
+/// Whether every number of the form is one of the float type, too.
+fn is_kept(form: &Form, to: DType) -> bool {
+    match form.dtype.is_float() {
+        true => form.dtype.unit_roundoff() >= to.unit_roundoff() && to != DType::F16,
+        false => form.interval.largest() * to.unit_roundoff() < 0.5,
+    }
+}

@@ -1,0 +1,83 @@
+//! Normalisations and softmax.
+
+use super::shape::numbers;
+use super::window::images;
+use crate::draft;
+use crate::generator::{Form, Generator, Id};
+use crate::interval::Interval;
+use sym::Expr;
+
+pub fn batch_norm(generator: &mut Generator) -> Option<Id> {
+    let x = if generator.random.chance(80) { images(generator)? } else { generator.floats(2..=4)? };
+    emit_batch_norm(generator, x)
+}
+
+/// The inference form.
+pub fn emit_batch_norm(generator: &mut Generator, x: Id) -> Option<Id> {
+    let form = generator.form(x).clone();
+    let channels = form.dims.get(1)?.as_const()? as usize;
+    let mut operands = vec![x];
+    let parameters = [("scale", 0.4, 1.6), ("bias", -1.0, 1.0), ("mean", -0.5, 0.5), ("variance", 0.3, 2.0)];
+    for (stem, low, high) in parameters {
+        operands.push(generator.weight_within(stem, form.dtype, &[channels], Interval::new(low, high))?);
+    }
+    let epsilon = draft::float("epsilon", generator.random.one_of([1e-5, 1e-3]));
+    let attributes = if generator.random.chance(60) { vec![epsilon] } else { vec![] };
+    let most = (form.interval.largest() + 0.5) * 1.6 / 0.3f64.sqrt() + 1.0;
+    let normal = generator.emit("BatchNormalization", &operands, attributes, form.within(Interval::around_zero(most)).rounded())?;
+    generator.tame(normal, 60.0)
+}
+
+pub fn layer_norm(generator: &mut Generator) -> Option<Id> {
+    let x = generator.floats(1..=4)?;
+    let axis = if generator.random.chance(70) { generator.rank(x) - 1 } else { generator.axis(x)? };
+    emit_layer_norm(generator, x, axis)
+}
+
+/// Over the axes from `axis` on, which are numbers; the scale may broadcast to them.
+pub fn emit_layer_norm(generator: &mut Generator, x: Id, axis: usize) -> Option<Id> {
+    let form = generator.form(x).clone();
+    let dims = numbers(&form.dims[axis..])?;
+    let count: usize = dims.iter().product();
+    let scale_dims = if generator.random.chance(90) { dims.clone() } else { dims[dims.len() - 1..].to_vec() };
+    let scale = generator.weight_within("scale", form.dtype, &scale_dims, Interval::new(0.5, 1.5))?;
+    let bias = if generator.random.chance(80) { generator.weight("bias", form.dtype, &dims, 1.0) } else { None };
+    let axis_spelled = generator.spelled(axis, form.rank());
+    let mut attributes = vec![draft::int("axis", axis_spelled)];
+    if generator.random.chance(60) {
+        // a variance near so small an epsilon is lost in the rounding of those who compute it as a difference
+        let least = if count >= 16 { 1e-12 } else { 1e-5 };
+        attributes.push(draft::float("epsilon", generator.random.one_of([1e-5, 1e-3, least])));
+    }
+    let most = 1.5 * (count as f64).sqrt() + 1.0;
+    let normal = form.within(Interval::around_zero(most)).rounded();
+    let mut forms = vec![normal];
+    if generator.random.chance(10) && form.dtype == ir::DType::F32 {
+        forms.extend(statistics(&form, axis));
+    }
+    let normal = generator.emit_all("LayerNormalization", &[Some(x), Some(scale), bias], attributes, forms)?;
+    normal.first().copied()
+}
+
+/// The mean and the inverse of the deviation.
+fn statistics(form: &Form, axis: usize) -> [Form; 2] {
+    let mut dims = form.dims.clone();
+    dims[axis..].fill(Expr::one());
+    let mean = form.of(dims).rounded();
+    [mean.clone(), mean.within(Interval::new(0.0, 1e6))]
+}
+
+pub fn softmax(generator: &mut Generator) -> Option<Id> {
+    let x = generator.floats(1..=4)?;
+    let axis = if generator.random.chance(60) { generator.rank(x) - 1 } else { generator.axis(x)? };
+    let form = generator.form(x).clone();
+    let spelled = draft::int("axis", generator.spelled(axis, form.rank()));
+    let attributes = if axis + 1 == form.rank() && generator.random.chance(40) { vec![] } else { vec![spelled] };
+    match generator.random.chance(75) {
+        true => generator.emit("Softmax", &[x], attributes, form.within(Interval::BOOL).rounded()),
+        false => {
+            let range = 2.0 * form.interval.largest() + (generator.largest(&form.dims[axis]) as f64).ln();
+            generator.emit("LogSoftmax", &[x], attributes, form.within(Interval::new(-range, 0.0)).rounded())
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! Elements repeated, and tensors from their sizes alone.
+
+use crate::draft;
+use crate::generator::{Form, Generator, Id};
+use crate::interval::Interval;
+use ir::{Array, DType, Literal, Tensor};
+use sym::Expr;
+
+/// To dims that are numbers, or to those of another tensor.
+pub fn expand(generator: &mut Generator) -> Option<Id> {
+    let x = generator.anything(0..=4)?;
+    let form = generator.form(x).clone();
+    if generator.random.chance(35) {
+        let other = generator.find(|generator, other| generator.broadcast(&form.dims, &other.dims).is_some() && other.rank() > 0)?;
+        let wanted = generator.dims(other);
+        let shape = generator.shape_operand(other, &wanted)?;
+        let dims = generator.broadcast(&form.dims, &wanted)?;
+        return generator.emit("Expand", &[x, shape], vec![], form.of(dims));
+    }
+    let mut wanted: Vec<i64> = Vec::new();
+    for dim in &form.dims {
+        wanted.push(match dim.as_const() {
+            Some(1) if generator.random.chance(70) => generator.size(),
+            Some(size) if generator.random.chance(60) => size,
+            _ => 1,
+        });
+    }
+    if generator.random.chance(40) {
+        wanted.insert(0, generator.random.between(1, 3));
+    }
+    let shape = generator.list("shape", &wanted);
+    let wanted: Vec<Expr> = wanted.into_iter().map(Expr::from).collect();
+    let dims = generator.broadcast(&form.dims, &wanted)?;
+    generator.emit("Expand", &[x, shape], vec![], form.of(dims))
+}
+
+pub fn tile(generator: &mut Generator) -> Option<Id> {
+    let x = generator.anything(1..=4)?;
+    let form = generator.form(x).clone();
+    let repeats: Vec<i64> = form.dims.iter().map(|_| generator.random.one_of([1, 1, 2, 3])).collect();
+    let dims = form.dims.iter().zip(&repeats).map(|(dim, repeat)| dim * &Expr::from(*repeat)).collect();
+    let repeats = generator.list("repeats", &repeats);
+    generator.emit("Tile", &[x, repeats], vec![], form.of(dims))
+}
+
+/// One number at the dims of another tensor.
+pub fn filled(generator: &mut Generator) -> Option<Id> {
+    let source = generator.anything(1..=4)?;
+    let dims = generator.dims(source);
+    let shape = generator.shape_operand(source, &dims)?;
+    let dtype = generator.random.one_of([generator.float, generator.float, DType::I64]);
+    let number = generator.random.between(-2, 2);
+    let literal = if dtype.is_float() { Literal::Float(number as f64 / 2.0) } else { Literal::Int(number) };
+    let interval = Interval::new(literal.as_f64(), literal.as_f64());
+    let value = draft::tensor("value", &Tensor::from_array(&Array::filled(dtype, vec![1], literal)));
+    generator.emit("ConstantOfShape", &[shape], vec![value], Form { dtype, dims, interval, exact: true })
+}
+
+pub fn range(generator: &mut Generator) -> Option<Id> {
+    let source = generator.anything(1..=4)?;
+    let axis = generator.axis(source)?;
+    positions(generator, source, axis)
+}
+
+/// `0, 1, ..` along an axis of a tensor, from its size.
+pub fn positions(generator: &mut Generator, source: Id, axis: usize) -> Option<Id> {
+    let form = generator.form(source).clone();
+    let vector =
+        |size: usize| Form { dtype: DType::I64, dims: vec![Expr::from(size as i64)], interval: Interval::new(0.0, 1e4), exact: true };
+    let shape = generator.emit("Shape", &[source], vec![], vector(form.rank()))?;
+    let at = generator.number(DType::I64, axis as f64);
+    let limit = generator.emit("Gather", &[shape, at], vec![draft::int("axis", 0)], vector(1).of(vec![]))?;
+    let (start, delta) = (generator.number(DType::I64, 0.0), generator.number(DType::I64, 1.0));
+    let most = generator.largest(&form.dims[axis]) as f64 - 1.0;
+    let result = vector(1).of(vec![form.dims[axis].clone()]).within(Interval::new(0.0, most));
+    generator.emit("Range", &[start, limit, delta], vec![], result)
+}

@@ -1,0 +1,124 @@
+//! Functions of one operand.
+
+use crate::draft;
+use crate::generator::{Form, Generator, Id};
+use crate::interval::Interval;
+
+/// Where a function may be applied.
+#[derive(Clone, Copy, PartialEq)]
+enum Domain {
+    All,
+    Positive,
+    /// No more than 6: the function grows fast.
+    Low,
+}
+
+/// What a function does to numbers.
+struct Function {
+    op: &'static str,
+    domain: Domain,
+    interval: fn(Interval) -> Interval,
+}
+
+const UNIT: Interval = Interval { low: -1.0, high: 1.0 };
+
+/// Functions that give a float back as it is, but for its sign.
+const EXACT: &[Function] = &[
+    Function { op: "Neg", domain: Domain::All, interval: |x| x.negate() },
+    Function { op: "Abs", domain: Domain::All, interval: |x| x.absolute() },
+    Function { op: "Relu", domain: Domain::All, interval: |x| x.rising(|x| x.max(0.0)) },
+    Function { op: "Identity", domain: Domain::All, interval: |x| x },
+    Function { op: "Dropout", domain: Domain::All, interval: |x| x },
+];
+
+const ROUNDED: &[Function] = &[
+    Function { op: "Exp", domain: Domain::Low, interval: |x| x.rising(f64::exp) },
+    Function { op: "Log", domain: Domain::Positive, interval: |x| x.rising(f64::ln) },
+    Function { op: "Sqrt", domain: Domain::Positive, interval: |x| x.rising(f64::sqrt) },
+    Function { op: "Reciprocal", domain: Domain::Positive, interval: |x| Interval::new(1.0 / x.high, 1.0 / x.low) },
+    Function { op: "Erf", domain: Domain::All, interval: |_| UNIT },
+    Function { op: "Tanh", domain: Domain::All, interval: |x| x.rising(f64::tanh) },
+    Function { op: "Sigmoid", domain: Domain::All, interval: |_| Interval::BOOL },
+    Function { op: "Sin", domain: Domain::All, interval: |_| UNIT },
+    Function { op: "Cos", domain: Domain::All, interval: |_| UNIT },
+];
+
+pub fn unary(generator: &mut Generator) -> Option<Id> {
+    let x = generator.floats(0..=5)?;
+    step(generator, x)
+}
+
+/// Some function of x.
+pub fn step(generator: &mut Generator, x: Id) -> Option<Id> {
+    let functions = if generator.random.chance(25) { EXACT } else { ROUNDED };
+    let at = generator.random.below(functions.len());
+    apply(generator, &functions[at], x)
+}
+
+fn apply(generator: &mut Generator, function: &Function, x: Id) -> Option<Id> {
+    let x = match function.domain {
+        Domain::All => x,
+        Domain::Positive => generator.positive(x)?,
+        Domain::Low => generator.tame(x, 6.0)?,
+    };
+    let form = generator.form(x).clone();
+    let form = form.within((function.interval)(form.interval));
+    let exact = EXACT.iter().any(|other| other.op == function.op);
+    generator.emit(function.op, &[x], vec![], if exact { form } else { form.rounded() })
+}
+
+/// Functions with parameters.
+pub fn activation(generator: &mut Generator) -> Option<Id> {
+    let x = generator.floats(0..=5)?;
+    let form = generator.form(x).clone();
+    let rounded = form.rounded();
+    match generator.random.below(if generator.opset >= 20 { 6 } else { 5 }) {
+        0 => {
+            let alpha = generator.random.float(-0.5, 0.9);
+            let attributes = if generator.random.chance(70) { vec![draft::float("alpha", alpha)] } else { vec![] };
+            generator.emit("LeakyRelu", &[x], attributes, rounded.within(Interval::around_zero(form.interval.largest())))
+        }
+        1 => {
+            let (alpha, beta) = (generator.random.float(0.05, 0.5), generator.random.float(-0.2, 0.7));
+            let attributes = vec![draft::float("alpha", alpha), draft::float("beta", beta)];
+            generator.emit("HardSigmoid", &[x], attributes, rounded.within(Interval::BOOL))
+        }
+        2 => generator.emit("HardSwish", &[x], vec![], rounded.within(form.interval.hull(Interval::new(-0.5, 0.0)))),
+        3 => clip(generator, x, &form),
+        4 => prelu(generator, x, &form),
+        _ => {
+            let attributes = if generator.random.chance(50) { vec![draft::text("approximate", "tanh")] } else { vec![] };
+            generator.emit("Gelu", &[x], attributes, rounded.within(form.interval.hull(Interval::new(-0.2, 0.0))))
+        }
+    }
+}
+
+/// One bound or both; the bounds may be inputs.
+fn clip(generator: &mut Generator, x: Id, form: &Form) -> Option<Id> {
+    let (low, high) = (generator.random.float(-2.0, 0.0), generator.random.float(0.0, 2.0));
+    let which = generator.random.below(4);
+    let mut bound = |value: f64| match generator.random.chance(20) {
+        true => generator.input(form.dtype, &[], Interval::new(value, value + 0.1)),
+        false => Some(generator.number(form.dtype, value)),
+    };
+    let low = if which == 1 { None } else { bound(low) };
+    let high = if which == 2 { None } else { bound(high) };
+    let cut = form.within(Interval::around_zero(form.interval.largest().max(2.1)));
+    generator.emit_all("Clip", &[Some(x), low, high], vec![], vec![cut])?.first().copied()
+}
+
+fn prelu(generator: &mut Generator, x: Id, form: &Form) -> Option<Id> {
+    let slope = generator.partner_within(form, Interval::new(-0.2, 0.6), false)?;
+    let fits = generator.broadcast(&form.dims, &generator.dims(slope)).is_some_and(|dims| dims == form.dims);
+    let interval = form.interval.hull(form.interval.multiply(generator.form(slope).interval));
+    fits.then(|| generator.emit("PRelu", &[x, slope], vec![], form.rounded().within(interval)))?
+}
+
+/// Steps to whole numbers.
+pub fn whole_number(generator: &mut Generator) -> Option<Id> {
+    let x = generator.exact_floats()?;
+    let form = generator.form(x).clone();
+    let op = generator.random.one_of(["Floor", "Ceil", "Round", "Sign"]);
+    let interval = if op == "Sign" { UNIT } else { Interval::new(form.interval.low.floor(), form.interval.high.ceil()) };
+    generator.emit(op, &[x], vec![], form.within(interval))
+}

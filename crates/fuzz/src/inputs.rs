@@ -1,0 +1,53 @@
+//! The inputs of a call, drawn from a seed within the bounds that the model gives.
+
+use crate::draft::dtype_of;
+use crate::interval::Interval;
+use crate::model::Sizes;
+use crate::random::Random;
+use ir::{Array, DType, Literal, Tensor};
+use onnx::proto::tensor_shape_proto::Value as DimValue;
+use onnx::proto::type_proto::Value as TypeValue;
+use onnx::proto::{ModelProto, ValueInfoProto};
+use sym::Sym;
+
+/// The inputs in the model's order. The same name, seed and dims give the same tensor, whatever else the model holds. None where an
+/// input is no tensor of numbers, or a dim of it no number and no symbol of the call.
+pub fn inputs(model: &ModelProto, sizes: &Sizes, seed: u64) -> Option<Vec<Tensor>> {
+    let graph = model.graph.as_ref()?;
+    let given = |info: &&ValueInfoProto| graph.initializer.iter().all(|tensor| tensor.name != info.name);
+    graph.input.iter().filter(given).map(|info| input(info, sizes, seed)).collect()
+}
+
+fn input(info: &ValueInfoProto, sizes: &Sizes, seed: u64) -> Option<Tensor> {
+    let (dtype, dims) = type_of(info, sizes)?;
+    Some(drawn(&info.name, dtype, dims, bounds(info), seed))
+}
+
+/// Element type and dims of a declaration.
+pub fn type_of(info: &ValueInfoProto, sizes: &Sizes) -> Option<(DType, Vec<usize>)> {
+    let TypeValue::TensorType(tensor) = info.r#type.as_ref()?.value.as_ref()? else { return None };
+    let dim = |value: &Option<DimValue>| match value.as_ref()? {
+        DimValue::DimValue(size) => usize::try_from(*size).ok(),
+        DimValue::DimParam(name) => usize::try_from(*sizes.get(&Sym::new(name))?).ok(),
+    };
+    let dims = tensor.shape.as_ref()?.dim.iter().map(|entry| dim(&entry.value)).collect::<Option<Vec<usize>>>()?;
+    Some((dtype_of(tensor.elem_type)?, dims))
+}
+
+/// The bounds of an input's elements.
+fn bounds(info: &ValueInfoProto) -> Interval {
+    let mut numbers = info.doc_string.split_whitespace().filter_map(|text| text.parse().ok());
+    match (numbers.next(), numbers.next()) {
+        (Some(low), Some(high)) => Interval::new(low, high),
+        (_, _) => Interval::new(0.0, 1.0),
+    }
+}
+
+fn drawn(name: &str, dtype: DType, dims: Vec<usize>, bounds: Interval, seed: u64) -> Tensor {
+    let mut random = Random::named(seed, name);
+    let array = Array::from_fn(dtype, dims, |_| match dtype.is_float() {
+        true => Literal::Float(random.float(bounds.low, bounds.high)),
+        false => Literal::Int(random.between(bounds.low as i64, bounds.high as i64)),
+    });
+    Tensor::from_array(&array)
+}

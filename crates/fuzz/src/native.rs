@@ -1,0 +1,97 @@
+//! Compiled models against the reference.
+
+use crate::check::{Call, Checked, Failure, Kind};
+use crate::reference::Reference;
+use driver::{Error, Options, compile_graph};
+use ir::array::Data;
+use ir::{Array, Graph, Tensor};
+use runtime::{Executable, Image, RunError};
+use target::Target;
+
+/// The outputs of each call that is not to be refused.
+pub type Results = Vec<Option<Vec<Tensor>>>;
+
+/// Compiles a graph for a target, runs every call on one thread and on `threads`, and compares.
+pub fn check_native(graph: &Graph, calls: &[Call], target: &Target, threads: usize) -> Checked<Results> {
+    let failure = |kind: Kind, message: String| Failure::new(kind, target.name.clone(), message);
+    let compiled = compile_graph(graph.clone(), &Options::new(target.clone(), threads)).map_err(|error| match error {
+        Error::Diagnostics(problems) => failure(Kind::Rejected, format!("compile: {problems}")),
+        Error::Bug(message) => failure(Kind::Bug, format!("compile: {message}")),
+    })?;
+    let results = run_all(graph, compiled.image.clone(), calls, 1).map_err(|(kind, message)| failure(kind, message))?;
+    if threads > 1 {
+        let others = run_all(graph, compiled.image, calls, threads)
+            .map_err(|(kind, message)| failure(kind, format!("{threads} threads: {message}")))?;
+        if !same_bits(&results, &others) {
+            return Err(failure(Kind::Mismatch, format!("1 and {threads} threads give other bits")));
+        }
+    }
+    Ok(results)
+}
+
+type Ran<T> = Result<T, (Kind, String)>;
+
+fn run_all(graph: &Graph, image: Image, calls: &[Call], threads: usize) -> Ran<Results> {
+    let mut executable = Executable::load(image, threads).map_err(|error| (kind_of(&error), format!("load: {error}")))?;
+    calls.iter().map(|call| run(graph, &mut executable, call)).collect()
+}
+
+fn run(graph: &Graph, executable: &mut Executable, call: &Call) -> Ran<Option<Vec<Tensor>>> {
+    match (executable.run(&call.inputs), &call.reference) {
+        (Ok(outputs), Some(reference)) => {
+            compare(graph, &outputs, reference).map_err(|why| (Kind::Mismatch, format!("at {}: {why}", sizes_text(call))))?;
+            Ok(Some(outputs))
+        }
+        (Err(RunError::Call(_)), None) => Ok(None),
+        (Ok(_), None) => Err((Kind::Mismatch, format!("at {}: a call that the interpreter refuses gives a result", sizes_text(call)))),
+        (Err(error), _) => Err((kind_of(&error), format!("at {}: {error}", sizes_text(call)))),
+    }
+}
+
+fn kind_of(error: &RunError) -> Kind {
+    match error {
+        RunError::Call(_) => Kind::Rejected,
+        RunError::Bug(_) => Kind::Bug,
+    }
+}
+
+fn sizes_text(call: &Call) -> String {
+    let sizes: Vec<String> = call.sizes.iter().map(|(sym, size)| format!("{sym}={size}")).collect();
+    if sizes.is_empty() { "its only sizes".to_string() } else { sizes.join(" ") }
+}
+
+/// What is wrong with the first output that differs.
+pub fn compare(graph: &Graph, outputs: &[Tensor], reference: &Reference) -> Result<(), String> {
+    if outputs.len() != reference.outputs.len() {
+        return Err(format!("{} outputs, not {}", outputs.len(), reference.outputs.len()));
+    }
+    let pairs = outputs.iter().zip(reference.outputs.iter().zip(&reference.bounds));
+    for ((name, _), (got, (want, bound))) in graph.outputs.iter().zip(pairs) {
+        difference(&got.to_array(), want, *bound).map_or(Ok(()), |why| Err(format!("output {name} {why}")))?;
+    }
+    Ok(())
+}
+
+fn difference(got: &Array, want: &Array, bound: f64) -> Option<String> {
+    if (got.dtype(), got.dims()) != (want.dtype(), want.dims()) {
+        return Some(format!("is {}{:?}, not {}{:?}", got.dtype(), got.dims(), want.dtype(), want.dims()));
+    }
+    let wrong: Vec<usize> = (0..want.count()).filter(|at| !is_close(got, want, *at, bound)).collect();
+    let at = *wrong.first()?;
+    Some(format!("[{at}] is {}, not {}; bound {bound:.3e}; {} of {} are wrong", got.get(at), want.get(at), wrong.len(), want.count()))
+}
+
+fn is_close(got: &Array, want: &Array, at: usize, bound: f64) -> bool {
+    match (got.data(), want.data()) {
+        (Data::Float(got), Data::Float(want)) => {
+            let (got, want) = (got[at], want[at]);
+            got == want || got.is_nan() && want.is_nan() || (got - want).abs() <= bound
+        }
+        (_, _) => got.get(at) == want.get(at),
+    }
+}
+
+fn same_bits(a: &Results, b: &Results) -> bool {
+    let bytes = |results: &Results| results.iter().flatten().flatten().map(|tensor| tensor.bytes().to_vec()).collect::<Vec<_>>();
+    bytes(a) == bytes(b)
+}
