@@ -5,7 +5,7 @@ use ir::DType;
 use nest::{Index, Nest, Read, ScalarId};
 use program::PhysicalStage;
 use std::collections::{BTreeMap, HashMap};
-use sym::{Expr, Ranges, Sym};
+use sym::{Atom, Expr, Ranges, Sym};
 
 /// Values of scalars that are known at a point. An entry is good in the block that made it and inside it: clone the memo on entering a
 /// loop. The caller puts the results of the reductions here.
@@ -135,7 +135,10 @@ impl Point {
             let varies = self.vector.as_ref().is_some_and(|v| v.sym == *sym);
             Some(if varies { value + &Expr::sym(&lane_sym()) } else { value.clone() })
         };
-        self.ranges.simplify(&expr.substitute(&value))
+        let moved = self.env.keys().any(|sym| expr.mentions(sym));
+        let expr = if moved { expr.substitute(&value) } else { expr.clone() };
+        let divides = expr.terms().iter().flat_map(|(monomial, _)| monomial).any(|atom| !matches!(atom, Atom::Sym(_)));
+        if divides { self.ranges.simplify(&expr) } else { expr }
     }
 
     /// The address of an access at this point.

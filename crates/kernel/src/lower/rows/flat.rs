@@ -40,9 +40,11 @@ fn drop_units(group: &mut PhysicalGroup) {
     group.outer.retain(long);
     for stage in &mut group.stages {
         let units: BTreeSet<Sym> = stage.nest.iters.iter().filter(|iter| !long(iter)).map(|iter| iter.sym.clone()).collect();
-        stage.nest = rewrite::substitute(&stage.nest, &|sym| units.contains(sym).then(Expr::zero));
-        stage.nest.iters.retain(long);
-        simplify(&mut stage.nest);
+        if !units.is_empty() {
+            stage.nest = rewrite::substitute(&stage.nest, &|sym| units.contains(sym).then(Expr::zero));
+            stage.nest.iters.retain(long);
+            simplify(&mut stage.nest);
+        }
     }
 }
 
@@ -100,11 +102,14 @@ fn divisions(exprs: &[Expr]) -> Vec<(Expr, Expr)> {
 
 fn split_at_divisors(stage: &mut PhysicalStage, outer: &BTreeSet<Sym>) {
     for _ in 0..8 {
-        let before = divisions(&walked(stage)).len();
-        let better = split_candidates(stage, outer).into_iter().find_map(|(sym, extents)| {
+        let before = divisions(&walked(stage));
+        if before.is_empty() {
+            return;
+        }
+        let better = split_candidates(stage, outer, &before).into_iter().find_map(|(sym, extents)| {
             let mut split = PhysicalStage { nest: rewrite::split(&stage.nest, &sym, &extents), ..stage.clone() };
             simplify(&mut split.nest);
-            (divisions(&walked(&split)).len() < before).then_some(split)
+            (divisions(&walked(&split)).len() < before.len()).then_some(split)
         });
         match better {
             Some(split) => *stage = split,
@@ -114,12 +119,11 @@ fn split_at_divisors(stage: &mut PhysicalStage, outer: &BTreeSet<Sym>) {
 }
 
 /// Inner iterators with a constant divisor of their extent by which some map divides them.
-fn split_candidates(stage: &PhysicalStage, outer: &BTreeSet<Sym>) -> BTreeSet<(Sym, Vec<Expr>)> {
+fn split_candidates(stage: &PhysicalStage, outer: &BTreeSet<Sym>, divisions: &[(Expr, Expr)]) -> BTreeSet<(Sym, Vec<Expr>)> {
     let mut out = BTreeSet::new();
-    let divisions = divisions(&walked(stage));
     for iter in stage.nest.iters.iter().filter(|iter| !outer.contains(&iter.sym) && iter.kind != IterKind::Scan) {
         let Some(extent) = iter.extent.as_const() else { continue };
-        for (dividend, divisor) in &divisions {
+        for (dividend, divisor) in divisions {
             let coefficient = dividend.split_linear(&iter.sym).and_then(|(c, _)| c.as_const()).filter(|c| *c != 0);
             let (Some(coefficient), Some(divisor)) = (coefficient, divisor.as_const()) else { continue };
             let part = if divisor % coefficient == 0 { divisor / coefficient } else { continue };
@@ -161,15 +165,21 @@ fn sort_inner(stage: &mut PhysicalStage, outer: &BTreeSet<Sym>) {
 
 fn merge_inner(stage: &mut PhysicalStage, outer: &BTreeSet<Sym>) {
     let inner = |iter: &Iter| !outer.contains(&iter.sym);
-    while let Some((a, b)) = neighbours(&stage.nest.iters, &inner).find(|(a, b)| merges(stage, a, b)) {
-        merge(stage, &a, &b);
+    loop {
+        let walked = walked(stage);
+        match neighbours(&stage.nest.iters, &inner).find(|(a, b)| merges(&walked, a, b)) {
+            Some((a, b)) => merge(stage, &a, &b),
+            None => return,
+        }
     }
 }
 
 fn merge_outer(group: &mut PhysicalGroup) {
     let merged = |group: &PhysicalGroup| {
-        let mut pairs = neighbours(&group.outer, &|_| true);
-        pairs.find(|(a, b)| group.stages.iter().all(|stage| merges(stage, a, b)))
+        let mut pairs = neighbours(&group.outer, &|_| true).peekable();
+        pairs.peek()?;
+        let walked: Vec<Expr> = group.stages.iter().flat_map(walked).collect();
+        pairs.find(|(a, b)| merges(&walked, a, b))
     };
     while let Some((a, b)) = merged(group) {
         group.stages.iter_mut().for_each(|stage| merge(stage, &a, &b));
@@ -186,12 +196,12 @@ fn neighbours(iters: &[Iter], counts: &dyn Fn(&Iter) -> bool) -> impl Iterator<I
 }
 
 /// Whether every address walks `a` and `b` as one: it moves by `b.extent` steps of `b` where `a` moves by one.
-fn merges(stage: &PhysicalStage, a: &Iter, b: &Iter) -> bool {
+fn merges(walked: &[Expr], a: &Iter, b: &Iter) -> bool {
     let walks_on = |e: &Expr| match (e.split_linear(&a.sym), e.split_linear(&b.sym)) {
         (Some((outer, _)), Some((inner, _))) => outer == &inner * &b.extent,
         _ => false,
     };
-    walked(stage).iter().all(walks_on)
+    walked.iter().all(walks_on)
 }
 
 fn merge(stage: &mut PhysicalStage, a: &Iter, b: &Iter) {
