@@ -16,6 +16,7 @@ use sym::{Expr, Sym};
 pub fn assign(program: &Program) -> Program {
     let mut out = program.clone();
     copy_outside_operands(&mut out);
+    copy_folded_constants(&mut out);
     let votes = votes(&out);
     for (id, dim) in votes {
         let buffer = &mut out.buffers[id.0 as usize];
@@ -108,7 +109,7 @@ fn votes(program: &Program) -> Vec<(BufferId, usize)> {
     for (key, weight) in cast {
         *weights.entry(classes.find(key)).or_insert(0.0) += weight;
     }
-    let free = (0..program.buffers.len()).filter(|at| matches!(program.buffers[*at].role, Role::Temp | Role::Local));
+    let free = (0..program.buffers.len()).filter(|at| matches!(program.buffers[*at].role, Role::Temp | Role::Local | Role::Prepared));
     free.filter_map(|at| innermost(BufferId(at as u32), program.buffers[at].ty.rank(), &mut classes, &weights)).collect()
 }
 
@@ -164,6 +165,41 @@ fn copy_outside_operands(program: &mut Program) {
         out.extend(after);
     }
     program.steps = out;
+}
+
+/// Copies, made once, of the constants that reductions other than contractions read: the weights of a depthwise convolution may then lie
+/// in the order of its channels.
+fn copy_folded_constants(program: &mut Program) {
+    let mut copies: BTreeMap<BufferId, BufferId> = BTreeMap::new();
+    let mut steps = std::mem::take(&mut program.steps);
+    for step in &mut steps {
+        let Step::Group(group) = step else { continue };
+        for stage in &mut group.stages {
+            if stage.nest.has_reduction() && stage_contraction(program, stage).is_none() {
+                own_constants(program, stage, &mut copies);
+            }
+        }
+    }
+    program.steps = steps;
+}
+
+fn own_constants(program: &mut Program, stage: &mut Stage, copies: &mut BTreeMap<BufferId, BufferId>) {
+    for at in 0..stage.operands.len() {
+        let id = stage.operands[at];
+        let whole = matches!(program.buffer(id).role, Role::Constant { .. }) && program.buffer(id).ty.rank() > 1;
+        if !whole {
+            continue;
+        }
+        let to = *copies.entry(id).or_insert_with(|| {
+            let to = add_temp(program, id, "laid");
+            program.buffers[to.0 as usize].role = Role::Prepared;
+            let step = copy_step(program, id, to, &stage.location);
+            program.prepare.push(step);
+            to
+        });
+        stage.operands[at] = to;
+        stage.nest.operands[at].name = program.buffer(to).name.to_string();
+    }
 }
 
 fn add_temp(program: &mut Program, like: BufferId, suffix: &str) -> BufferId {
