@@ -64,35 +64,15 @@ enum Step {
 }
 
 fn folded(rewriter: &mut Rewriter, site: &Site, uses: &Uses, fixed: &Fixed) -> Option<ValueId> {
-    let (conv, steps) = match func_of(site.node.op, &site.node.attrs) {
+    let (mut conv, steps) = match func_of(site.node.op, &site.node.attrs) {
         Some(func) => arithmetic(rewriter, site, uses, fixed, func)?,
         None => normalisation(rewriter, site, uses, fixed)?,
     };
     conv.inner.iter().for_each(|id| rewriter.covers(*id));
-    let (mut w, mut shift) = (conv.w, conv.shift);
     for step in steps {
-        match step {
-            Step::Scale(func, factor) => {
-                w = scaled(rewriter, func, w, factor)?;
-                shift = match shift {
-                    Some(shift) => Some(scaled(rewriter, func, shift, factor)?),
-                    None => None,
-                };
-            }
-            Step::Shift(func, more) => {
-                shift = Some(match (shift, func) {
-                    (Some(shift), func) => scaled(rewriter, func, shift, more)?,
-                    (None, Func::Sub) => rewriter.b.map(Func::Neg, &[more]).ok()?,
-                    (None, _) => more,
-                })
-            }
-        }
+        conv.take(rewriter, step)?;
     }
-    let out = rewriter.b.one("conv", conv.attrs, &[conv.x, w]).ok()?;
-    let Some(shift) = shift else { return Some(out) };
-    let axes: Vec<usize> = (1..conv.rank - 1).collect();
-    let shift = rewriter.b.unsqueeze(shift, &axes).ok()?;
-    rewriter.b.map_broadcast(Func::Add, &[out, shift]).ok()
+    conv.build(rewriter)
 }
 
 /// A function of a convolution and a constant by channel. A lone sum is left as it is.
@@ -159,6 +139,30 @@ impl Conv {
         conv.shift = Some(conv.by_channel(rewriter, shift, fixed)?);
         conv.inner.push(value);
         Some(conv)
+    }
+
+    /// Makes a step part of the weights and the shift.
+    fn take(&mut self, rewriter: &mut Rewriter, step: Step) -> Option<()> {
+        match (step, self.shift) {
+            (Step::Scale(func, factor), shift) => {
+                self.w = scaled(rewriter, func, self.w, factor)?;
+                if let Some(shift) = shift {
+                    self.shift = Some(scaled(rewriter, func, shift, factor)?);
+                }
+            }
+            (Step::Shift(func, more), Some(shift)) => self.shift = Some(scaled(rewriter, func, shift, more)?),
+            (Step::Shift(Func::Sub, more), None) => self.shift = Some(rewriter.b.map(Func::Neg, &[more]).ok()?),
+            (Step::Shift(_, more), None) => self.shift = Some(more),
+        }
+        Some(())
+    }
+
+    fn build(self, rewriter: &mut Rewriter) -> Option<ValueId> {
+        let out = rewriter.b.one("conv", self.attrs, &[self.x, self.w]).ok()?;
+        let Some(shift) = self.shift else { return Some(out) };
+        let axes: Vec<usize> = (1..self.rank - 1).collect();
+        let shift = rewriter.b.unsqueeze(shift, &axes).ok()?;
+        rewriter.b.map_broadcast(Func::Add, &[out, shift]).ok()
     }
 
     fn read(view: View, value: ValueId, fixed: &Fixed) -> Option<Conv> {
