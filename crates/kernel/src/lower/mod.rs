@@ -6,7 +6,8 @@
 //! - [`contract`]: the template of matrix products and convolutions
 //! - [`contract_schedule`]: its choices
 //! - [`rows`]: the generic template
-//! - [`rows_schedule`], [`rows_choice`]: its choices, and their default
+//! - [`rows_schedule`]: its choices
+//! - [`rows_choice`], [`rows_cost`]: their default
 //! - [`template`]: the template that a schedule asks for
 //! - [`math`]: scalar functions as ops of a kernel
 
@@ -17,6 +18,7 @@ pub mod math;
 pub mod point;
 pub mod rows;
 pub mod rows_choice;
+pub mod rows_cost;
 pub mod rows_schedule;
 pub mod scalars;
 mod template;
