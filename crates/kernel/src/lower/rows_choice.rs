@@ -108,12 +108,10 @@ impl Choice {
             outer.push(iter.sym.clone());
             work = point;
         }
-        if let (None, Some(iter)) = (&piece, choice.vector.as_ref().and_then(|sym| nest.iter(sym))) {
-            if iter.kind == IterKind::Parallel {
-                let point = work / rough(&iter.extent);
-                piece = piece_of(iter, (choice.lanes * choice.unroll) as f64, point);
-                work = point * piece.as_ref().map_or(rough(&iter.extent), |piece| piece.size as f64);
-            }
+        if let (None, Some((iter, unit))) = (&piece, most_units(nest, &choice)) {
+            let point = work / rough(&iter.extent);
+            piece = piece_of(iter, unit, point);
+            work = point * piece.as_ref().map_or(rough(&iter.extent), |piece| piece.size as f64);
         }
         RowsSchedule { outer, piece, grain: grain(work), stages: self.stages }
     }
@@ -127,15 +125,25 @@ impl Choice {
     }
 }
 
+/// Of the parallel vector iterator and the tile's the one with more units: points that are computed at once.
+fn most_units<'a>(nest: &'a Nest, choice: &RowsStage) -> Option<(&'a Iter, f64)> {
+    let vector = choice.vector.iter().map(|sym| (sym, (choice.lanes * choice.unroll) as f64));
+    let tile = choice.tile.iter().map(|tile| (&tile.sym, tile.size as f64));
+    let held = vector.chain(tile).filter_map(|(sym, unit)| Some((nest.iter(sym)?, unit)));
+    let units = |(iter, unit): &(&Iter, f64)| rough(&iter.extent) / unit;
+    held.filter(|(iter, _)| iter.kind == IterKind::Parallel).max_by(|a, b| units(a).partial_cmp(&units(b)).unwrap_or(Ordering::Equal))
+}
+
 /// The piece of an iterator, a multiple of `unit` points of so many cycles, that makes a task of the right length; None where one task
 /// holds all of it.
 fn piece_of(iter: &Iter, unit: f64, point: f64) -> Option<Piece> {
     let size = (TASK / point.max(1e-3) / unit).floor().clamp(1.0, 4096.0) * unit;
     let Some(known) = iter.extent.as_const() else { return Some(Piece { sym: iter.sym.clone(), size: size as i64 }) };
     let pieces = (known as f64 / size).ceil();
-    // of equal length, as far as whole units allow
+    // of equal length, as far as whole units allow; then loops have known turns
     let even = ((known as f64 / pieces / unit).ceil() * unit) as i64;
-    (pieces > 1.0 && known as f64 * point > 2.0 * TASK).then(|| Piece { sym: iter.sym.clone(), size: even })
+    let size = (even..=even * 3 / 2).step_by(unit as usize).find(|size| known % size == 0).unwrap_or(even);
+    (pieces > 1.0 && known as f64 * point > 2.0 * TASK).then(|| Piece { sym: iter.sym.clone(), size })
 }
 
 fn grain(task: f64) -> i64 {

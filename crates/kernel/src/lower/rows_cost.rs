@@ -126,7 +126,7 @@ impl<'a> Counted<'a> {
     }
 
     fn may_tile(&self, iter: &Iter) -> bool {
-        iter.kind == IterKind::Parallel && !self.is_vector(iter) && self.along_parallel()
+        iter.kind == IterKind::Parallel && !self.is_vector(iter) && (self.along_parallel() || !self.folds.is_empty())
     }
 
     fn work(&self) -> f64 {
@@ -147,7 +147,7 @@ impl<'a> Counted<'a> {
 
     /// Half of the registers hold accumulators.
     fn most_accumulators(&self) -> i64 {
-        let short = if self.work() <= 60.0 { self.registers / 2 } else { 2 };
+        let short = if self.work() <= 60.0 { self.registers / 2 } else { 4 };
         short as i64 / self.folds.len().max(1) as i64
     }
 
@@ -166,7 +166,9 @@ impl<'a> Counted<'a> {
         let tile = shape.tile.as_ref();
         let size = tile.map_or(1.0, |(_, size)| *size as f64);
         let across = depends_on(self.nest, tile.map(|(iter, _)| iter.sym.clone()).as_slice());
-        let vectors = shape.unroll as f64;
+        let parallel = self.along_parallel();
+        // vectors whose results are written: those along a reduction make one result together
+        let vectors = if parallel { shape.unroll as f64 } else { 1.0 };
         let turned = self.turned(shape);
         if shape.transposes() && self.folds.is_empty() && turned.is_empty() {
             return f64::INFINITY;
@@ -190,15 +192,15 @@ impl<'a> Counted<'a> {
         let steps: f64 = self.nest.reductions().map(|iter| rough(&iter.extent)).product();
         let filled = self.vector.as_ref().map_or(1.0, |iter| filled_lanes(&iter.extent, self.lanes));
         let count = self.folds.len() as f64 * vectors * size;
-        let step = if self.folds.is_empty() { 0.0 } else { (inside + count + 2.0).max(self.latency(steps)) };
+        let folding = self.vector.is_some() && !parallel;
+        let turns = if folding { shape.unroll as f64 } else { 1.0 };
+        let step = if self.folds.is_empty() { 0.0 } else { (turns * (inside + count) + 2.0).max(self.latency(steps)) };
         let uneven = tile.map_or(1.0, |(iter, size)| rest_factor(&iter.extent, *size));
         // of equally good shapes the one with less code
-        let code = 1.0 + 0.005 * vectors * size;
-        if self.vector.is_some() && !self.along_parallel() {
-            let fold_end = 4.0 * (self.lanes as f64).log2() + 4.0 * vectors;
-            return code * points * (step * steps / (filled * vectors) + outside / vectors + fold_end);
-        }
-        code * uneven * points / (filled * vectors * size) * (step * steps + outside + 2.0)
+        let code = 1.0 + 0.005 * shape.unroll as f64 * size;
+        let (steps, lanes) = if folding { (steps / (filled * turns), 1.0) } else { (steps, filled) };
+        let fold_end = if folding { count * (4.0 * (self.lanes as f64).log2() + 2.0 * turns) } else { 0.0 };
+        code * uneven * points / (lanes * vectors * size) * (step * steps + outside + fold_end + 2.0)
     }
 
     /// The reads that blocks transpose.

@@ -94,7 +94,7 @@ impl RowsSchedule {
     /// - R4: a vector iterator is a parallel or reduction iterator of its stage, no other iterator of tasks than the piece's, and no data
     ///   index depends on it; lanes are a power of two, 1 without a vector.
     /// - R5: a piece of a vector iterator is whole vectors.
-    /// - R6: a tile is of another inner parallel iterator; sizes are positive.
+    /// - R6: a tile is of another parallel iterator, of which a task has more than one point; sizes are positive.
     pub fn faults(&self, group: &PhysicalGroup) -> Vec<String> {
         let group = flat(group);
         let mut faults = self.task_faults(&group);
@@ -160,7 +160,7 @@ impl RowsSchedule {
             faults.push(format!("R4: {} lanes", choice.lanes));
         }
         if let Some(tile) = &choice.tile {
-            let inner = kind(nest, &tile.sym) == Some(IterKind::Parallel) && !self.task_syms().contains(&&tile.sym);
+            let inner = kind(nest, &tile.sym) == Some(IterKind::Parallel) && !self.outer.contains(&tile.sym) && !is_outer(group, &tile.sym);
             if !inner || choice.vector.as_ref() == Some(&tile.sym) || tile.size < 1 {
                 faults.push(format!("R6: a tile of {}", tile.sym));
             }

@@ -115,6 +115,14 @@ fn contraction() {
     .check();
 }
 
+#[test]
+fn matrix_times_vector_shares_the_vector() {
+    let text = "nest { for i0 in 768 reduce i1 in 384 operand w: f32[768, 384] operand x: f32[384] v0: f32 = w[i0, i1] v1: f32 = x[i1]
+        v2: f32 = mul v0 v1 v3: f32 = reduce sum v2 write y: f32[768] at [i0] = v3 }";
+    assert_eq!(case(&[text]).scheduled(), "rows outer [] piece i0:96 grain 3 {vector i1:16 unroll 1 tile i0:8}");
+    case(&[&text.replace("768", "13").replace("384", "50")]).check();
+}
+
 fn softmax<'a>(n: &str, m: &str) -> Case<'a> {
     let with = |text: &str| text.replace("N", n).replace("M", m);
     let nests = [
