@@ -70,7 +70,7 @@ pub fn find(name: &str) -> Option<&'static OpDef> {
 }
 
 /// Names of attributes, as the ops read them.
-const ATTRIBUTES: [&str; 25] = [
+const ATTRIBUTES: [&str; 26] = [
     "alpha",
     "approximate",
     "axes",
@@ -96,6 +96,7 @@ const ATTRIBUTES: [&str; 25] = [
     "strides",
     "to",
     "values",
+    "window",
 ];
 
 /// The list's own text for the name of an op or attribute.
