@@ -84,7 +84,8 @@ fn arithmetic(rewriter: &mut Rewriter, site: &Site, uses: &Uses, fixed: &Fixed, 
     };
     for [at, other] in orders {
         let Some(conv) = Conv::read_operand(rewriter, site, *at, uses, fixed) else { continue };
-        let vector = conv.by_channel(rewriter, site.inputs[*other], fixed)?;
+        let fit = if func == Func::Div { f64::is_normal } else { f64::is_finite };
+        let vector = conv.by_channel(rewriter, site.inputs[*other], fixed, fit)?;
         return match func {
             Func::Mul | Func::Div => Some((conv, vec![Step::Scale(func, vector)])),
             _ => conv.shift.is_some().then(|| (conv, vec![Step::Shift(func, vector)])),
@@ -108,6 +109,13 @@ fn normalisation(rewriter: &mut Rewriter, site: &Site, uses: &Uses, fixed: &Fixe
     let shift = b.map(Func::Sub, &[bias, moved]).ok()?;
     let shift = b.convert(shift, b.dtype(site.inputs[1])).ok()?;
     Some((conv, vec![Step::Scale(Func::Mul, factor), Step::Shift(Func::Add, shift)]))
+}
+
+/// Whether all elements of a constant are `fit`; true of what is computed from constants.
+fn all_elements(view: View, value: ValueId, fit: fn(f64) -> bool) -> bool {
+    let value = view.operand_of(value, "reshape").unwrap_or(value);
+    let Some(array) = view.graph.constant(value).map(|tensor| tensor.to_array()) else { return true };
+    (0..array.count()).all(|at| fit(array.get(at).as_f64()))
 }
 
 /// `func(x, vector)` along x's first axis, rounded once to x's type.
@@ -136,7 +144,7 @@ impl Conv {
         // a convolution that a step before this one made has no reader but the sum
         let readers = rewriter.before_of(operand).map_or(1, |id| uses.count(id));
         (readers == 1).then_some(())?;
-        conv.shift = Some(conv.by_channel(rewriter, shift, fixed)?);
+        conv.shift = Some(conv.by_channel(rewriter, shift, fixed, f64::is_finite)?);
         conv.inner.push(value);
         Some(conv)
     }
@@ -174,14 +182,15 @@ impl Conv {
         float.then(|| Conv { x, w, attrs, shift: None, rank: ty.rank(), channels, inner: vec![value] })
     }
 
-    /// A constant that varies with the channel only, as `[C]`.
-    fn by_channel(&self, rewriter: &mut Rewriter, value: ValueId, fixed: &Fixed) -> Option<ValueId> {
+    /// A constant that varies with the channel only, as `[C]`, where all its elements are `fit`. Infinities and divisors of 0 stay outside:
+    /// together with a weight of 0 they would make a NaN.
+    fn by_channel(&self, rewriter: &mut Rewriter, value: ValueId, fixed: &Fixed, fit: fn(f64) -> bool) -> Option<ValueId> {
         fixed.holds(value).then_some(())?;
         let source = rewriter.view().unbroadcast(value);
         let dims = rewriter.b.dims(source).to_vec();
         let lead = self.rank - dims.len();
         let fits = |(axis, dim): (usize, &Expr)| dim.is_one() || (axis + lead == 1 && *dim == self.channels);
-        dims.iter().enumerate().all(fits).then_some(())?;
+        (dims.iter().enumerate().all(fits) && all_elements(rewriter.view(), source, fit)).then_some(())?;
         let vector = rewriter.b.reshape(source, &[Expr::product(&dims)]).ok()?;
         rewriter.b.broadcast(vector, std::slice::from_ref(&self.channels)).ok()
     }

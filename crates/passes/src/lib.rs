@@ -28,6 +28,8 @@ pub mod check;
 pub mod sabotage;
 
 #[cfg(test)]
+mod random;
+#[cfg(test)]
 mod testing;
 
 pub use check::{executes_equally, executes_within};

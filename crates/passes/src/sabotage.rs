@@ -8,7 +8,7 @@ pub mod swaps;
 
 use crate::check::Draw;
 use crate::dce::{dce, without_dead};
-use crate::view::View;
+use crate::view::{View, func_of};
 use ir::guard::Condition;
 use ir::{Graph, Node, TensorType};
 use nest::Func;
@@ -48,7 +48,8 @@ pub fn sabotage(graph: &Graph, seed: u64) -> Option<(Graph, String)> {
 /// A fault of some node, those from a drawn one on tried in turn.
 fn wrong_node(graph: &Graph, draw: &mut Draw) -> Option<(Graph, String)> {
     let first = draw.below(graph.nodes.len());
-    let unseen = shifts_under_softmax(graph);
+    let mut unseen = shifts_under_softmax(graph);
+    unseen.extend((0..graph.nodes.len()).filter(|at| is_neutral(graph, &graph.nodes[*at])));
     let mut order = (0..graph.nodes.len()).map(|at| (first + at) % graph.nodes.len()).filter(|at| !unseen.contains(at));
     order.find_map(|at| {
         let node = &graph.nodes[at];
@@ -73,6 +74,16 @@ fn shifts_under_softmax(graph: &Graph) -> BTreeSet<usize> {
         nodes.extend(max.into_iter().flat_map(|(id, _)| [at, id.0 as usize]));
     }
     nodes
+}
+
+/// Whether a node changes nothing: a sum with 0, a product with 1.
+fn is_neutral(graph: &Graph, node: &Node) -> bool {
+    let number = match func_of(node.op, &node.attrs) {
+        Some(Func::Add | Func::Sub) => 0.0,
+        Some(Func::Mul | Func::Div) => 1.0,
+        _ => return false,
+    };
+    node.inputs.iter().any(|id| View::of(graph).is_number(*id, number))
 }
 
 /// Whether the wrong node has the true one's types, and leaves no other conditions to run time.

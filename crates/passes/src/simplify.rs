@@ -36,23 +36,23 @@ pub struct Rule {
 /// y = add(mul(x, 1), broadcast(0))   ->   y = x
 /// ```
 pub fn simplify(graph: &Graph) -> Graph {
-    let mut graph = graph.clone();
-    for _ in 0..ROUNDS {
-        let (after, applied) = simplified_once(&graph);
-        graph = after;
+    let (mut after, mut applied) = simplified_once(graph, simplify);
+    for _ in 1..ROUNDS {
         if applied == 0 {
             break;
         }
+        // regions are done
+        (after, applied) = simplified_once(&after, Graph::clone);
     }
-    graph
+    after
 }
 
-/// The graph after one sweep, and how many rules applied to its own nodes.
-fn simplified_once(graph: &Graph) -> (Graph, usize) {
+/// The graph after one sweep, its regions under `pass`, and how many rules applied to its own nodes.
+fn simplified_once(graph: &Graph, pass: fn(&Graph) -> Graph) -> (Graph, usize) {
     let mut applied = 0;
-    let after = rewrite(graph, simplify, |rewriter, site| {
-        let mut rules =
-            [arithmetic::RULES, logic::RULES, shape::RULES, index::RULES, contraction::RULES, expand::RULES].into_iter().flatten();
+    let after = rewrite(graph, pass, |rewriter, site| {
+        let families = [arithmetic::RULES, logic::RULES, shape::RULES, index::RULES, contraction::RULES, expand::RULES];
+        let mut rules = families.into_iter().flatten();
         let results = rules.find_map(|rule| (rule.apply)(rewriter, site).filter(|results| rewriter.fits(site.node, results)))?;
         applied += 1;
         Some(results)

@@ -5,6 +5,7 @@ use crate::check::Draw;
 use crate::view::func_of;
 use ir::{Array, Attr, Attrs, DType, Def, Graph, Literal, Node, Tensor, ValueId};
 use nest::Func;
+use std::collections::BTreeSet;
 
 /// Larger constants are left alone: changing one copies it.
 const MOST_ELEMENTS: usize = 1 << 20;
@@ -85,10 +86,12 @@ pub fn swapped_regions(_: &Graph, node: &Node) -> Vec<Fault> {
     if differ { vec![(wrong, "the branches are swapped".to_string())] } else { Vec::new() }
 }
 
-/// The graph with one element of a constant changed: a float to -2 times itself, a bool to its opposite, an integer to another of its
-/// tensor (it stays a valid index).
+/// The graph with one element of a constant changed: a small float by 1, a large one to -2 times itself, a bool to its opposite, an integer
+/// to another of its tensor (it stays a valid index). Tables of which a call may read only a part are left alone.
 pub fn changed_constant(graph: &Graph, draw: &mut Draw) -> Option<(Graph, String)> {
-    let constants: Vec<ValueId> = (0..graph.values.len() as u32).map(ValueId).filter(|id| graph.constant(*id).is_some()).collect();
+    let tables: BTreeSet<ValueId> = graph.nodes.iter().filter(|node| reads_a_part(node.op)).map(|node| node.inputs[0]).collect();
+    let all = (0..graph.values.len() as u32).map(ValueId);
+    let constants: Vec<ValueId> = all.filter(|id| graph.constant(*id).is_some() && !tables.contains(id)).collect();
     let first = draw.below(constants.len());
     (0..constants.len()).find_map(|at| {
         let id = constants[(first + at) % constants.len()];
@@ -101,11 +104,16 @@ pub fn changed_constant(graph: &Graph, draw: &mut Draw) -> Option<(Graph, String
     })
 }
 
+fn reads_a_part(op: &str) -> bool {
+    matches!(op, "gather" | "gather_nd" | "slice")
+}
+
 fn changed_element(mut array: Array, at: usize) -> Option<Array> {
     let old = array.get(at);
     let new = match (array.dtype(), old) {
         (DType::Bool, old) => Literal::Int(1 - old.as_i64()),
-        (_, Literal::Float(old)) if old == 0.0 || !old.is_finite() => Literal::Float(1.0),
+        (_, Literal::Float(old)) if !old.is_finite() => Literal::Float(1.0),
+        (_, Literal::Float(old)) if old.abs() < 0.5 => Literal::Float(old + 1.0),
         (_, Literal::Float(old)) => Literal::Float(-2.0 * old),
         (_, old) => (0..array.count()).map(|at| array.get(at)).find(|other| *other != old)?,
     };

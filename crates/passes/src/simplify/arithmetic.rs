@@ -8,6 +8,7 @@ use nest::Func;
 pub const RULES: &[Rule] = &[
     Rule { meaning: "x + 0 -> x", apply: |r, s| neutral(r, s, Func::Add, 0.0) },
     Rule { meaning: "x * 1 -> x", apply: |r, s| neutral(r, s, Func::Mul, 1.0) },
+    Rule { meaning: "x * 0 -> 0, of integers", apply: integer_zero },
     Rule { meaning: "x - 0 -> x", apply: |r, s| neutral_second(r, s, Func::Sub, 0.0) },
     Rule { meaning: "x / 1 -> x", apply: |r, s| neutral_second(r, s, Func::Div, 1.0) },
     Rule { meaning: "pow(x, 1) -> x", apply: |r, s| neutral_second(r, s, Func::Pow, 1.0) },
@@ -32,6 +33,13 @@ fn neutral(rewriter: &Rewriter, site: &Site, func: Func, number: f64) -> Option<
     let operands = site.map(func)?;
     let at = operands.iter().position(|id| rewriter.view().is_number(*id, number))?;
     Some(vec![operands[1 - at]])
+}
+
+/// Not of floats: infinity times 0 is NaN.
+fn integer_zero(rewriter: &mut Rewriter, site: &Site) -> Option<Vec<ValueId>> {
+    let operands = site.map(Func::Mul)?;
+    let zero = operands.iter().find(|id| rewriter.view().is_number(**id, 0.0))?;
+    rewriter.b.dtype(*zero).is_int().then(|| vec![*zero])
 }
 
 fn neutral_second(rewriter: &Rewriter, site: &Site, func: Func, number: f64) -> Option<Vec<ValueId>> {
@@ -158,6 +166,11 @@ mod tests {
             let zero = b.number(ir::DType::F32, 0.0);
             b.map_broadcast(Func::Sub, &[zero, x])
         });
+    }
+
+    #[test]
+    fn products_with_zero() {
+        rule("i32", "broadcast<[n]>(0)", |b, x| b.map_number(Func::Mul, x, 0.0));
     }
 
     #[test]
