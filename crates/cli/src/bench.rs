@@ -3,7 +3,7 @@
 use crate::args::{Bench, BenchArgs};
 use crate::failure::Failure;
 use crate::gemm;
-use crate::inputs::{Inputs, drawn, drawn_sizes, read, shuffled};
+use crate::inputs::{Draw, Inputs, drawn, drawn_sizes, read, shuffled};
 use crate::machine::{Started, peak_rss_mib};
 use crate::measure::{Caller, Times};
 use crate::model::{self, Machine};
@@ -34,17 +34,19 @@ fn bench_model(arguments: &BenchArgs, path: &Path, started: Started) -> Result<R
     let mut executable = machine.load(&compiled)?;
     let compile_s = started.seconds();
     progress.now("timing");
-    let [first, second] = both_sets(arguments.inputs.as_deref(), &compiled)?;
+    let [first, second] = both_sets(arguments.inputs.as_deref(), &compiled, machine.most_bytes)?;
     let sizes = executable.bind(&first.tensors.iter().map(|tensor| tensor.dims().to_vec()).collect::<Vec<_>>())?;
     let mut callers = [Caller::new(&executable, &first.tensors)?, Caller::new(&executable, &second.tensors)?];
     let times = Times::of(&mut executable, &mut callers)?;
     drop(progress);
-    report::remark(&format!("{}; {}", first.remark, second.remark));
+    let remark = format!("{}; {}", first.remark, second.remark);
+    report::remark(&remark);
     let [p10, median, p90] = [0.1, 0.5, 0.9].map(|share| times.quantile(share));
     let (arena_bytes, peak) = (executable.arena_bytes(&sizes).unwrap_or(0), peak_rss_mib());
     let json = json!({
         "model": path.display().to_string(),
         "threads": machine.threads,
+        "inputs": remark,
         "compile_s": compile_s,
         "first_ms": times.first * 1e3,
         "median_ms": median * 1e3,
@@ -77,10 +79,10 @@ fn bench_model(arguments: &BenchArgs, path: &Path, started: Started) -> Result<R
 }
 
 /// Two sets of inputs of the same shapes: F.npz with F.2.npz or else with its own elements in another order; or both drawn.
-fn both_sets(file: Option<&Path>, compiled: &Compiled) -> Result<[Inputs; 2], Failure> {
+fn both_sets(file: Option<&Path>, compiled: &Compiled, most_bytes: usize) -> Result<[Inputs; 2], Failure> {
     let Some(path) = file else {
         let sizes = drawn_sizes(&compiled.image)?;
-        let [first, second] = SEEDS.map(|seed| drawn(&compiled.image, &compiled.graph, &sizes, seed));
+        let [first, second] = SEEDS.map(|seed| drawn(&compiled.image, &compiled.graph, &sizes, Draw { seed, most_bytes }));
         return Ok([first?, second?]);
     };
     let tensors = read(path, &compiled.image)?;

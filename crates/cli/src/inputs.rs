@@ -17,11 +17,19 @@ pub struct Inputs {
     pub remark: String,
 }
 
+/// How inputs are drawn.
+#[derive(Clone, Copy, Debug)]
+pub struct Draw {
+    pub seed: u64,
+    /// The most memory that they may take.
+    pub most_bytes: usize,
+}
+
 /// The inputs of a file, or without one, drawn ones.
-pub fn inputs(file: Option<&Path>, image: &Image, graph: &Graph, seed: u64) -> Result<Inputs, Failure> {
+pub fn inputs(file: Option<&Path>, image: &Image, graph: &Graph, draw: Draw) -> Result<Inputs, Failure> {
     match file {
         Some(path) => Ok(Inputs { tensors: read(path, image)?, remark: format!("inputs: {}", path.display()) }),
-        None => drawn(image, graph, &drawn_sizes(image)?, seed),
+        None => drawn(image, graph, &drawn_sizes(image)?, draw),
     }
 }
 
@@ -72,26 +80,31 @@ fn place_of(sym: &Sym, image: &Image) -> String {
 }
 
 /// Seeded inputs that suit the graph; a graph without inputs, as there is none above a program's text, tells nothing.
-pub fn drawn(image: &Image, graph: &Graph, sizes: &BTreeMap<Sym, i64>, seed: u64) -> Result<Inputs, Failure> {
+pub fn drawn(image: &Image, graph: &Graph, sizes: &BTreeMap<Sym, i64>, draw: Draw) -> Result<Inputs, Failure> {
     let (mut tensors, mut remarks) = (Vec::new(), Vec::new());
+    let Draw { seed, mut most_bytes } = draw;
     for (at, (name, ty)) in image.inputs.iter().enumerate() {
+        let dims = dims(name, ty, sizes, &mut most_bytes)?;
         let known = graph.inputs.len() == image.inputs.len();
         let content = if known { content(graph, at) } else { content_by_name(name, ty.dtype) };
         let mut random = Random::new(seed.wrapping_mul(1_000_003).wrapping_add(at as u64));
         let content = Drawn::of(content, sizes);
-        tensors.push(content.tensor(ty.dtype, dims(name, ty, sizes)?, &mut random));
+        tensors.push(content.tensor(ty.dtype, dims, &mut random));
         remarks.push(format!("{name} {}", content.text()));
     }
     Ok(Inputs { tensors, remark: format!("inputs: drawn with seed {seed}: {}", remarks.join(", ")) })
 }
 
-fn dims(name: &str, ty: &TensorType, sizes: &BTreeMap<Sym, i64>) -> Result<Vec<usize>, Failure> {
+/// The dims of an input. What drawing it takes, the interpreter's 8 bytes an element on top of its own, is taken off `most_bytes`.
+fn dims(name: &str, ty: &TensorType, sizes: &BTreeMap<Sym, i64>, most_bytes: &mut usize) -> Result<Vec<usize>, Failure> {
     let dim = |dim: &Expr| usize::try_from(dim.eval(&|sym| sizes.get(sym).copied())?).ok();
     let dims: Option<Vec<usize>> = ty.dims.iter().map(dim).collect();
-    let bytes = |dims: &Vec<usize>| dims.iter().try_fold(ty.dtype.size(), |bytes, dim| bytes.checked_mul(*dim));
-    let fits = |dims: &Vec<usize>| bytes(dims).is_some_and(|bytes| isize::try_from(bytes).is_ok());
-    let error = || Diagnostics::one(Code::Limit, &Location::of(name), format!("{ty} is too large to draw")).into();
-    dims.filter(fits).ok_or_else(error)
+    let bytes = |dims: &Vec<usize>| dims.iter().try_fold(ty.dtype.size() + 8, |bytes, dim| bytes.checked_mul(*dim));
+    match dims.as_ref().and_then(bytes).and_then(|bytes| most_bytes.checked_sub(bytes)) {
+        Some(left) => *most_bytes = left,
+        None => return Err(Diagnostics::one(Code::Limit, &Location::of(name), format!("{ty} is too large to draw")).into()),
+    }
+    Ok(dims.unwrap_or_default())
 }
 
 /// A content with its bound known.
@@ -159,10 +172,11 @@ mod tests {
     #[test]
     fn leading_sizes_are_one_and_others_asked_for() {
         let small = image(&[("x", DType::F32, &["n", "3"]), ("past_mask", DType::I64, &["n"])]);
-        let inputs = inputs(None, &small, &Graph::default(), 3).unwrap();
-        assert_eq!(inputs.tensors[0].dims(), [1, 3]);
-        assert_eq!(inputs.tensors[1].to_array().get(0), Literal::Int(1));
-        assert_eq!(inputs.remark, "inputs: drawn with seed 3: x normal, past_mask ones");
+        let drawn = inputs(None, &small, &Graph::default(), Draw { seed: 3, most_bytes: 100 }).unwrap();
+        assert_eq!(drawn.tensors[0].dims(), [1, 3]);
+        assert_eq!(drawn.tensors[1].to_array().get(0), Literal::Int(1));
+        assert_eq!(drawn.remark, "inputs: drawn with seed 3: x normal, past_mask ones");
+        assert_eq!(inputs(None, &small, &Graph::default(), Draw { seed: 3, most_bytes: 40 }).unwrap_err().exit_code, 3);
         let large = image(&[("x", DType::F32, &["n", "s", "2*w"])]);
         let failure = drawn_sizes(&large).unwrap_err().to_string();
         assert_eq!(

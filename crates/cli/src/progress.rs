@@ -1,5 +1,6 @@
 //! A sign of life during long work, on a terminal only.
 
+use crate::report;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::time::Duration;
 
@@ -16,6 +17,11 @@ impl Progress {
             bar.enable_steady_tick(Duration::from_millis(100));
         }
         Progress(bar)
+    }
+
+    /// Writes a remark to standard error, above the line.
+    pub fn remark(&self, text: &str) {
+        self.0.suspend(|| report::remark(text));
     }
 
     pub fn now(&self, what: impl Into<String>) {

@@ -2,7 +2,7 @@
 
 use crate::args::{Interpret, RunArgs, Verify};
 use crate::failure::{BUG, Failure};
-use crate::inputs::{Inputs, inputs};
+use crate::inputs::{Draw, Inputs, inputs};
 use crate::model::{self, Machine};
 use crate::npz;
 use crate::profile::Profile;
@@ -23,15 +23,15 @@ const SAMPLED: usize = 256;
 pub fn run(arguments: &RunArgs) -> Result<Report, Failure> {
     let machine = Machine::new(&arguments.compile.machine)?;
     let source = model::source(&arguments.model, arguments.compile.weights.as_deref())?;
-    let sabotage = arguments.sabotage.clone().map(|(pass, seed)| Sabotage { pass, seed });
-    let options = Options { profile: arguments.profile, sabotage, ..model::options(&arguments.compile, &machine) };
+    let options = Options { profile: arguments.profile, sabotage: sabotage(arguments)?, ..model::options(&arguments.compile, &machine) };
+    let draw = Draw { seed: arguments.seed, most_bytes: machine.most_bytes };
     let progress = Progress::new("compiling");
     if let (Some(Interpret::Graph), Source::Onnx(path)) = (arguments.interpret, &source) {
-        return interpreted_graph(arguments, &driver::compile::import(path, &options)?, &progress);
+        return interpreted_graph(arguments, &driver::compile::import(path, &options)?, draw, &progress);
     }
     let compiled = driver::compile(&source, &options)?;
-    let inputs = inputs(arguments.inputs.as_deref(), &compiled.image, &compiled.graph, arguments.seed)?;
-    report::remark(&inputs.remark);
+    let inputs = inputs(arguments.inputs.as_deref(), &compiled.image, &compiled.graph, draw)?;
+    progress.remark(&inputs.remark);
     let report = match (arguments.interpret, arguments.verify) {
         (Some(level), _) => interpreted(arguments, &compiled, level, &inputs, &progress),
         (None, Some(how)) => verified(&compiled, &source, &options, how, &inputs, &progress),
@@ -39,6 +39,15 @@ pub fn run(arguments: &RunArgs) -> Result<Report, Failure> {
     };
     drop(progress);
     report
+}
+
+fn sabotage(arguments: &RunArgs) -> Result<Option<Sabotage>, Failure> {
+    let Some((pass, seed)) = arguments.sabotage.clone() else { return Ok(None) };
+    let passes = driver::sabotage::passes();
+    match passes.contains(&pass.as_str()) {
+        true => Ok(Some(Sabotage { pass, seed })),
+        false => Err(Failure::user(ir::Code::Input, format!("there is no pass {pass} to corrupt; there are {}", passes.join(", ")))),
+    }
 }
 
 fn called(arguments: &RunArgs, machine: &Machine, compiled: &Compiled, inputs: &Inputs, progress: &Progress) -> Result<Report, Failure> {
@@ -55,6 +64,7 @@ fn called(arguments: &RunArgs, machine: &Machine, compiled: &Compiled, inputs: &
     let stages: Vec<(String, f64)> = compiled.timings.iter().cloned().chain([("load".to_string(), load)]).collect();
     let text = [outputs_text(&compiled.image, &outputs), stages_text(&stages), memory.text(), latency_text(latency), profile.text()];
     let json = json!({
+        "inputs": inputs.remark,
         "outputs": outputs_json(&compiled.image, &outputs),
         "compile_s": stages.iter().map(|(_, seconds)| seconds).sum::<f64>(),
         "stages_s": stages.iter().map(|(name, seconds)| json!([name, seconds])).collect::<Vec<_>>(),
@@ -84,7 +94,7 @@ fn interpreted(
 }
 
 /// The imported graph alone is interpreted: it need not compile.
-fn interpreted_graph(arguments: &RunArgs, graph: &Graph, progress: &Progress) -> Result<Report, Failure> {
+fn interpreted_graph(arguments: &RunArgs, graph: &Graph, draw: Draw, progress: &Progress) -> Result<Report, Failure> {
     let named = |id: &ir::ValueId| (graph.value(*id).name.to_string(), graph.ty(*id).clone());
     let image = Image {
         symbols: graph.symbols.keys().cloned().collect(),
@@ -93,8 +103,8 @@ fn interpreted_graph(arguments: &RunArgs, graph: &Graph, progress: &Progress) ->
         outputs: graph.outputs.iter().map(|(name, id)| (name.clone(), graph.ty(*id).clone())).collect(),
         ..Image::default()
     };
-    let inputs = inputs(arguments.inputs.as_deref(), &image, graph, arguments.seed)?;
-    report::remark(&inputs.remark);
+    let inputs = inputs(arguments.inputs.as_deref(), &image, graph, draw)?;
+    progress.remark(&inputs.remark);
     progress.now("interpreting");
     let sizes = ops::interp::bind_symbols(graph, &inputs.tensors.iter().map(|tensor| tensor.dims().to_vec()).collect::<Vec<_>>())?;
     let arrays: Vec<_> = inputs.tensors.iter().map(Tensor::to_array).collect();

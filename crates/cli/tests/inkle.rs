@@ -96,6 +96,7 @@ fn exit_codes_say_whose_fault_it_is() {
         ("check broken.graph", 2),
         ("run free.graph", 2),
         ("run small.graph --inputs small.graph", 2),
+        ("run small.graph --sabotage nothing", 2),
         ("run small.graph --max-memory 10", 3),
     ] {
         let output = folder.inkle(line);
