@@ -1,1 +1,48 @@
-fn main() {}
+//! Tasks of those who work on the compiler: `cargo xtask COMMAND`.
+//!
+//! - [`fuzz`]: random models, checked end to end
+//! - [`size`]: lines of Rust by room
+//! - [`sabotage`]: the share of wrong passes that the checks find
+
+mod fuzz;
+mod sabotage;
+mod size;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+#[derive(Parser)]
+#[command(name = "xtask", about = "Tasks of those who work on the compiler")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Check random models end to end; make those that fail smaller
+    Fuzz(fuzz::Arguments),
+    /// Print lines of Rust by room, and how long functions are
+    Size(size::Arguments),
+    /// Corrupt passes and print the share that the checks find
+    Sabotage(sabotage::Arguments),
+    /// Check what standard input asks for, line by line (started by `fuzz`)
+    #[command(hide = true)]
+    FuzzWorker,
+}
+
+fn main() -> ExitCode {
+    let done = match Arguments::parse().command {
+        Command::Fuzz(arguments) => fuzz::run(&arguments),
+        Command::Size(arguments) => size::run(&arguments),
+        Command::Sabotage(arguments) => sabotage::run(&arguments),
+        Command::FuzzWorker => fuzz::worker::run(),
+    };
+    match done {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -29,6 +29,7 @@ pub mod native;
 pub mod quiet;
 pub mod random;
 pub mod reference;
+pub mod shrink;
 
 pub use check::{Check, Failure, Kind, Outcome, check_model};
 pub use model::generate;

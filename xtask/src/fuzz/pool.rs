@@ -1,0 +1,66 @@
+//! A worker process as its owner sees it.
+
+use super::job::{Answer, Job, Verdict};
+use anyhow::{Context, Result};
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::Duration;
+
+/// A process that answers one job at a time. It is started again after a crash.
+pub struct Worker {
+    child: Child,
+    input: ChildStdin,
+    answers: Receiver<String>,
+}
+
+impl Worker {
+    pub fn start() -> Result<Worker> {
+        let program = std::env::current_exe()?;
+        let mut command = Command::new(program);
+        command.arg("fuzz-worker").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = command.spawn().context("a worker can't be started")?;
+        let input = child.stdin.take().context("a worker without input")?;
+        let output = child.stdout.take().context("a worker without output")?;
+        let (send, answers) = channel();
+        std::thread::spawn(move || {
+            for line in BufReader::new(output).lines().map_while(Result::ok) {
+                if send.send(line).is_err() {
+                    return;
+                }
+            }
+        });
+        Ok(Worker { child, input, answers })
+    }
+
+    /// The answer; a worker that dies or takes longer has failed on the job.
+    pub fn ask(&mut self, job: &Job, timeout: Duration) -> Result<Answer> {
+        let sent = writeln!(self.input, "{}", job.line()).and_then(|()| self.input.flush());
+        let received = if sent.is_ok() { self.answers.recv_timeout(timeout) } else { Err(RecvTimeoutError::Disconnected) };
+        match received {
+            Ok(line) => Answer::read(&line).with_context(|| format!("no answer: {line}")),
+            Err(why) => {
+                let answer = self.lost(why)?;
+                *self = Worker::start()?;
+                Ok(answer)
+            }
+        }
+    }
+
+    fn lost(&mut self, why: RecvTimeoutError) -> Result<Answer> {
+        if why == RecvTimeoutError::Timeout {
+            self.child.kill()?;
+            self.child.wait()?;
+            return Ok(Answer::of(Verdict::Hang, "", "no answer in time"));
+        }
+        let status = self.child.wait()?;
+        Ok(Answer::of(Verdict::Crash, "", &status.to_string()))
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
