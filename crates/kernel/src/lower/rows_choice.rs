@@ -125,12 +125,16 @@ impl Choice {
     }
 }
 
-/// Of the parallel vector iterator and the tile's the one with more units: points that are computed at once.
+/// Of the parallel vector iterator and the tile's the one with more units, points that are computed at once; better whole units, whose
+/// loops have known turns.
 fn most_units<'a>(nest: &'a Nest, choice: &RowsStage) -> Option<(&'a Iter, f64)> {
     let vector = choice.vector.iter().map(|sym| (sym, (choice.lanes * choice.unroll) as f64));
     let tile = choice.tile.iter().map(|tile| (&tile.sym, tile.size as f64));
     let held = vector.chain(tile).filter_map(|(sym, unit)| Some((nest.iter(sym)?, unit)));
-    let units = |(iter, unit): &(&Iter, f64)| rough(&iter.extent) / unit;
+    let units = |(iter, unit): &(&Iter, f64)| {
+        let whole = iter.extent.as_const().is_some_and(|extent| extent % *unit as i64 == 0);
+        rough(&iter.extent) / unit * if whole { 4.0 } else { 1.0 }
+    };
     held.filter(|(iter, _)| iter.kind == IterKind::Parallel).max_by(|a, b| units(a).partial_cmp(&units(b)).unwrap_or(Ordering::Equal))
 }
 

@@ -145,10 +145,10 @@ impl<'a> Counted<'a> {
         self.vector.as_ref().map_or(1, vectors).min(if self.folds.is_empty() { short } else { short.max(2) })
     }
 
-    /// Half of the registers hold accumulators.
+    /// Half of the registers hold accumulators; and what stands once for each should not become long.
     fn most_accumulators(&self) -> i64 {
-        let short = if self.work() <= 60.0 { self.registers / 2 } else { 4 };
-        short as i64 / self.folds.len().max(1) as i64
+        let short = 72 / self.items.len().max(1) as i64;
+        (self.registers as i64 / 2 / self.folds.len().max(1) as i64).min(short).max(1)
     }
 
     fn tile_sizes(&self, iter: &Iter, most: i64) -> Vec<i64> {
