@@ -31,6 +31,7 @@ pub fn graph(text: &str, weight: Weight) -> Result<Graph, Error> {
     let graph = ir::text::parse_graph(text, &ops::intern, weight).map_err(parse_error)?;
     let problems: Vec<String> = ir::verify::verify(&graph).iter().map(|p| p.to_string()).collect();
     well_formed(problems)?;
+    ops::verify(&graph)?;
     Ok(graph)
 }
 

@@ -15,12 +15,12 @@ use crate::options::{Options, Source};
 use crate::plan;
 use crate::sabotage;
 use ir::array::Data;
-use ir::{Array, DType, Graph, Literal, Tensor, ValueId};
+use ir::{Array, DType, Graph, Literal, Tensor};
 use kernel::module::{Entry, EntryStep, Launch};
 use program::layout::from_physical;
 use program::{BufferId, Group, PhysicalGroup, Program, Step, physical};
 use runtime::Executable;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 /// How many points of each value are compared with its nest.
@@ -55,9 +55,6 @@ pub struct Failure {
 
 /// Two f64 interpretations that differ only by rewriting agree to this share of a tensor's largest number.
 const REWRITTEN: f64 = 1e-9;
-
-/// The same where a pass has changed constants, which are rounded to their types.
-const FOLDED: f64 = 1e-5;
 
 pub fn verify(source: &Source, options: &Options, inputs: &BTreeMap<String, Tensor>, sample: Sample) -> Result<Report, Error> {
     let graph = match source {
@@ -122,12 +119,11 @@ fn graph_passes(graph: &Graph, options: &Options, inputs: &[Array], sizes: &Size
                 return Ok(None);
             }
         };
-        let tolerance = if folds(&before, &after) { FOLDED } else { REWRITTEN };
         let mut worst = 0f64;
         for ((name, _), (want, got)) in after.outputs.iter().zip(want.iter().zip(&got)) {
-            worst = worst.max(difference(want, got) / tolerance);
+            worst = worst.max(difference(want, got) / pass.tolerance);
             if worst > 1.0 {
-                report.fail(pass.name, format!("output {name} moves by {:.3e} of its largest number", worst * tolerance));
+                report.fail(pass.name, format!("output {name} moves by {:.3e} of its largest number", worst * pass.tolerance));
                 return Ok(None);
             }
         }
@@ -135,17 +131,6 @@ fn graph_passes(graph: &Graph, options: &Options, inputs: &[Array], sizes: &Size
         (before, want) = (after, got);
     }
     Ok(Some(before))
-}
-
-/// Whether the nodes of the two graphs use different constants: some were folded and rounded, or a rounded one (`sqrt(2)` in a spelled-out
-/// gelu) gave way to the number that it stands for.
-fn folds(before: &Graph, after: &Graph) -> bool {
-    used_constants(before) != used_constants(after)
-}
-
-fn used_constants(graph: &Graph) -> usize {
-    let used: BTreeSet<ValueId> = graph.nodes.iter().flat_map(|node| node.inputs.clone()).collect();
-    used.iter().filter(|id| graph.constant(**id).is_some()).count()
 }
 
 /// The largest difference as a share of the largest number; infinite where shapes, types or NaNs differ.
