@@ -13,6 +13,9 @@ use target::Target;
 /// What an unknown size is taken for where a choice needs a number.
 const ROUGH: i64 = 128;
 
+/// How much longer an access takes that comes from beyond the first cache, as most outside of reductions do.
+const STREAM: f64 = 2.0;
+
 pub fn rough(extent: &Expr) -> f64 {
     extent.eval(&|_| Some(ROUGH)).unwrap_or(ROUGH).max(1) as f64
 }
@@ -74,7 +77,8 @@ impl<'a> Counted<'a> {
             let cycles = match &scalar.op {
                 ScalarOp::Read(read) => {
                     let guard = if read.fill.is_some() { 2.0 } else { 0.0 };
-                    guard + access_cycles(&point.address(&cx, Access::Read(ScalarId(at as u32))), lanes, registers)
+                    let stream = if folded[at] { 1.0 } else { STREAM };
+                    guard + stream * access_cycles(&point.address(&cx, Access::Read(ScalarId(at as u32))), lanes, registers)
                 }
                 ScalarOp::Literal(_) | ScalarOp::Reduce(..) => 0.0,
                 ScalarOp::Index(_) | ScalarOp::Convert(_) => registers,
@@ -85,7 +89,7 @@ impl<'a> Counted<'a> {
         let items = (0..nest.body.len()).map(item).collect();
         let write = |at: usize| {
             let registers = registers(nest.writes[at].ty.dtype, lanes, target);
-            access_cycles(&point.address(&cx, Access::Write(at)), lanes, registers)
+            STREAM * access_cycles(&point.address(&cx, Access::Write(at)), lanes, registers)
         };
         let writes = (0..nest.writes.len()).map(write).sum();
         let folds = nest.body.iter().filter_map(|s| if let ScalarOp::Reduce(monoid, _) = s.op { Some(monoid) } else { None }).collect();
@@ -275,8 +279,8 @@ fn folded(nest: &Nest) -> Vec<bool> {
 fn access_cycles(address: &Expr, lanes: u32, registers: f64) -> f64 {
     match stride(address) {
         Stride::Same(_) => 0.5,
-        Stride::Unit(_) => 2.0 * registers,
-        Stride::Strided { .. } => 1.2 * lanes as f64,
+        Stride::Unit(_) => registers,
+        Stride::Strided { .. } => lanes as f64,
         Stride::Irregular(_) => 2.0 * lanes as f64,
     }
 }

@@ -197,7 +197,7 @@ fn depthwise() {
         "nest { for i0 in 2, i1 in 40, i2 in 6, i3 in 8 reduce i4 in 3, i5 in 3 operand x: f32[2, 8, 10, 40] operand w: f32[3, 3, 40]
         operand b: f32[40] v0: f32 = x[i0, i2 + i4, i3 + i5, i1] v1: f32 = w[i4, i5, i1] v2: f32 = mul v0 v1 v3: f32 = reduce sum v2
         v4: f32 = b[i1] v5: f32 = add v3 v4 v6: f32 = literal 0.0 v7: f32 = max v5 v6 write y: f32[2, 6, 8, 40] at [i0, i2, i3, i1] = v7 }";
-    assert_eq!(case(&[text]).scheduled(), "rows outer [i0] grain 5 {vector i1:16 unroll 1 tile i3:8}");
+    assert_eq!(case(&[text]).scheduled(), "rows outer [i0] grain 7 {vector i1:16 unroll 1 tile i3:8}");
     case(&[text]).check();
 }
 
