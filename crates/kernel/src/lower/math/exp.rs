@@ -23,7 +23,7 @@ const F64: [f64; 10] = [
 const TANH_F32: [f64; 5] = [-0.33333298563957214, 0.13331936299800873, -0.05378471687436104, 0.02079862542450428, -0.005897966679185629];
 
 /// log 2 as a sum of two floats of the type.
-const LOG2_F32: (f64, f64) = (0.693147182464599609375, -1.904654323148236e-09);
+const LOG2_F32: (f64, f64) = (std::f32::consts::LN_2 as f64, -1.904654323148236e-09);
 const LOG2_F64: (f64, f64) = (std::f64::consts::LN_2, 2.3190468138462996e-17);
 
 /// `e^x = 2^n (1 + r (1 + r p))`.
@@ -47,7 +47,7 @@ fn reduce(f: &mut Float, x: ValueId) -> Reduced {
     let r = f.fma(whole, high, x);
     let r = f.fma(whole, low, r);
     let p = f.poly(r, f.pick(&F32[..], &F64[..]));
-    let (bits, base) = (f.to_bits(shifted), f.int(shift_bits));
+    let (bits, base) = (f.bits_of(shifted), f.int(shift_bits));
     Reduced { r, p, n: f.b.binary(Binary::Sub, bits, base) }
 }
 
@@ -62,7 +62,7 @@ fn mantissa(f: &mut Float, r: ValueId, p: ValueId) -> ValueId {
 fn power_of_two(f: &mut Float, biased: ValueId) -> ValueId {
     let shift = f.int(f.mantissa_bits());
     let bits = f.b.binary(Binary::Shl, biased, shift);
-    f.from_bits(bits)
+    f.float_of(bits)
 }
 
 fn plus(f: &mut Float, n: ValueId, value: i64) -> ValueId {

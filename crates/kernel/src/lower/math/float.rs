@@ -116,25 +116,25 @@ impl<'a> Float<'a> {
         sum
     }
 
-    pub fn to_bits(&mut self, x: ValueId) -> ValueId {
+    pub fn bits_of(&mut self, x: ValueId) -> ValueId {
         let dtype = self.int_ty().dtype;
         self.b.bits(x, dtype)
     }
 
-    pub fn from_bits(&mut self, x: ValueId) -> ValueId {
+    pub fn float_of(&mut self, x: ValueId) -> ValueId {
         self.b.bits(x, self.ty.dtype)
     }
 
     /// The sign bit alone, as bits.
     pub fn sign_bit(&mut self, x: ValueId) -> ValueId {
-        let (bits, sign) = (self.to_bits(x), self.int(self.pick(i32::MIN as i64, i64::MIN)));
+        let (bits, sign) = (self.bits_of(x), self.int(self.pick(i32::MIN as i64, i64::MIN)));
         self.b.binary(Binary::And, bits, sign)
     }
 
     /// `x` with its sign turned where `sign` (bits) is set.
     pub fn flip(&mut self, x: ValueId, sign: ValueId) -> ValueId {
-        let bits = self.to_bits(x);
+        let bits = self.bits_of(x);
         let bits = self.b.binary(Binary::Xor, bits, sign);
-        self.from_bits(bits)
+        self.float_of(bits)
     }
 }

@@ -47,12 +47,12 @@ pub fn split(f: &mut Float, x: ValueId, low: f64) -> Split {
     let (lift, none) = (f.c(-lift), f.c(0.0));
     let start = f.select(denormal, lift, none);
     let low_bits = f.pick((low as f32).to_bits() as i64, low.to_bits() as i64);
-    let (bits, low_bits) = (f.to_bits(x), f.int(low_bits));
+    let (bits, low_bits) = (f.bits_of(x), f.int(low_bits));
     let above = f.b.binary(Binary::Sub, bits, low_bits);
     let mask = f.int(-1 << f.mantissa_bits());
     let exponent = f.b.binary(Binary::And, above, mask);
     let bits = f.b.binary(Binary::Sub, bits, exponent);
-    let (one, mantissa) = (f.c(1.0), f.from_bits(bits));
+    let (one, mantissa) = (f.c(1.0), f.float_of(bits));
     let exponent = f.b.convert(exponent, f.ty.dtype);
     let unit = f.c(f64::exp2(-f.mantissa_bits() as f64));
     Split { exponent: f.fma(exponent, unit, start), fraction: f.sub(mantissa, one) }
