@@ -126,7 +126,25 @@ fn is_streamable(program: &Program, group: &Group, at: usize, c: &Contraction, n
     let others = physical.iter().rev().skip(1).all(|e| !e.mentions(n));
     let whole = stage.nest.iter(n).and_then(|i| i.extent.as_const()).is_some_and(|w| w % target.lanes(ir::DType::F32) as i64 == 0);
     let known = matches!(buffer.role, Role::Constant { .. } | Role::Prepared);
-    last && others && whole && !known && buffer.ty.dtype == ir::DType::F32
+    last && others && whole && !known && buffer.ty.dtype == ir::DType::F32 && !spans_pages(stage, c, &physical, buffer)
+}
+
+/// Bytes of a page of memory, and how many of them a core's first address cache holds, about.
+const PAGE: i64 = 4096;
+const PAGES: i64 = 128;
+
+/// Whether the rows of `b` lie on so many pages that looking up their addresses would hold up the kernel, while packing would pay: many
+/// rows of `a` use the panels.
+fn spans_pages(stage: &Stage, c: &Contraction, physical: &[Expr], buffer: &Buffer) -> bool {
+    let extent = |syms: &[Sym]| -> i64 {
+        let extents = syms.iter().filter_map(|s| stage.nest.iter(s)).map(|iter| iter.extent.eval(&|_| Some(64)).unwrap_or(64));
+        extents.product()
+    };
+    let dims = buffer.layout.physical_dims(&buffer.ty.dims);
+    let address = physical.iter().zip(&dims).fold(Expr::zero(), |sum, (at, dim)| &(&sum * dim) + at);
+    let stride = |s: &Sym| address.split_linear(s).and_then(|(c, _)| c.eval(&|_| Some(64))).unwrap_or(0);
+    let widest = c.k.iter().map(stride).max().unwrap_or(0) * buffer.ty.dtype.size() as i64;
+    extent(&c.k) * widest.min(PAGE) > PAGES * PAGE && extent(&c.m) >= 32
 }
 
 /// The reduction iterators from the widest stride in `a` to the narrowest.

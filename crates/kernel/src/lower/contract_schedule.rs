@@ -104,7 +104,7 @@ pub fn choose(cx: &StageCx, matched: &Matched, target: &Target) -> ContractSched
         depth: k.iter().map(|merged| rough(&merged_extent(merged))).product(),
     };
     let stage_rows = conflicts(row_strides(cx, matched, &m, &k), &shape, lanes as i64);
-    let (block_m, block_n, rows_inner) = if stage_rows { shape.staged_blocks() } else { shape.blocks(target) };
+    let (block_m, block_n, rows_inner) = if stage_rows { shape.staged_blocks(target) } else { shape.blocks(target) };
     ContractSchedule { panel, lanes, tile, block_m, block_n, rows_inner, stage_rows }
 }
 
@@ -155,10 +155,25 @@ struct Shape {
 }
 
 impl Shape {
-    /// Few tiles by all panels: the copy is used by every panel, and tasks stay many.
-    fn staged_blocks(&self) -> (i64, i64, bool) {
+    /// Blocks of rows by all panels, so that every panel uses the copy: the largest that fit the second cache and leave the cores evenly
+    /// loaded.
+    fn staged_blocks(&self, target: &Target) -> (i64, i64, bool) {
+        let tile_bytes = self.tile[1] * self.depth * 4;
+        let most = (target.l2_bytes as i64 * 7 / 10 / tile_bytes).clamp(1, 12);
         let tiles = (self.m[1] + self.tile[1] - 1) / self.tile[1];
-        (self.tile[1] * (tiles / 4).clamp(1, 4), self.panels, true)
+        let best = (1..=most).rev().find(|block| self.busiest(*block, target.cores as i64) * 50 <= self.even_share(target) * 51);
+        (self.tile[1] * best.unwrap_or((tiles / 8).clamp(1, most)), self.panels, true)
+    }
+
+    /// Rows of the core with the most of them, where blocks of this many tiles are dealt out in turn.
+    fn busiest(&self, tiles: i64, cores: i64) -> i64 {
+        let rows = tiles * self.tile[1];
+        let (whole, rest) = (self.m[1] / rows, self.m[1] % rows);
+        if whole % cores == 0 { whole / cores * rows + rest } else { (whole / cores + 1) * rows }
+    }
+
+    fn even_share(&self, target: &Target) -> i64 {
+        self.m[1] / (target.cores as i64).max(1)
     }
 
     /// `(block_m, block_n, rows_inner)`.
