@@ -4,7 +4,7 @@ use crate::assemble::{self, Assembly};
 use crate::error::Error;
 use crate::options::{Level, Options, Source};
 use crate::plan;
-use ir::{Def, Graph, Tensor};
+use ir::{Graph, Tensor};
 use kernel::module::Module;
 use llvm::{EmitOptions, PrintOptions};
 use onnx::{ImportOptions, ModelFile};
@@ -177,13 +177,4 @@ fn image(program: &Program, memory: &MemoryPlan, assembly: &Assembly, objects: V
         prepare_steps: assembly.prepare_steps,
         profiled: options.profile,
     }
-}
-
-/// The model's own weights in a graph, by name.
-pub fn weights_of(graph: &Graph) -> HashMap<String, Tensor> {
-    let weight = |value: &ir::Value| match &value.def {
-        Def::Constant { tensor, weight: Some(name) } => Some((name.to_string(), tensor.clone())),
-        _ => None,
-    };
-    graph.values.iter().filter_map(weight).collect()
 }

@@ -1,8 +1,8 @@
 //! Text of the levels as input and output of the pipeline.
 
-use crate::compile::{Compiled, weights_of};
+use crate::compile::Compiled;
 use crate::error::Error;
-use ir::{Code, Diagnostics, Graph, Location, Tensor};
+use ir::{Code, Def, Diagnostics, Graph, Location, Tensor};
 use kernel::Kernel;
 use onnx::{ImportOptions, ModelFile};
 use program::Program;
@@ -24,6 +24,16 @@ fn parse_error(why: ParseError) -> Error {
 pub fn weights(path: &Path) -> Result<HashMap<String, Tensor>, Error> {
     let file = ModelFile::open(path).map_err(file_error)?;
     Ok(weights_of(&onnx::import(&file, &ImportOptions::default())?))
+}
+
+/// The model's own weights in a graph and its regions, by name.
+fn weights_of(graph: &Graph) -> HashMap<String, Tensor> {
+    let weight = |value: &ir::Value| match &value.def {
+        Def::Constant { tensor, weight: Some(name) } => Some((name.to_string(), tensor.clone())),
+        _ => None,
+    };
+    let inner = graph.nodes.iter().flat_map(|node| &node.regions).flat_map(weights_of);
+    graph.values.iter().filter_map(weight).chain(inner).collect()
 }
 
 /// Parses and verifies a graph.

@@ -42,7 +42,7 @@ pub fn matched(nest: &Nest) -> Option<Matched> {
     let mentions = |read: &Read| read.index.iter().filter_map(|i| i.as_map()).any(|e| last.symbols().iter().any(|s| e.mentions(s)));
     let parts = contraction(nest, &mentions)?;
     let n = parts.n.iter().find(|s| last.mentions(s)).cloned()?;
-    let (a, b) = (read_of(nest, &parts, parts.a)?, read_of(nest, &parts, parts.b)?);
+    let (a, b) = (read_of(nest, parts.a)?, read_of(nest, parts.b)?);
     let floats = [parts.a, parts.b, parts.sum].iter().all(|id| nest.scalar(*id).dtype == DType::F32);
     let linear = |e: &Expr, syms: &[&Vec<Sym>]| syms.iter().flat_map(|s| s.iter()).all(|s| e.split_linear(s).is_some());
     let a_address = address(nest, a);
@@ -58,7 +58,7 @@ pub fn matched(nest: &Nest) -> Option<Matched> {
     fits.then_some(Matched { parts, n, panel })
 }
 
-fn read_of<'a>(nest: &'a Nest, _: &Contraction, id: nest::ScalarId) -> Option<&'a Read> {
+fn read_of(nest: &Nest, id: nest::ScalarId) -> Option<&Read> {
     match &nest.scalar(id).op {
         ScalarOp::Read(read) => Some(read),
         _ => None,

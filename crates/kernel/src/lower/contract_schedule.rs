@@ -108,8 +108,8 @@ pub fn choose(cx: &StageCx, matched: &Matched, target: &Target) -> ContractSched
     ContractSchedule { panel, lanes, tile, block_m, block_n, rows_inner, stage_rows }
 }
 
-/// Rows that start a multiple of this many bytes apart fall into few sets of the first cache.
-const CONFLICT_BYTES: i64 = 2048;
+/// Rows that start a multiple of this many bytes apart fall into the same sets of the first cache.
+const CONFLICT_BYTES: i64 = 4096;
 
 /// Whether a copy of the rows pays: they compete in the cache, and enough panels use the copy.
 fn conflicts(strides: Option<(i64, i64)>, shape: &Shape, lanes: i64) -> bool {
