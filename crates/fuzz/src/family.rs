@@ -63,6 +63,7 @@ pub static STEPS: &[(usize, Step)] = &[
     (2, spread::tile),
     (2, spread::filled),
     (2, spread::range),
+    (1, spread::size),
     (4, pick::gather),
     (1, pick::gather_nd),
     (2, branch::branch),

@@ -13,6 +13,7 @@
 //! - [`reference`]: what a model should compute, and how far off that a result may be
 //! - [`check`]: whether a model computes what it should
 //! - [`native`]: compiled models against the reference
+//! - [`levels`]: the levels of a compiled model by themselves
 //! - [`quiet`]: panics as values
 //! - [`shrink`]: smaller models that fail alike
 //! - [`dump`]: a model with inputs and outputs as files
@@ -24,6 +25,7 @@ pub mod family;
 pub mod generator;
 pub mod inputs;
 pub mod interval;
+pub mod levels;
 pub mod model;
 pub mod native;
 pub mod quiet;

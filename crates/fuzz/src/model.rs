@@ -28,6 +28,8 @@ const SYMBOL_NAMES: [&str; 4] = ["n", "seq", "batch", "h"];
 const SYMBOL_SIZES: [i64; 14] = [1, 2, 3, 4, 5, 7, 8, 11, 16, 17, 19, 24, 32, 33];
 /// Sizes that a model was not made for: none of its steps has thought of them.
 const OTHER_SIZES: [i64; 5] = [0, 0, 1, 2, 6];
+/// The most multiplications of one node, but in large models.
+pub const ORDINARY_WORK: i64 = 150_000;
 /// The most outputs of a model, beyond the values that nothing reads.
 const MORE_OUTPUTS: usize = 2;
 
@@ -35,7 +37,7 @@ const MORE_OUTPUTS: usize = 2;
 pub fn generate(seed: u64) -> ModelProto {
     let mut random = Random::new(seed);
     let calls = random.one_of([1, 2, 2, 3]);
-    let large = random.chance(6);
+    let large = random.chance(12);
     let float = random.one_of_weighted();
     let mut generator = Generator {
         draft: Draft::default(),
@@ -45,7 +47,7 @@ pub fn generate(seed: u64) -> ModelProto {
         opset: if random.chance(20) { 20 } else { 18 },
         float,
         most_elements: if large { 60_000 } else { 6_000 },
-        most_work: if large { 2_000_000 } else { 150_000 },
+        most_work: if large { 4_000_000 } else { ORDINARY_WORK },
         in_branch: false,
         random,
     };

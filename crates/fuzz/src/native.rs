@@ -1,6 +1,7 @@
 //! Compiled models against the reference.
 
-use crate::check::{Call, Checked, Failure, Kind};
+use crate::check::{Call, Check, Checked, Expected, Failure, Kind};
+use crate::levels;
 use crate::reference::Reference;
 use driver::{Error, Options, compile_graph};
 use ir::array::Data;
@@ -11,20 +12,26 @@ use target::Target;
 /// The outputs of each call that is not to be refused.
 pub type Results = Vec<Option<Vec<Tensor>>>;
 
-/// Compiles a graph for a target, runs every call on one thread and on `threads`, and compares.
-pub fn check_native(graph: &Graph, calls: &[Call], target: &Target, threads: usize) -> Checked<Results> {
-    let failure = |kind: Kind, message: String| Failure::new(kind, target.name.clone(), message);
-    let compiled = compile_graph(graph.clone(), &Options::new(target.clone(), threads)).map_err(|error| match error {
-        Error::Diagnostics(problems) => failure(Kind::Rejected, format!("compile: {problems}")),
-        Error::Bug(message) => failure(Kind::Bug, format!("compile: {message}")),
+/// Compiles a graph for a target, checks its levels, runs every call on one thread and on several, and compares.
+pub fn check_native(graph: &Graph, calls: &[Call], target: &Target, check: &Check) -> Checked<Results> {
+    let failure = |(kind, message): (Kind, String)| Failure::new(kind, target.name.clone(), message);
+    let options = Options::new(target.clone(), check.threads);
+    let compiled = compile_graph(graph.clone(), &options).map_err(|error| match error {
+        Error::Diagnostics(problems) => failure((Kind::Rejected, format!("compile: {problems}"))),
+        Error::Bug(message) => failure((Kind::Bug, format!("compile: {message}"))),
     })?;
-    let results = run_all(graph, compiled.image.clone(), calls, 1).map_err(|(kind, message)| failure(kind, message))?;
-    if threads > 1 {
-        let others = run_all(graph, compiled.image, calls, threads)
-            .map_err(|(kind, message)| failure(kind, format!("{threads} threads: {message}")))?;
+    let results = run_all(graph, compiled.image.clone(), calls, 1).map_err(failure)?;
+    if check.threads > 1 {
+        let others = run_all(graph, compiled.image.clone(), calls, check.threads);
+        let others = others.map_err(|(kind, message)| failure((kind, format!("{} threads: {message}", check.threads))))?;
         if !same_bits(&results, &others) {
-            return Err(failure(Kind::Mismatch, format!("1 and {threads} threads give other bits")));
+            return Err(failure((Kind::Mismatch, format!("1 and {} threads give other bits", check.threads))));
         }
+    }
+    levels::check_levels(&compiled)?;
+    if check.thorough {
+        levels::check_repeatable(graph, &compiled, &options)?;
+        calls.iter().find(|call| call.reference().is_some()).map_or(Ok(()), |call| levels::check_passes(graph, call, &options))?;
     }
     Ok(results)
 }
@@ -37,13 +44,15 @@ fn run_all(graph: &Graph, image: Image, calls: &[Call], threads: usize) -> Ran<R
 }
 
 fn run(graph: &Graph, executable: &mut Executable, call: &Call) -> Ran<Option<Vec<Tensor>>> {
-    match (executable.run(&call.inputs), &call.reference) {
-        (Ok(outputs), Some(reference)) => {
+    match (executable.run(&call.inputs), &call.expected) {
+        (Ok(outputs), Expected::Results(reference)) => {
             compare(graph, &outputs, reference).map_err(|why| (Kind::Mismatch, format!("at {}: {why}", sizes_text(call))))?;
             Ok(Some(outputs))
         }
-        (Err(RunError::Call(_)), None) => Ok(None),
-        (Ok(_), None) => Err((Kind::Mismatch, format!("at {}: a call that the interpreter refuses gives a result", sizes_text(call)))),
+        (Err(RunError::Call(_)), Expected::Refusal) | (Ok(_) | Err(RunError::Call(_)), Expected::Either) => Ok(None),
+        (Ok(_), Expected::Refusal) => {
+            Err((Kind::Mismatch, format!("at {}: a call that the interpreter refuses gives a result", sizes_text(call))))
+        }
         (Err(error), _) => Err((kind_of(&error), format!("at {}: {error}", sizes_text(call)))),
     }
 }

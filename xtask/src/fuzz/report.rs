@@ -4,10 +4,12 @@ use super::Arguments;
 use super::job::{Answer, Job, Verdict};
 use super::pool::Worker;
 use anyhow::Result;
+use fuzz::Kind;
 use onnx::proto::ModelProto;
 use prost::Message;
+use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// A model that failed.
@@ -21,29 +23,59 @@ const MOST: usize = 20;
 /// The most checks that making one smaller takes.
 const MOST_ATTEMPTS: usize = 600;
 
+/// Shows one of each cause. Mismatches, crashes and hangs all look alike at first: these are told apart by what is left of them.
 pub fn report(failed: &[Failed], arguments: &Arguments, timeout: Duration) -> Result<()> {
-    let mut shown: Vec<&Failed> = Vec::new();
+    let mut known: Vec<&Failed> = Vec::new();
+    let mut causes: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for one in failed {
-        if shown.len() < MOST && !shown.iter().any(|other| other.answer.is_like(&one.answer)) {
-            shown.push(one);
-            report_one(one, arguments, timeout)?;
+        let told_apart = !matches!(one.answer.verdict, Verdict::Fails(Kind::Mismatch) | Verdict::Crash | Verdict::Hang);
+        if known.len() < MOST && !(told_apart && known.iter().any(|other| other.answer.is_like(&one.answer))) {
+            known.push(one);
+            let small = smallest(one, arguments, timeout)?;
+            let alike = causes.entry(small.cause()).or_default();
+            if alike.is_empty() {
+                println!("\n{}: {}\n{}\n{}", one.job.name(), small.answer, small.file.display(), text(&small.model.encode_to_vec()));
+            }
+            alike.push(one.job.name());
         }
+    }
+    for (_, seeds) in causes.iter().filter(|(_, seeds)| seeds.len() > 1) {
+        println!("alike: {}", seeds.join(" "));
     }
     Ok(())
 }
 
-fn report_one(failed: &Failed, arguments: &Arguments, timeout: Duration) -> Result<()> {
+/// What is left of a model that fails.
+struct Small {
+    model: ModelProto,
+    answer: Answer,
+    file: PathBuf,
+}
+
+impl Small {
+    /// The kind of failure, the pass that is blamed, and the operators.
+    fn cause(&self) -> String {
+        let nodes = self.model.graph.iter().flat_map(|graph| &graph.node);
+        let ops: Vec<&str> = nodes.map(|node| node.op_type.as_str()).collect();
+        let pass = self.answer.explanation.split(':').next().unwrap_or_default();
+        format!("{} {} {pass} {}", self.answer.verdict.name(), self.answer.place, ops.join(" "))
+    }
+}
+
+/// Writes the model, and the smallest that fails alike.
+fn smallest(failed: &Failed, arguments: &Arguments, timeout: Duration) -> Result<Small> {
     fs::create_dir_all(&arguments.failures)?;
-    let file = arguments.failures.join(format!("{}.onnx", failed.job.seed));
-    let Some(model) = model_of(&failed.job) else { return Ok(println!("\n{}: no model\n{}", failed.job.name(), failed.answer)) };
-    let small = arguments.failures.join(format!("{}.small.onnx", failed.job.seed));
+    let whole = arguments.failures.join(format!("{}.onnx", failed.job.seed));
+    let file = arguments.failures.join(format!("{}.small.onnx", failed.job.seed));
+    let Some(model) = model_of(&failed.job) else {
+        return Ok(Small { model: ModelProto::default(), answer: failed.answer.clone(), file: PathBuf::new() });
+    };
+    fs::write(&whole, model.encode_to_vec())?;
+    let model = if arguments.whole { model } else { shrunk(&model, failed, &file, timeout)? };
     fs::write(&file, model.encode_to_vec())?;
-    let model = if arguments.whole { model } else { shrunk(&model, failed, &small, timeout)? };
-    fs::write(&small, model.encode_to_vec())?;
     let mut worker = Worker::start()?;
-    let answer = worker.ask(&Job { model: Some(small.clone()), dump: None, explain: true, ..failed.job.clone() }, timeout)?;
-    println!("\n{}: {answer}\n{} from {}\n{}", failed.job.name(), small.display(), file.display(), text(&model.encode_to_vec()));
-    Ok(())
+    let answer = worker.ask(&Job { model: Some(file.clone()), dump: None, explain: true, ..failed.job.clone() }, timeout)?;
+    Ok(Small { model, answer, file })
 }
 
 fn model_of(job: &Job) -> Option<ModelProto> {

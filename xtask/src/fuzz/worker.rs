@@ -62,8 +62,8 @@ fn write_dump(folder: &Path, bytes: &[u8], check: &Check) -> Result<()> {
     let (calls, results) = checked(bytes, check).map_err(|failure| anyhow::anyhow!("{failure}"))?;
     let planned = fuzz::model::calls(&model).into_iter().map(|asked| !asked.may_fail);
     let sets = calls.into_iter().zip(results).zip(planned).filter_map(|((call, outputs), planned)| {
-        let (outputs, reference) = (outputs?, call.reference?);
-        planned.then_some(DataSet { inputs: call.inputs, outputs, bounds: reference.bounds })
+        let (outputs, bounds) = (outputs?, call.reference()?.bounds.clone());
+        planned.then_some(DataSet { inputs: call.inputs, outputs, bounds })
     });
     Ok(dump(folder, &model, &sets.collect::<Vec<_>>())?)
 }
@@ -75,7 +75,7 @@ fn explanation(bytes: &[u8], check: &Check) -> String {
         let names: Vec<String> = graph.inputs.iter().map(|id| graph.value(*id).name.to_string()).collect();
         for target in &check.targets {
             let options = driver::Options::new(target.clone(), check.threads);
-            for call in calls.iter().filter(|call| call.reference.is_some()) {
+            for call in calls.iter().filter(|call| call.reference().is_some()) {
                 let inputs: BTreeMap<String, ir::Tensor> = names.iter().cloned().zip(call.inputs.iter().cloned()).collect();
                 let report = driver::verify::verify_graph(&graph, &options, &inputs, driver::verify::Sample::All);
                 match report {

@@ -101,7 +101,7 @@ pub fn integer(generator: &mut Generator) -> Option<Id> {
     if generator.random.chance(15) {
         return integer_unary(generator, x);
     }
-    let y = generator.partner_within(&generator.form(x).clone(), Interval::around_zero(9.0), true)?;
+    let y = generator.partner_of(x, Interval::around_zero(9.0), true)?;
     let op = generator.random.one_of(["Add", "Sub", "Mul", "Div", "Mod", "Max", "Min"]);
     let y = if matches!(op, "Div" | "Mod") { nonzero(generator, y)? } else { y };
     let (left, right) = (generator.form(x).clone(), generator.form(y).clone());

@@ -26,7 +26,7 @@ pub fn connective(generator: &mut Generator) -> Option<Id> {
     if op == "Not" {
         return generator.emit(op, &[x], vec![], form);
     }
-    let y = generator.partner_within(&form, Interval::BOOL, true)?;
+    let y = generator.partner_of(x, Interval::BOOL, true)?;
     let dims = generator.broadcast(&form.dims, &generator.dims(y))?;
     generator.emit(op, &[x, y], vec![], bools_like(&form, dims))
 }
@@ -75,7 +75,7 @@ pub fn bitwise(generator: &mut Generator) -> Option<Id> {
     if op == "BitwiseNot" {
         return generator.emit(op, &[x], vec![], form.within(around));
     }
-    let y = generator.partner_within(&form, Interval::new(0.0, 15.0), true)?;
+    let y = generator.partner_of(x, Interval::new(0.0, 15.0), true)?;
     let dims = generator.broadcast(&form.dims, &generator.dims(y))?;
     let around = around.hull(Interval::around_zero(4.0 * generator.form(y).interval.largest()));
     generator.emit(op, &[x, y], vec![], form.of(dims).within(around))

@@ -56,6 +56,17 @@ pub fn filled(generator: &mut Generator) -> Option<Id> {
     generator.emit("ConstantOfShape", &[shape], vec![value], Form { dtype, dims, interval, exact: true })
 }
 
+/// The number of elements of a tensor, taken off integers.
+pub fn size(generator: &mut Generator) -> Option<Id> {
+    let source = generator.anything(0..=4)?;
+    let most = generator.largest(&Expr::product(&generator.dims(source))) as f64;
+    let scalar = Form { dtype: DType::I64, dims: vec![], interval: Interval::new(0.0, most), exact: true };
+    let size = generator.emit("Size", &[source], vec![], scalar)?;
+    let x = generator.find(|_, form| form.dtype == DType::I64)?;
+    let form = generator.form(x).clone();
+    generator.emit("Sub", &[x, size], vec![], form.within(form.interval.add(Interval::new(-most, 0.0))))
+}
+
 pub fn range(generator: &mut Generator) -> Option<Id> {
     let source = generator.anything(1..=4)?;
     let axis = generator.axis(source)?;

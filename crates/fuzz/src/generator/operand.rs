@@ -65,15 +65,19 @@ impl Generator {
         })
     }
 
-    /// A second operand of x's type that broadcasts with it.
+    /// A second operand of x's type that broadcasts with it; seldom x itself.
     pub fn partner(&mut self, x: Id) -> Option<Id> {
-        let form = self.form(x).clone();
-        self.partner_within(&form, Interval::around_zero(2.0), false)
+        self.partner_of(x, Interval::around_zero(2.0), false)
     }
 
     pub fn exact_partner(&mut self, x: Id) -> Option<Id> {
+        self.partner_of(x, Interval::around_zero(2.0), true)
+    }
+
+    pub fn partner_of(&mut self, x: Id, interval: Interval, exact: bool) -> Option<Id> {
         let form = self.form(x).clone();
-        self.partner_within(&form, Interval::around_zero(2.0), true)
+        let first = self.partner_within(&form, interval, exact)?;
+        if first == x && self.random.chance(80) { self.partner_within(&form, interval, exact) } else { Some(first) }
     }
 
     /// A second operand; a new one has numbers in the interval.

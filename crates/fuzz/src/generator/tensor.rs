@@ -3,12 +3,16 @@
 use super::{Form, Generator, Id};
 use crate::draft;
 use crate::interval::Interval;
+use crate::model::ORDINARY_WORK;
 use ir::{Array, DType, Literal, Tensor};
 use onnx::proto::ValueInfoProto;
 use sym::{Expr, Sym};
 
 /// The sizes that dims are drawn from: around the widths of vectors and tiles.
 const SIZES: [i64; 18] = [1, 1, 2, 3, 4, 5, 7, 8, 9, 12, 15, 16, 17, 24, 31, 32, 33, 64];
+
+/// Further ones for large models: around the blocks of long sums.
+const LARGE_SIZES: [i64; 8] = [65, 96, 100, 128, 129, 200, 257, 384];
 
 /// Weights may have so many times the elements of other tensors.
 const WEIGHT_FACTOR: i64 = 4;
@@ -18,7 +22,7 @@ const INPUT_SIZE: f64 = 2.0;
 
 impl Generator {
     pub fn size(&mut self) -> i64 {
-        self.random.one_of(SIZES)
+        if self.most_work > ORDINARY_WORK && self.random.chance(30) { self.random.one_of(LARGE_SIZES) } else { self.random.one_of(SIZES) }
     }
 
     /// A size or a symbol.

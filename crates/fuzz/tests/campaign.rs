@@ -1,0 +1,25 @@
+//! A short campaign, and what the generator covers.
+
+use fuzz::{Check, Outcome, check_model, generate};
+use prost::Message;
+use std::collections::BTreeSet;
+
+/// Models of seeds in a row agree with the reference on this machine. `cargo xtask fuzz` makes one that fails smaller.
+#[test]
+fn models_agree_with_the_reference() {
+    for seed in 0..60 {
+        let check = Check { thorough: false, ..Check::native(seed) };
+        let outcome = check_model(&generate(seed).encode_to_vec(), &check);
+        assert_eq!(outcome, Outcome::Agrees, "cargo xtask fuzz --count 1 --seed {seed}");
+    }
+}
+
+#[test]
+fn every_operator_of_the_importer_is_drawn() {
+    let models: Vec<_> = (0..2000).map(generate).collect();
+    let drawn: BTreeSet<&str> =
+        models.iter().filter_map(|model| model.graph.as_ref()).flat_map(|graph| &graph.node).map(|node| node.op_type.as_str()).collect();
+    let supported = onnx::op_names().into_iter().filter(|name| name.domain.is_empty()).map(|name| name.op_type);
+    let missing: Vec<&str> = supported.filter(|name| !drawn.contains(name)).collect();
+    assert!(missing.is_empty(), "not drawn: {missing:?}");
+}
