@@ -123,3 +123,47 @@ fn perturb(value: &mut Option<Array>, random: &mut Random) {
     let moved = data.iter().map(|x| x * if random.bits() >> 63 == 0 { 1.0 + step } else { 1.0 - step }).collect();
     *array = Array::floats(array.dtype(), array.dims().to_vec(), moved);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ir::DType;
+    use ops::{Builder, Folded};
+
+    fn array(numbers: &[f64]) -> Array {
+        Array::floats(DType::F32, vec![numbers.len()], numbers.to_vec())
+    }
+
+    fn bound(numbers: &[f64], build: impl Fn(&mut Builder, ValueId) -> ValueId) -> f64 {
+        let mut b = Builder::new("g");
+        let ty = ir::TensorType::new(DType::F32, vec![sym::Expr::from(numbers.len() as i64)]);
+        let x = b.input("x", ty);
+        let y = build(&mut b, x);
+        b.output("y", y);
+        reference(&b.finish(), &[array(numbers)], &BTreeMap::new(), 1).unwrap().bounds[0]
+    }
+
+    const UNIT: f64 = 1.0 / (1u64 << 24) as f64;
+
+    #[test]
+    fn what_rounds_nothing_has_the_least_bound() {
+        let moved = bound(&[3.0, -4.0], |b, x| b.map(Func::Neg, &[x]).unwrap());
+        assert_eq!(moved, LEAST_UNITS * UNIT * 4.0);
+    }
+
+    #[test]
+    fn a_sum_that_cancels_has_a_bound_by_its_terms() {
+        let sum = bound(&[1000.0, -1000.0, 0.25], |b, x| b.reduce(nest::Monoid::Sum, x, &[0], Folded::Kept).unwrap());
+        assert!(sum > 1000.0 * UNIT && sum < 1000.0 * 1000.0 * UNIT, "{sum}");
+    }
+
+    #[test]
+    fn the_bound_grows_with_the_condition_of_the_function() {
+        let steep = bound(&[10.0], |b, x| {
+            let scaled = b.map_number(Func::Mul, x, 1.1).unwrap();
+            b.map(Func::Exp, &[scaled]).unwrap()
+        });
+        let relative = steep / 11f64.exp();
+        assert!(relative > 11.0 * STEP * UNIT, "{relative}");
+    }
+}
