@@ -1,7 +1,7 @@
 //! Whether a model computes what it should.
 
 use crate::inputs::inputs;
-use crate::model::{Asked, Sizes, calls};
+use crate::model::{Asked, calls};
 use crate::native::{Results, check_native};
 use crate::quiet::{Panic, quietly};
 use crate::reference::{Reference, reference};
@@ -100,7 +100,7 @@ impl Check {
 
 /// A call of a model with what it should give.
 pub struct Call {
-    pub sizes: Sizes,
+    pub asked: Asked,
     pub inputs: Vec<Tensor>,
     pub expected: Expected,
 }
@@ -147,19 +147,25 @@ pub fn checked(bytes: &[u8], check: &Check) -> Checked<(Vec<Call>, Results)> {
 /// The graph of a model, and its calls.
 pub fn interpreted(bytes: &[u8], seed: u64) -> Checked<(Graph, Vec<Call>)> {
     let (file, graph) = imported(bytes)?;
-    let call = |asked: Asked| {
-        let inputs = inputs(&file.model, &asked.sizes, seed);
-        let inputs = inputs.ok_or_else(|| Failure::new(Kind::Rejected, "inputs", "no inputs can be drawn"))?;
-        let expected = match call_reference(&graph, &inputs, seed) {
-            Ok(reference) => Expected::Results(reference),
-            Err(problems) if !asked.may_fail => return Err(Failure::new(Kind::Rejected, "interpreter", problems.to_string())),
-            Err(problems) if problems.0.iter().any(|problem| problem.code == Code::Index) => Expected::Either,
-            Err(_) => Expected::Refusal,
-        };
-        Ok(Call { sizes: asked.sizes, inputs, expected })
+    let mut made = Vec::new();
+    for asked in calls(&file.model) {
+        match inputs(&file.model, &asked.sizes, seed) {
+            Some(inputs) => made.push(expected_call(&graph, asked, inputs, seed)?),
+            None if asked.may_fail => {}
+            None => return Err(Failure::new(Kind::Rejected, "inputs", "no inputs can be drawn")),
+        }
+    }
+    Ok((graph, made))
+}
+
+fn expected_call(graph: &Graph, asked: Asked, inputs: Vec<Tensor>, seed: u64) -> Checked<Call> {
+    let expected = match call_reference(graph, &inputs, seed) {
+        Ok(reference) => Expected::Results(reference),
+        Err(problems) if !asked.may_fail => return Err(Failure::new(Kind::Rejected, "interpreter", problems.to_string())),
+        Err(problems) if problems.0.iter().any(|problem| problem.code == Code::Index) => Expected::Either,
+        Err(_) => Expected::Refusal,
     };
-    let calls = calls(&file.model).into_iter().map(call).collect::<Checked<Vec<Call>>>()?;
-    Ok((graph, calls))
+    Ok(Call { asked, inputs, expected })
 }
 
 /// The graph of a model, which must be well formed.

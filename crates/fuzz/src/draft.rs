@@ -90,11 +90,11 @@ pub fn tensor_proto(name: &str, tensor: &Tensor) -> TensorProto {
     }
 }
 
-/// A value's declaration. Dims that are neither a number nor a symbol stay open.
+/// A value's declaration. Dims of one symbol are spelled out; those of several stay open.
 pub fn value_info(name: &str, dtype: DType, dims: &[Expr]) -> ValueInfoProto {
     let dim = |dim: &Expr| {
         let number = dim.as_const().map(DimValue::DimValue);
-        let value = number.or_else(|| dim.as_sym().map(|sym| DimValue::DimParam(sym.name().to_string())));
+        let value = number.or_else(|| (dim.symbols().len() == 1).then(|| DimValue::DimParam(dim.to_string())));
         Dimension { value, ..Dimension::default() }
     };
     let shape = TensorShapeProto { dim: dims.iter().map(dim).collect() };

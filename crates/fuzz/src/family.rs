@@ -43,6 +43,7 @@ pub static STEPS: &[(usize, Step)] = &[
     (4, cast::cast),
     (8, product::matmul),
     (4, product::gemm),
+    (1, product::integer_matmul),
     (6, window::conv),
     (5, pool::pool),
     (2, pool::global),

@@ -8,7 +8,7 @@ use ir::{Array, DType, Literal, Tensor};
 use onnx::proto::tensor_shape_proto::Value as DimValue;
 use onnx::proto::type_proto::Value as TypeValue;
 use onnx::proto::{ModelProto, ValueInfoProto};
-use sym::Sym;
+use sym::Expr;
 
 /// The inputs in the model's order. The same name, seed and dims give the same tensor, whatever else the model holds. None where an
 /// input is no tensor of numbers, or a dim of it no number and no symbol of the call.
@@ -28,10 +28,20 @@ pub fn type_of(info: &ValueInfoProto, sizes: &Sizes) -> Option<(DType, Vec<usize
     let TypeValue::TensorType(tensor) = info.r#type.as_ref()?.value.as_ref()? else { return None };
     let dim = |value: &Option<DimValue>| match value.as_ref()? {
         DimValue::DimValue(size) => usize::try_from(*size).ok(),
-        DimValue::DimParam(name) => usize::try_from(*sizes.get(&Sym::new(name))?).ok(),
+        DimValue::DimParam(text) => usize::try_from(text.parse::<Expr>().ok()?.eval(&|sym| sizes.get(sym).copied())?).ok(),
     };
     let dims = tensor.shape.as_ref()?.dim.iter().map(|entry| dim(&entry.value)).collect::<Option<Vec<usize>>>()?;
     Some((dtype_of(tensor.elem_type)?, dims))
+}
+
+/// The dims of a declaration as they are written, but for numbers.
+pub fn dims_text(info: &ValueInfoProto) -> Vec<String> {
+    let Some(TypeValue::TensorType(tensor)) = info.r#type.as_ref().and_then(|ty| ty.value.as_ref()) else { return vec![] };
+    let text = |value: &Option<DimValue>| match value {
+        Some(DimValue::DimParam(text)) => Some(text.clone()),
+        Some(DimValue::DimValue(_)) | None => None,
+    };
+    tensor.shape.iter().flat_map(|shape| &shape.dim).filter_map(|dim| text(&dim.value)).collect()
 }
 
 /// The bounds of an input's elements.

@@ -65,7 +65,7 @@ fn kind_of(error: &RunError) -> Kind {
 }
 
 fn sizes_text(call: &Call) -> String {
-    let sizes: Vec<String> = call.sizes.iter().map(|(sym, size)| format!("{sym}={size}")).collect();
+    let sizes: Vec<String> = call.asked.sizes.iter().map(|(sym, size)| format!("{sym}={size}")).collect();
     if sizes.is_empty() { "its only sizes".to_string() } else { sizes.join(" ") }
 }
 

@@ -60,10 +60,9 @@ fn dumped(job: &Job, bytes: &[u8], check: &Check) -> Answer {
 fn write_dump(folder: &Path, bytes: &[u8], check: &Check) -> Result<()> {
     let model = ModelProto::decode(bytes)?;
     let (calls, results) = checked(bytes, check).map_err(|failure| anyhow::anyhow!("{failure}"))?;
-    let planned = fuzz::model::calls(&model).into_iter().map(|asked| !asked.may_fail);
-    let sets = calls.into_iter().zip(results).zip(planned).filter_map(|((call, outputs), planned)| {
+    let sets = calls.into_iter().zip(results).filter_map(|(call, outputs)| {
         let (outputs, bounds) = (outputs?, call.reference()?.bounds.clone());
-        planned.then_some(DataSet { inputs: call.inputs, outputs, bounds })
+        (!call.asked.may_fail).then_some(DataSet { inputs: call.inputs, outputs, bounds })
     });
     Ok(dump(folder, &model, &sets.collect::<Vec<_>>())?)
 }

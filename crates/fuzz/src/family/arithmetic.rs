@@ -123,7 +123,8 @@ pub fn integer(generator: &mut Generator) -> Option<Id> {
 
 fn integer_unary(generator: &mut Generator, x: Id) -> Option<Id> {
     let form = generator.form(x).clone();
-    match generator.random.below(3) {
+    match generator.random.below(4) {
+        3 => generator.clip(x, Interval::new(-3.0, 5.0)),
         0 => generator.emit("Neg", &[x], vec![], form.within(form.interval.negate())),
         1 => generator.emit("Abs", &[x], vec![], form.within(form.interval.absolute())),
         _ => generator.emit("Sign", &[x], vec![], form.within(Interval::around_zero(1.0))),

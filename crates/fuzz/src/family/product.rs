@@ -101,6 +101,16 @@ fn turned_factor(generator: &mut Generator, a: Id) -> Option<Id> {
     generator.emit("Transpose", &[b], vec![draft::ints("perm", &perm)], other.of(dims))
 }
 
+/// Of integers, by weights.
+pub fn integer_matmul(generator: &mut Generator) -> Option<Id> {
+    let a =
+        generator.find(|_, form| matches!(form.dtype, DType::I32 | DType::I64) && form.rank() >= 1 && form.interval.largest() < 1000.0)?;
+    let form = generator.form(a).clone();
+    let dims = [form.dims.last()?.as_const()? as usize, generator.size() as usize];
+    let b = generator.weight("weight", form.dtype, &dims, 9.0)?;
+    emit_matmul(generator, a, b)
+}
+
 pub fn gemm(generator: &mut Generator) -> Option<Id> {
     let a = generator.floats(2..=2)?;
     let form = generator.form(a).clone();

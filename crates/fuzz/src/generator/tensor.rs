@@ -49,16 +49,23 @@ impl Generator {
         }
     }
 
-    /// A new input of the model. Dims that are no number and no symbol are not possible.
+    /// A new input of the model; None where its dims can't be declared.
     pub fn input(&mut self, dtype: DType, dims: &[Expr], interval: Interval) -> Option<Id> {
-        let plain = dims.iter().all(|dim| dim.as_const().is_some() || dim.as_sym().is_some());
-        if !plain || !self.is_handy(dims) {
+        if !dims.iter().all(|dim| self.is_declarable(dim)) || !self.is_handy(dims) {
             return None;
         }
         let id = self.add("input", Form { dtype, dims: dims.to_vec(), interval, exact: true });
         let info = draft::value_info(&self.value(id).name, dtype, dims);
         self.draft.graph.input.push(ValueInfoProto { doc_string: format!("{} {}", interval.low, interval.high), ..info });
         Some(id)
+    }
+
+    /// Whether an input may have a dim: a number, a symbol, or a multiple and the like of a symbol that an input has for itself.
+    fn is_declarable(&self, dim: &Expr) -> bool {
+        let symbols = dim.symbols();
+        let (Some(sym), 1) = (symbols.first(), symbols.len()) else { return dim.as_const().is_some() };
+        let declared = |info: &ValueInfoProto| crate::inputs::dims_text(info).iter().any(|text| text == sym.name());
+        dim.as_sym().is_some() || dim.split_linear(sym).is_some() && self.draft.graph.input.iter().any(declared)
     }
 
     pub fn float_input(&mut self, dims: &[Expr]) -> Option<Id> {

@@ -10,6 +10,7 @@ use onnx::proto::type_proto::Value as TypeValue;
 use onnx::proto::{GraphProto, ModelProto, TensorProto, ValueInfoProto};
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use sym::Expr;
 
 /// The elements of inputs and initializers, with a call's sizes.
 pub fn elements(model: &ModelProto) -> usize {
@@ -43,8 +44,11 @@ pub fn without_symbols<'a>(model: &'a ModelProto, _: &'a Facts) -> Attempts<'a> 
         asked.iter_mut().for_each(|call| call.sizes.retain(|other, _| *other != sym));
         set_calls(&mut model, &asked);
         each_dim(&mut model, &mut |dim| {
-            if matches!(dim, DimValue::DimParam(name) if name == sym.name()) {
-                *dim = DimValue::DimValue(size);
+            if let DimValue::DimParam(text) = dim
+                && let Ok(expr) = text.parse::<Expr>()
+            {
+                let expr = expr.replace(&sym, &Expr::from(size));
+                *dim = expr.as_const().map_or_else(|| DimValue::DimParam(expr.to_string()), DimValue::DimValue);
             }
         });
         model
