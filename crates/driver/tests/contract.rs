@@ -81,7 +81,7 @@ fn run_kernel(
         })
         .collect();
     let cx = StageCx::new(stage, &buffers, 0);
-    let schedule = contract_schedule::choose(&cx, matched, target);
+    let schedule = contract_schedule::choose(&cx, matched, target).unwrap();
     assert!(schedule.is_legal(), "{schedule}");
     println!("{schedule}");
     let tasks = contract::emit(&mut b, &cx, matched, &schedule);

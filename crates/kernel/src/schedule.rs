@@ -21,8 +21,10 @@ pub enum Schedule {
 /// The default schedule of a group: the contraction template's where that serves it.
 pub fn choose(group: &PhysicalGroup, target: &Target) -> Schedule {
     if let [stage] = group.stages.as_slice() {
-        if let Some(matched) = contract::matched(&stage.nest) {
-            return Schedule::Contract(contract_schedule::choose(&StageCx::new(stage, &[], 0), &matched, target));
+        let matched = contract::matched(&stage.nest);
+        let schedule = matched.and_then(|matched| contract_schedule::choose(&StageCx::new(stage, &[], 0), &matched, target));
+        if let Some(schedule) = schedule {
+            return Schedule::Contract(schedule);
         }
     }
     Schedule::Rows(rows_schedule(group, target))

@@ -83,11 +83,12 @@ fn rough(extent: &Expr) -> i64 {
 /// Multiply-adds a microsecond that a core is taken to do: half of what wide vectors reach, for a first idea of a task's length.
 const MULTIPLY_ADDS_PER_US: f64 = 70_000.0;
 
-pub fn choose(cx: &StageCx, matched: &Matched, target: &Target) -> ContractSchedule {
+/// The default choices; None where the vectorised operand does not hold whole vectors.
+pub fn choose(cx: &StageCx, matched: &Matched, target: &Target) -> Option<ContractSchedule> {
     let nest = cx.nest();
     let lanes = target.lanes(DType::F32);
     let width = nest.iter(&matched.n).map_or(Expr::one(), |iter| iter.extent.clone());
-    let panel = matched.panel.unwrap_or_else(|| panel_in_place(width.as_const(), lanes as i64));
+    let panel = matched.panel.or_else(|| panel_in_place(width.as_const()?, lanes as i64)).filter(|panel| panel % lanes as i64 == 0)?;
     let (m, k) = loops(cx, matched);
     let rows = tile_rows(target, (panel / lanes as i64) as u32) as i64;
     let tile = tile(&m, rows);
@@ -105,7 +106,7 @@ pub fn choose(cx: &StageCx, matched: &Matched, target: &Target) -> ContractSched
     };
     let stage_rows = conflicts(row_strides(cx, matched, &m, &k), &shape, lanes as i64);
     let (block_m, block_n, rows_inner) = if stage_rows { shape.staged_blocks(target) } else { shape.blocks(target) };
-    ContractSchedule { panel, lanes, tile, block_m, block_n, rows_inner, stage_rows }
+    Some(ContractSchedule { panel, lanes, tile, block_m, block_n, rows_inner, stage_rows })
 }
 
 /// Rows that start a multiple of this many bytes apart fall into the same sets of the first cache.
@@ -117,10 +118,9 @@ fn conflicts(strides: Option<(i64, i64)>, shape: &Shape, lanes: i64) -> bool {
     shape.known && row * 4 % CONFLICT_BYTES == 0 && shape.depth % lanes == 0 && shape.panels >= 4 && shape.tile[1] > 1
 }
 
-/// Columns that divide `n`, for an operand read in place.
-fn panel_in_place(width: Option<i64>, lanes: i64) -> i64 {
-    let fits = |columns: &i64| width.is_some_and(|w| w % (columns * lanes) == 0);
-    [2, 4, 3, 1].into_iter().find(fits).unwrap_or(1) * lanes
+/// Columns that divide `n`, for an operand read in place; None where its rows do not hold whole vectors.
+fn panel_in_place(width: i64, lanes: i64) -> Option<i64> {
+    [2, 4, 3, 1].into_iter().find(|columns| width % (columns * lanes) == 0).map(|columns| columns * lanes)
 }
 
 /// Rows along the last two joined iterators that fill up to `rows` accumulators' rows.
