@@ -14,11 +14,13 @@ pub mod worker;
 
 use anyhow::{Context, Result};
 use job::{Answer, Job, Verdict};
+use onnx::proto::ModelProto;
 use pool::Worker;
+use prost::Message;
 use report::Failed;
 use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -31,7 +33,7 @@ pub struct Arguments {
     /// The seed of the first model; the others follow
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Check these model files instead of random ones, with inputs drawn from the seed
+    /// Check these model files instead of random ones, with inputs drawn from the seeds that they were drawn from, else `--seed`
     #[arg(long, num_args = 1.., value_name = "MODEL")]
     models: Vec<PathBuf>,
     /// Write the models that agree, with inputs and outputs, in the layout of ONNX's tests
@@ -89,11 +91,18 @@ fn jobs(arguments: &Arguments) -> Vec<Job> {
         reference: arguments.reference,
         dump: arguments.dump.clone(),
         explain: false,
+        brief: false,
     };
     if arguments.models.is_empty() {
         return (arguments.seed..arguments.seed + arguments.count).map(|seed| job(seed, None)).collect();
     }
-    arguments.models.iter().map(|model| job(arguments.seed, Some(model.clone()))).collect()
+    arguments.models.iter().map(|model| job(seed_of(model).unwrap_or(arguments.seed), Some(model.clone()))).collect()
+}
+
+/// The seed that a model was drawn from: its graph's name.
+fn seed_of(path: &Path) -> Option<u64> {
+    let model = ModelProto::decode(std::fs::read(path).ok()?.as_slice()).ok()?;
+    model.graph?.name.strip_prefix("seed_")?.parse().ok()
 }
 
 /// Takes jobs until there are none left.

@@ -83,7 +83,7 @@ fn room(folder: &Path) -> Result<Room> {
         files.push((path.clone(), counts.with_context(|| path.display().to_string())?));
     }
     let tests = count::test_modules(&files.iter().map(|(path, counts)| (path.as_path(), counts)).collect::<Vec<_>>());
-    files.iter_mut().filter(|(path, _)| tests.contains(path)).for_each(|(_, counts)| *counts = counts.clone().as_tests());
+    files.iter_mut().filter(|(path, _)| tests.contains(path)).for_each(|(_, counts)| *counts = counts.clone().into_tests());
     let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
     Ok(Room { name, files })
 }

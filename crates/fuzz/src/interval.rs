@@ -28,7 +28,7 @@ impl Interval {
         Interval::new(self.low.min(other.low), self.high.max(other.high))
     }
 
-    pub fn add(self, other: Interval) -> Interval {
+    pub fn plus(self, other: Interval) -> Interval {
         Interval::new(self.low + other.low, self.high + other.high)
     }
 
@@ -76,7 +76,7 @@ mod tests {
         let x = Interval::new(-2.0, 3.0);
         assert_eq!(x.multiply(Interval::new(-1.0, 4.0)), Interval::new(-8.0, 12.0));
         assert_eq!(x.absolute(), Interval::new(0.0, 3.0));
-        assert_eq!(x.negate().add(x), Interval::new(-5.0, 5.0));
+        assert_eq!(x.negate().plus(x), Interval::new(-5.0, 5.0));
         assert_eq!(Interval::new(-4.0, -1.0).absolute(), Interval::new(1.0, 4.0));
     }
 }

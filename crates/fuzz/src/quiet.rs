@@ -1,5 +1,6 @@
 //! Panics as values: what a check wants to know of them, and nothing on the screen.
 
+use std::any::Any;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -19,13 +20,19 @@ pub fn quietly<T>(work: impl FnOnce() -> T) -> Result<T, Panic> {
     let before = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
         let place = info.location().map_or(String::new(), |at| format!("{}:{}", at.file(), at.line()));
-        let message = info.payload_as_str().unwrap_or("a panic without a message").to_string();
+        let message = text_of(info.payload());
         seen.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(Panic { place, message });
     }));
     let result = panic::catch_unwind(AssertUnwindSafe(work));
     panic::set_hook(before);
     let caught = first.lock().unwrap_or_else(PoisonError::into_inner).take();
     result.map_err(|_| caught.unwrap_or(Panic { place: String::new(), message: "a panic that the hook has not seen".to_string() }))
+}
+
+/// What `panic!` was given.
+fn text_of(payload: &dyn Any) -> String {
+    let text = payload.downcast_ref::<String>().cloned();
+    text.or_else(|| payload.downcast_ref::<&str>().map(|text| text.to_string())).unwrap_or_else(|| "a panic without a message".to_string())
 }
 
 #[cfg(test)]

@@ -14,6 +14,8 @@ pub struct Job {
     pub dump: Option<PathBuf>,
     /// Also say which pass is wrong.
     pub explain: bool,
+    /// Leave out what takes long, whatever the seed asks for.
+    pub brief: bool,
 }
 
 impl Job {
@@ -26,19 +28,14 @@ impl Job {
 
     pub fn line(&self) -> String {
         let path = |path: &Option<PathBuf>| path.as_ref().map_or(String::new(), |path| path.display().to_string());
-        format!("{}\t{}\t{}\t{}\t{}", self.seed, path(&self.model), self.reference, path(&self.dump), self.explain)
+        format!("{}\t{}\t{}\t{}\t{}\t{}", self.seed, path(&self.model), self.reference, path(&self.dump), self.explain, self.brief)
     }
 
     pub fn read(line: &str) -> Option<Job> {
-        let [seed, model, reference, dump, explain] = fields(line)?;
+        let [seed, model, reference, dump, explain, brief] = fields(line)?;
         let path = |text: &str| (!text.is_empty()).then(|| PathBuf::from(text));
-        Some(Job {
-            seed: seed.parse().ok()?,
-            model: path(model),
-            reference: reference == "true",
-            dump: path(dump),
-            explain: explain == "true",
-        })
+        let [reference, explain, brief] = [reference, explain, brief].map(|text| text == "true");
+        Some(Job { seed: seed.parse().ok()?, model: path(model), reference, dump: path(dump), explain, brief })
     }
 }
 
@@ -132,7 +129,7 @@ mod tests {
 
     #[test]
     fn lines_are_read_back() {
-        let job = Job { seed: 7, model: Some("a b.onnx".into()), reference: true, dump: None, explain: false };
+        let job = Job { seed: 7, model: Some("a b.onnx".into()), reference: true, dump: None, explain: false, brief: true };
         assert_eq!(Job::read(&job.line()), Some(job));
         let answer = Answer::of(Verdict::Fails(Kind::Panic), "x.rs:3", "no\nmore");
         assert_eq!(Answer::read(&answer.line()).unwrap().message, "no more");

@@ -88,7 +88,9 @@ fn model_of(job: &Job) -> Option<ModelProto> {
 /// A smaller model that fails alike; attempts are checked by a worker, through a file.
 fn shrunk(model: &ModelProto, failed: &Failed, file: &Path, timeout: Duration) -> Result<ModelProto> {
     let mut worker = Worker::start()?;
-    let job = Job { model: Some(file.to_path_buf()), dump: None, ..failed.job.clone() };
+    // what only a thorough check finds is not at a target
+    let brief = failed.answer.verdict != Verdict::Fails(Kind::Bug);
+    let job = Job { model: Some(file.to_path_buf()), dump: None, brief, ..failed.job.clone() };
     let timeout = if failed.answer.verdict == Verdict::Hang { timeout / 4 } else { timeout };
     let mut fails = |model: &ModelProto| {
         let written = fs::write(file, model.encode_to_vec()).is_ok();

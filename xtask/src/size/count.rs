@@ -28,7 +28,7 @@ pub struct Counts {
 
 impl Counts {
     /// All of it as tests.
-    pub fn as_tests(self) -> Counts {
+    pub fn into_tests(self) -> Counts {
         Counts { lines: 0, test_lines: self.lines + self.test_lines, functions: vec![], test_modules: vec![] }
     }
 }
@@ -48,7 +48,7 @@ pub fn count(text: &str) -> Result<Counts> {
 
 /// Counts a file that is a test as a whole.
 pub fn count_tests(text: &str) -> Result<Counts> {
-    Ok(count(text)?.as_tests())
+    Ok(count(text)?.into_tests())
 }
 
 fn has_code(line: &str) -> bool {

@@ -34,8 +34,8 @@ fn combined(generator: &mut Generator, x: Id, y: Id) -> Option<Id> {
     let op = generator.random.one_of(["Add", "Add", "Mul", "Mul", "Sub", "Max", "Min"]);
     let (left, right) = (generator.form(a).interval, generator.form(b).interval);
     let interval = match op {
-        "Add" => left.add(right),
-        "Sub" => left.add(right.negate()),
+        "Add" => left.plus(right),
+        "Sub" => left.plus(right.negate()),
         "Mul" => left.multiply(right),
         _ => left.hull(right),
     };
@@ -87,7 +87,7 @@ pub fn variadic(generator: &mut Generator) -> Option<Id> {
     }
     let op = generator.random.one_of(["Sum", "Mean", "Max", "Min"]);
     let forms: Vec<Form> = operands.iter().map(|id| generator.form(*id).clone()).collect();
-    let sum = forms.iter().skip(1).fold(forms[0].interval, |sum, form| sum.add(form.interval));
+    let sum = forms.iter().skip(1).fold(forms[0].interval, |sum, form| sum.plus(form.interval));
     let hull = forms.iter().fold(forms[0].interval, |hull, form| hull.hull(form.interval));
     let keeps = matches!(op, "Max" | "Min") || operands.len() == 1;
     form.exact = keeps && forms.iter().all(|form| form.exact);
@@ -107,8 +107,8 @@ pub fn integer(generator: &mut Generator) -> Option<Id> {
     let (left, right) = (generator.form(x).clone(), generator.form(y).clone());
     let (a, b) = (left.interval, right.interval);
     let interval = match op {
-        "Add" => a.add(b),
-        "Sub" => a.add(b.negate()),
+        "Add" => a.plus(b),
+        "Sub" => a.plus(b.negate()),
         "Mul" => a.multiply(b),
         "Div" => a.with_zero().hull(a.negate()),
         "Mod" => a.with_zero().hull(Interval::around_zero(b.largest())),
@@ -136,7 +136,7 @@ fn nonzero(generator: &mut Generator, y: Id) -> Option<Id> {
     let form = generator.form(y).clone();
     let absolute = generator.emit("Abs", &[y], vec![], form.within(form.interval.absolute()))?;
     let one = generator.number(form.dtype, 1.0);
-    let shifted = form.within(form.interval.absolute().add(Interval::new(1.0, 1.0)));
+    let shifted = form.within(form.interval.absolute().plus(Interval::new(1.0, 1.0)));
     let positive = generator.emit("Add", &[absolute, one], vec![], shifted.clone())?;
     match generator.random.chance(50) {
         true => generator.emit("Neg", &[positive], vec![], shifted.within(shifted.interval.negate())),

@@ -15,10 +15,9 @@ fn sequence(generator: &mut Generator, heads: i64) -> Option<Id> {
         let width = form.dims.last().and_then(Expr::as_const).unwrap_or(0);
         form.is_float() && form.rank() == 3 && width >= heads && width % heads == 0
     };
-    if generator.random.chance(50)
-        && let Some(found) = generator.find(fits)
-    {
-        return Some(found);
+    let found = if generator.random.chance(50) { generator.find(fits) } else { None };
+    if found.is_some() {
+        return found;
     }
     let mut dims = generator.new_dims(2);
     dims.push(Expr::from(heads * generator.random.one_of([2, 4, 8, 9, 16])));

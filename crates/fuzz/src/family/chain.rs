@@ -11,7 +11,7 @@ use sym::Expr;
 pub fn add(generator: &mut Generator, a: Id, b: Id) -> Option<Id> {
     let (left, right) = (generator.form(a).clone(), generator.form(b).clone());
     let dims = generator.broadcast(&left.dims, &right.dims)?;
-    let sum = left.of(dims).within(left.interval.add(right.interval)).rounded();
+    let sum = left.of(dims).within(left.interval.plus(right.interval)).rounded();
     let operands = generator.random.shuffled([a, b]);
     generator.emit("Add", &operands, vec![], sum)
 }

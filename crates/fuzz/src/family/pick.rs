@@ -30,10 +30,9 @@ fn indices(generator: &mut Generator, size: i64) -> Option<Id> {
             && form.interval.low >= bounds.low
             && form.interval.high <= bounds.high
     };
-    if generator.random.chance(30)
-        && let Some(found) = generator.find(fits)
-    {
-        return Some(found);
+    let found = if generator.random.chance(30) { generator.find(fits) } else { None };
+    if found.is_some() {
+        return found;
     }
     let dtype = generator.random.one_of([DType::I64, DType::I64, DType::I32]);
     let rank = generator.random.one_of([0, 1, 1, 1, 2]);

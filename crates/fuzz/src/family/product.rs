@@ -136,7 +136,7 @@ pub fn gemm(generator: &mut Generator) -> Option<Id> {
     let Some(c) = addend(generator, &result) else { return generator.emit("Gemm", &[a, b], attributes, result) };
     let beta = generator.random.one_of([1.0, 1.0, 0.75, 0.0]);
     attributes.push(draft::float("beta", beta));
-    let sum = result.within(interval.scale(alpha).add(generator.form(c).interval.scale(beta)));
+    let sum = result.within(interval.scale(alpha).plus(generator.form(c).interval.scale(beta)));
     let product = generator.emit("Gemm", &[a, b, c], attributes, sum)?;
     generator.tame(product, 60.0)
 }

@@ -45,13 +45,14 @@ fn split(generator: &mut Generator, dims: &mut Vec<Expr>) {
 pub fn emit_reshape(generator: &mut Generator, x: Id, dims: &[Expr]) -> Option<Id> {
     let form = generator.form(x).clone();
     let result = form.of(dims.to_vec());
-    if generator.random.chance(25)
-        && let Some(shape) = generator.shape_operand(x, dims)
-    {
-        return generator.emit("Reshape", &[x, shape], vec![], result);
-    }
-    let entries = shape_entries(generator, &form, dims)?;
-    let shape = generator.list("shape", &entries);
+    let computed = if generator.random.chance(25) { generator.shape_operand(x, dims) } else { None };
+    let shape = match computed {
+        Some(shape) => shape,
+        None => {
+            let entries = shape_entries(generator, &form, dims)?;
+            generator.list("shape", &entries)
+        }
+    };
     generator.emit("Reshape", &[x, shape], vec![], result)
 }
 

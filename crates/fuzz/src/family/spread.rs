@@ -64,7 +64,7 @@ pub fn size(generator: &mut Generator) -> Option<Id> {
     let size = generator.emit("Size", &[source], vec![], scalar)?;
     let x = generator.find(|_, form| form.dtype == DType::I64)?;
     let form = generator.form(x).clone();
-    generator.emit("Sub", &[x, size], vec![], form.within(form.interval.add(Interval::new(-most, 0.0))))
+    generator.emit("Sub", &[x, size], vec![], form.within(form.interval.plus(Interval::new(-most, 0.0))))
 }
 
 pub fn range(generator: &mut Generator) -> Option<Id> {

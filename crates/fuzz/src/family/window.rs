@@ -141,7 +141,8 @@ pub fn conv(generator: &mut Generator) -> Option<Id> {
     };
     let groups = if channels % groups == 0 { groups } else { 1 };
     let per_group = if groups > 1 { generator.random.one_of([1, 1, 2, 4]) } else { generator.random.one_of([1, 2, 4, 8, 16, 17, 32, 40]) };
-    let window = Window::draw(generator, &generator.dims(x)[2..].to_vec());
+    let spatial = generator.dims(x)[2..].to_vec();
+    let window = Window::draw(generator, &spatial);
     let result = emit_conv(generator, x, groups * per_group, groups, &window)?;
     generator.tame(result, 60.0)
 }

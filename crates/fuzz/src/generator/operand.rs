@@ -151,7 +151,7 @@ impl Generator {
         }
         let absolute = self.emit("Abs", &[x], vec![], form.within(form.interval.absolute()))?;
         let half = self.number(form.dtype, 0.5);
-        let shifted = self.form(absolute).interval.add(Interval::new(0.5, 0.5));
+        let shifted = self.form(absolute).interval.plus(Interval::new(0.5, 0.5));
         self.emit("Add", &[absolute, half], vec![], form.rounded().within(shifted))
     }
 

@@ -22,6 +22,11 @@ impl Facts {
         quietly(|| interpreted(model, seed)).ok().flatten().unwrap_or_default()
     }
 
+    /// Whether some tensor has no elements.
+    pub fn has_empty(&self) -> bool {
+        self.values.values().any(|(_, array)| array.count() == 0)
+    }
+
     pub fn tensor(&self, name: &str) -> Option<Tensor> {
         self.values.get(name).map(|(_, array)| Tensor::from_array(array))
     }

@@ -10,7 +10,7 @@ use onnx::proto::type_proto::Value as TypeValue;
 use onnx::proto::{GraphProto, ModelProto, TensorProto, ValueInfoProto};
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use sym::Expr;
+use sym::{Expr, Sym};
 
 /// The elements of inputs and initializers, with a call's sizes.
 pub fn elements(model: &ModelProto) -> usize {
@@ -43,21 +43,22 @@ pub fn without_symbols<'a>(model: &'a ModelProto, _: &'a Facts) -> Attempts<'a> 
         let mut asked = calls(&model);
         asked.iter_mut().for_each(|call| call.sizes.retain(|other, _| *other != sym));
         set_calls(&mut model, &asked);
-        each_dim(&mut model, &mut |dim| {
-            if let DimValue::DimParam(text) = dim
-                && let Ok(expr) = text.parse::<Expr>()
-            {
-                let expr = expr.replace(&sym, &Expr::from(size));
-                *dim = expr.as_const().map_or_else(|| DimValue::DimParam(expr.to_string()), DimValue::DimValue);
-            }
-        });
+        each_dim(&mut model, &mut |dim| *dim = with_size(dim, &sym, size));
         model
     }))
 }
 
+/// A dim with one of its symbols known.
+fn with_size(dim: &DimValue, sym: &Sym, size: i64) -> DimValue {
+    let DimValue::DimParam(text) = dim else { return dim.clone() };
+    let Ok(expr) = text.parse::<Expr>() else { return dim.clone() };
+    let expr = expr.replace(sym, &Expr::from(size));
+    expr.as_const().map_or_else(|| DimValue::DimParam(expr.to_string()), DimValue::DimValue)
+}
+
 pub fn smaller_symbols<'a>(model: &'a ModelProto, _: &'a Facts) -> Attempts<'a> {
     let all = calls(model);
-    let places: Vec<(usize, sym::Sym, i64)> =
+    let places: Vec<(usize, Sym, i64)> =
         all.iter().enumerate().flat_map(|(at, call)| call.sizes.iter().map(move |(sym, size)| (at, sym.clone(), *size))).collect();
     Box::new(places.into_iter().flat_map(move |(at, sym, size)| {
         let (all, model) = (all.clone(), model.clone());
