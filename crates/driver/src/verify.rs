@@ -53,6 +53,9 @@ pub struct Failure {
     pub message: String,
 }
 
+/// How often an earlier result is moved: with signs that alternate, then with drawn ones.
+const DRAWS: u64 = 3;
+
 /// The smallest number that differences are taken as a share of: what lies below is what rounding left of a cancellation.
 const FLOOR: f64 = 1e-6;
 
@@ -366,13 +369,19 @@ impl<'a> Watch<'a> {
         sizes: &Sizes,
     ) -> Result<(HashMap<BufferId, Array>, HashMap<BufferId, Array>), Error> {
         let (exact, mut bounds) = self.evaluate(group, given, sizes, &|_, value, _| value)?;
-        for stage in 0..group.stages.len().saturating_sub(1) as u64 {
-            let moved = |at: u64, value: Array, bound: &Array| if at == stage { perturbed(at, &value, bound) } else { value };
-            let (shaken, _) = self.evaluate(group, given, sizes, &moved)?;
+        for stage in 0..group.stages.len().saturating_sub(1) {
+            let mut moves: HashMap<BufferId, Vec<f64>> = bounds.iter().map(|(id, b)| (*id, vec![0.0; b.count()])).collect();
+            for draw in 0..DRAWS {
+                let moved = |at: usize, value: Array, bound: &Array| if at == stage { perturbed(draw, &value, bound) } else { value };
+                let (shaken, _) = self.evaluate(group, given, sizes, &moved)?;
+                for (id, moves) in &mut moves {
+                    let (a, b) = (&exact[id], &shaken[id]);
+                    moves.iter_mut().enumerate().for_each(|(at, most)| *most = most.max(apart(a.get(at).as_f64(), b.get(at).as_f64())));
+                }
+            }
             for (id, bound) in &mut bounds {
-                let (a, b) = (&exact[id], &shaken[id]);
-                let wide = |at: usize| bound.get(at).as_f64() + 8.0 * apart(a.get(at).as_f64(), b.get(at).as_f64());
-                *bound = Array::from_fn(DType::F64, bound.dims().to_vec(), |at| Literal::Float(wide(at)));
+                let wide = |at: usize| Literal::Float(bound.get(at).as_f64() + 8.0 * moves[id][at]);
+                *bound = Array::from_fn(DType::F64, bound.dims().to_vec(), wide);
             }
         }
         Ok((exact, bounds))
@@ -384,7 +393,7 @@ impl<'a> Watch<'a> {
         group: &Group,
         given: &HashMap<BufferId, Array>,
         sizes: &Sizes,
-        then: &dyn Fn(u64, Array, &Array) -> Array,
+        then: &dyn Fn(usize, Array, &Array) -> Array,
     ) -> Result<(HashMap<BufferId, Array>, HashMap<BufferId, Array>), Error> {
         let (mut values, mut bounds) = (given.clone(), HashMap::new());
         for (at, stage) in group.stages.iter().enumerate() {
@@ -399,7 +408,7 @@ impl<'a> Watch<'a> {
             let operands = operands.ok_or_else(|| Error::Bug("a stage reads what was not written".into()))?;
             let limits = nest::interp::run_bounded(&stage.nest, &operands, sizes, &mut outs).map_err(fault)?;
             for ((id, out), bound) in stage.writes.iter().zip(outs).zip(limits) {
-                values.insert(*id, then(at as u64, out, &bound));
+                values.insert(*id, then(at, out, &bound));
                 bounds.insert(*id, bound);
             }
         }
@@ -459,12 +468,13 @@ fn hash_of(bytes: &[u8]) -> u64 {
     hasher.finish()
 }
 
-/// Every float moved by its bound, up or down as a hash of its place says.
-fn perturbed(seed: u64, value: &Array, bound: &Array) -> Array {
+/// Every float moved by its bound: up and down in turn in draw 0, as a hash of its place says in the others.
+fn perturbed(draw: u64, value: &Array, bound: &Array) -> Array {
     if !value.dtype().is_float() {
         return value.clone();
     }
-    let sign = |at: usize| if (at as u64 ^ (seed << 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 63 == 0 { 1.0 } else { -1.0 };
+    let drawn = |at: usize| (at as u64 ^ (draw << 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 63;
+    let sign = |at: usize| if if draw == 0 { at as u64 % 2 } else { drawn(at) } == 0 { 1.0 } else { -1.0 };
     let finite = |x: f64| if x.is_finite() { x } else { 0.0 };
     Array::from_fn(value.dtype(), value.dims().to_vec(), |at| {
         Literal::Float(value.get(at).as_f64() + sign(at) * finite(bound.get(at).as_f64()))
