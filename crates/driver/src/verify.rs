@@ -125,11 +125,12 @@ fn graph_passes(graph: &Graph, options: &Options, inputs: &[Array], sizes: &Size
                 return Ok(None);
             }
         };
+        let tolerance = tolerance(pass.tolerance, &after);
         let mut worst = 0f64;
         for ((name, _), (want, got)) in after.outputs.iter().zip(want.iter().zip(&got)) {
-            worst = worst.max(difference(want, got) / pass.tolerance);
+            worst = worst.max(difference(want, got) / tolerance);
             if worst > 1.0 {
-                report.fail(pass.name, format!("output {name} moves by {:.3e} of its largest number", worst * pass.tolerance));
+                report.fail(pass.name, format!("output {name} moves by {:.3e} of its largest number", worst * tolerance));
                 return Ok(None);
             }
         }
@@ -137,6 +138,12 @@ fn graph_passes(graph: &Graph, options: &Options, inputs: &[Array], sizes: &Size
         (before, want) = (after, got);
     }
     Ok(Some(before))
+}
+
+/// A pass's tolerance; where it rounds constants, at least what rounding to the coarsest float type of the graph may do.
+fn tolerance(stated: f64, graph: &Graph) -> f64 {
+    let coarsest = graph.values.iter().map(|value| value.ty.dtype.unit_roundoff()).filter(|u| *u > DType::F32.unit_roundoff());
+    if stated > REWRITTEN { stated.max(16.0 * coarsest.fold(0.0, f64::max)) } else { stated }
 }
 
 /// The largest difference as a share of the largest number, or of [`FLOOR`]; infinite where shapes, types or NaNs differ.

@@ -235,12 +235,14 @@ fn free_operand(program: &mut Program, stage: &mut Stage, c: &Contraction) -> Op
     Some(step)
 }
 
-/// For a result in the caller's memory whose last dim is not the vectorised one: a copy behind.
+/// For a result in the caller's memory whose last dim is not the vectorised one: a copy behind. A part of a result (a piece of a
+/// concatenation) stays where it is.
 fn free_result(program: &mut Program, stage: &mut Stage, c: &Contraction) -> Option<Step> {
     let index: Vec<Option<&Expr>> = stage.nest.writes[0].index.iter().map(Some).collect();
     let misplaced = plain_dim(&index, &c.n).is_some_and(|dim| dim + 1 < index.len());
     let id = stage.writes[0];
-    if !misplaced || !matches!(program.buffer(id).role, Role::Output(_)) || stage.writes.len() != 1 {
+    let whole = stage.nest.writes.len() == 1 && rewrite::covers(&stage.nest, &stage.nest.writes[0]);
+    if !misplaced || !matches!(program.buffer(id).role, Role::Output(_)) || !whole {
         return None;
     }
     let from = add_temp(program, id, "raw");

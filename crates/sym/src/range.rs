@@ -111,6 +111,20 @@ impl Ranges {
         let from_zero = Ranges::new(0);
         shifted.terms().iter().all(|(monomial, c)| *c >= 0 && from_zero.monomial_nonnegative(monomial))
             || from_zero.bounded_by_parts(&shifted)
+            || self.bounded_by_choice(expr)
+    }
+
+    /// `x - min(a, b)` is at least `x - a` and at least `x - b`; `x + max(a, b)` likewise.
+    fn bounded_by_choice(&self, expr: &Expr) -> bool {
+        expr.terms().iter().any(|(monomial, c)| {
+            let ends = match monomial.as_slice() {
+                [Atom::Min(a, b)] if *c < 0 => [a, b],
+                [Atom::Max(a, b)] if *c > 0 => [a, b],
+                _ => return false,
+            };
+            let rest = expr - &(&Expr::from(*c) * &Expr::atom(monomial[0].clone()));
+            ends.into_iter().any(|end| self.nonnegative(&(&rest + &(&Expr::from(*c) * end))))
+        })
     }
 
     fn monomial_nonnegative(&self, monomial: &Monomial) -> bool {
@@ -248,6 +262,9 @@ mod tests {
         assert!(r.less(&"i*8 + j".parse().unwrap(), &"n*8".parse().unwrap()));
         assert!(!r.less(&"i*8 + j".parse().unwrap(), &"n*8 - 1".parse().unwrap()));
         assert!(r.nonnegative(&"7 - j".parse().unwrap()));
+        assert!(r.nonnegative(&"n - min(n, 5)".parse().unwrap()));
+        assert!(r.nonnegative(&"max(n, 5) - 5".parse().unwrap()));
+        assert!(!r.nonnegative(&"min(n, 5) - n".parse().unwrap()));
         let from_one = Ranges::new(1);
         assert!(from_one.nonnegative(&"min(n - 1, 3)".parse().unwrap()));
         assert!(!from_one.nonnegative(&"min(n - 2, 3)".parse().unwrap()));

@@ -74,6 +74,16 @@ fn declared_dim(dim: &Dimension) -> Declared<'_> {
 }
 
 fn is_identifier(text: &str) -> bool {
+    is_word(text) && !names_iterator(text)
+}
+
+/// `i0`, `o12`: names that lower levels give to iterators. A dim of that name gets a fresh symbol; options still know it by its own text.
+fn names_iterator(text: &str) -> bool {
+    let digits = text.strip_prefix(['i', 'o']).unwrap_or("");
+    !digits.is_empty() && digits.chars().all(|c| c.is_ascii_digit())
+}
+
+fn is_word(text: &str) -> bool {
     let starts = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
     starts && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') && !matches!(text, "min" | "max")
 }
