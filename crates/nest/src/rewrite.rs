@@ -105,11 +105,13 @@ fn inline_read(body: &mut Body, read: &Read, producer: &Nest, ranges: &Ranges) -
         let op = match &scalar.op {
             ScalarOp::Read(inner) => {
                 let mut index = Vec::with_capacity(inner.index.len());
-                for at in &inner.index {
+                for (at, dim) in inner.index.iter().zip(&producer.operands[inner.operand].ty.dims) {
                     index.push(match at {
                         Index::Data(id) => Index::Data(ids[id.0 as usize]),
                         Index::Map(e) if !plain_or_free(e) => return None,
                         Index::Map(e) => match e.as_sym().filter(|s| data(s)) {
+                            // an index read from data is checked, and counts from the end, by the dim that it points into
+                            Some(sym) if written_dim(producer, sym) != Some(dim) => return None,
                             Some(sym) => point[sym].clone(),
                             None => Index::Map(ranges.simplify(&e.substitute(&value))),
                         },
@@ -124,6 +126,13 @@ fn inline_read(body: &mut Body, read: &Read, producer: &Nest, ranges: &Ranges) -
         ids.push(body.push(Scalar { op, dtype: scalar.dtype }));
     }
     Some(ids[producer.writes[0].value.0 as usize])
+}
+
+/// The dim of the producer's result that an iterator walks alone.
+fn written_dim<'a>(producer: &'a Nest, sym: &Sym) -> Option<&'a Expr> {
+    let write = &producer.writes[0];
+    let at = write.index.iter().position(|e| e.as_sym() == Some(sym))?;
+    Some(&write.ty.dims[at])
 }
 
 /// Whether a read outside the producer's result may become the same read outside its operand: a permutation of whole dims.
@@ -365,4 +374,42 @@ pub fn copy_nest(from: &str, to: &str, ty: &ir::TensorType) -> Nest {
     let value = b.read(a, &index);
     b.write(to, ty, &index, value);
     b.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::NestBuilder;
+    use ir::{DType, TensorType};
+
+    fn ty(dtype: DType, dims: &[i64]) -> TensorType {
+        TensorType::new(dtype, dims.iter().map(|d| Expr::from(*d)).collect())
+    }
+
+    /// `t[i] = x[i]` for the first `count` elements of 10.
+    fn head(count: i64) -> Nest {
+        let mut b = NestBuilder::new();
+        let i = b.iter(&Expr::from(count), IterKind::Parallel);
+        let x = b.operand("x", &ty(DType::F32, &[10]));
+        let value = b.read(x, std::slice::from_ref(&i));
+        b.write("t", &ty(DType::F32, &[count]), &[i], value);
+        b.finish()
+    }
+
+    /// `y[i] = t[index[i]]`
+    fn gathered(count: i64) -> Nest {
+        let mut b = NestBuilder::new();
+        let i = b.iter(&Expr::from(4), IterKind::Parallel);
+        let (t, index) = (b.operand("t", &ty(DType::F32, &[count])), b.operand("index", &ty(DType::I64, &[4])));
+        let at = b.read(index, std::slice::from_ref(&i));
+        let value = b.read_at(t, vec![Index::Data(at)], None);
+        b.write("y", &ty(DType::F32, &[4]), &[i], value);
+        b.finish()
+    }
+
+    #[test]
+    fn data_indices_keep_the_dim_they_point_into() {
+        assert!(inline(&gathered(10), "t", &head(10)).is_some());
+        assert!(inline(&gathered(3), "t", &head(3)).is_none(), "-1 would count from another end");
+    }
 }

@@ -54,7 +54,8 @@ pub fn matched(nest: &Nest) -> Option<Matched> {
         && unit
         && linear(&a_address, &[&parts.m, &parts.k, &parts.batch])
         && linear(&b_address, &[&parts.k, &parts.batch])
-        && direct_product(nest, &parts);
+        && direct_product(nest, &parts)
+        && scalars::may_vectorise(nest, &n);
     fits.then_some(Matched { parts, n, panel })
 }
 
