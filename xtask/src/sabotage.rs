@@ -75,8 +75,8 @@ fn subject(arguments: &Arguments, at: usize) -> Result<Subject> {
         None => (format!("seed {seed}"), prost::Message::encode_to_vec(&fuzz::generate(seed))),
     };
     let (file, graph) = fuzz::check::imported(&bytes).map_err(|failure| anyhow::anyhow!("{name}: {failure}"))?;
-    let sizes = model::calls(&file.model).into_iter().next().unwrap_or_default().sizes;
-    let Some(tensors) = fuzz::inputs::inputs(&file.model, &sizes, seed) else { bail!("{name}: no inputs can be drawn") };
+    let call = model::calls(&file.model).into_iter().next().unwrap_or_default();
+    let Some(tensors) = fuzz::inputs::inputs(&file.model, &call, seed) else { bail!("{name}: no inputs can be drawn") };
     let names = graph.inputs.iter().map(|id| graph.value(*id).name.to_string());
     let inputs = names.zip(tensors).collect();
     Ok(Subject { name, graph, inputs })

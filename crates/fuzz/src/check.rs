@@ -149,7 +149,7 @@ pub fn interpreted(bytes: &[u8], seed: u64) -> Checked<(Graph, Vec<Call>)> {
     let (file, graph) = imported(bytes)?;
     let mut made = Vec::new();
     for asked in calls(&file.model) {
-        match inputs(&file.model, &asked.sizes, seed) {
+        match inputs(&file.model, &asked, seed) {
             Some(inputs) => made.push(expected_call(&graph, asked, inputs, seed)?),
             None if asked.may_fail => {}
             None => return Err(Failure::new(Kind::Rejected, "inputs", "no inputs can be drawn")),

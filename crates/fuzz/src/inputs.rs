@@ -2,7 +2,7 @@
 
 use crate::draft::dtype_of;
 use crate::interval::Interval;
-use crate::model::Sizes;
+use crate::model::{Asked, Sizes};
 use crate::random::Random;
 use ir::{Array, DType, Literal, Tensor};
 use onnx::proto::tensor_shape_proto::Value as DimValue;
@@ -12,15 +12,28 @@ use sym::Expr;
 
 /// The inputs in the model's order. The same name, seed and dims give the same tensor, whatever else the model holds. None where an
 /// input is no tensor of numbers, or a dim of it no number and no symbol of the call.
-pub fn inputs(model: &ModelProto, sizes: &Sizes, seed: u64) -> Option<Vec<Tensor>> {
+pub fn inputs(model: &ModelProto, call: &Asked, seed: u64) -> Option<Vec<Tensor>> {
     let graph = model.graph.as_ref()?;
     let given = |info: &&ValueInfoProto| graph.initializer.iter().all(|tensor| tensor.name != info.name);
-    graph.input.iter().filter(given).map(|info| input(info, sizes, seed)).collect()
+    graph.input.iter().filter(given).map(|info| input(info, call, seed)).collect()
 }
 
-fn input(info: &ValueInfoProto, sizes: &Sizes, seed: u64) -> Option<Tensor> {
-    let (dtype, dims) = type_of(info, sizes)?;
-    Some(drawn(&info.name, dtype, dims, bounds(info), seed))
+fn input(info: &ValueInfoProto, call: &Asked, seed: u64) -> Option<Tensor> {
+    let (dtype, dims) = type_of(info, &call.sizes)?;
+    let mut array = drawn(&info.name, dtype, dims, bounds(info), seed);
+    if call.odd_floats && dtype.is_float() {
+        make_odd(&mut array, &mut Random::named(seed ^ 1, &info.name));
+    }
+    Some(Tensor::from_array(&array))
+}
+
+/// Puts odd floats among the others. None is large and finite: what overflows in f32 does not in the reference.
+fn make_odd(array: &mut Array, random: &mut Random) {
+    for at in 0..array.count() {
+        if random.chance(3) {
+            array.set(at, Literal::Float(random.one_of([f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -0.0, 1e-40])));
+        }
+    }
 }
 
 /// Element type and dims of a declaration.
@@ -53,11 +66,10 @@ fn bounds(info: &ValueInfoProto) -> Interval {
     }
 }
 
-fn drawn(name: &str, dtype: DType, dims: Vec<usize>, bounds: Interval, seed: u64) -> Tensor {
+fn drawn(name: &str, dtype: DType, dims: Vec<usize>, bounds: Interval, seed: u64) -> Array {
     let mut random = Random::named(seed, name);
-    let array = Array::from_fn(dtype, dims, |_| match dtype.is_float() {
+    Array::from_fn(dtype, dims, |_| match dtype.is_float() {
         true => Literal::Float(random.float(bounds.low, bounds.high)),
         false => Literal::Int(random.between(bounds.low as i64, bounds.high as i64)),
-    });
-    Tensor::from_array(&array)
+    })
 }

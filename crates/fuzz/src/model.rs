@@ -1,7 +1,8 @@
 //! From a seed to a whole model, and what the model itself says of how it is to be called.
 //!
 //! A model carries its calls: the metadata entry `calls` has the sizes of its symbols, `n=3 m=5; n=0 m=5 ?` for two calls of which the
-//! second may be refused, and the documentation of an input holds the bounds of its elements, `-2 2`. So a file is all that a check needs.
+//! second may be refused, with a `!` where some floats are infinities and the like; and the documentation of an input holds the bounds of
+//! its elements, `-2 2`. So a file is all that a check needs.
 
 use crate::draft::{self, Draft};
 use crate::family::STEPS;
@@ -19,8 +20,10 @@ pub type Sizes = BTreeMap<Sym, i64>;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Asked {
     pub sizes: Sizes,
-    /// Whether it may be refused: its sizes are not those that the model was made for.
+    /// Whether it may be refused: its sizes or numbers are not those that the model was made for.
     pub may_fail: bool,
+    /// Whether some floats are infinities, NaNs and the like.
+    pub odd_floats: bool,
 }
 
 const SYMBOL_NAMES: [&str; 4] = ["n", "seq", "batch", "h"];
@@ -52,7 +55,11 @@ pub fn generate(seed: u64) -> ModelProto {
         random,
     };
     generator.draft.graph.name = format!("seed_{seed}");
-    let wanted = if generator.random.chance(25) { 1 } else { 2 + generator.random.below(12) };
+    let wanted = match generator.random.below(20) {
+        0..5 => 1,
+        5 => 20 + generator.random.below(20),
+        _ => 2 + generator.random.below(12),
+    };
     grow(&mut generator, wanted);
     finish(generator)
 }
@@ -105,14 +112,18 @@ fn finish(mut generator: Generator) -> ModelProto {
     model
 }
 
-/// The calls that the model was made for, and at times one with another size.
+/// The calls that the model was made for, and at times one with another size, or one with odd floats.
 fn asked(generator: &mut Generator) -> Vec<Asked> {
     let sizes_of = |call: usize| generator.symbols.iter().map(|symbol| (Sym::new(&symbol.name), symbol.sizes[call])).collect();
-    let mut calls: Vec<Asked> = (0..generator.calls).map(|call| Asked { sizes: sizes_of(call), may_fail: false }).collect();
+    let mut calls: Vec<Asked> = (0..generator.calls).map(|call| Asked { sizes: sizes_of(call), ..Asked::default() }).collect();
+    let first = calls[0].sizes.clone();
     if let (Some(symbol), true) = (generator.random.pick(&generator.symbols), generator.random.chance(50)) {
-        let mut other = calls[0].sizes.clone();
-        other.insert(Sym::new(&symbol.name), generator.random.one_of(OTHER_SIZES));
-        calls.push(Asked { sizes: other, may_fail: true });
+        let mut sizes = first.clone();
+        sizes.insert(Sym::new(&symbol.name), generator.random.one_of(OTHER_SIZES));
+        calls.push(Asked { sizes, may_fail: true, odd_floats: false });
+    }
+    if generator.random.chance(25) {
+        calls.push(Asked { sizes: first, may_fail: true, odd_floats: true });
     }
     calls
 }
@@ -125,14 +136,16 @@ pub fn set_calls(model: &mut ModelProto, calls: &[Asked]) {
 
 fn text_of(call: &Asked) -> String {
     let sizes = call.sizes.iter().map(|(sym, size)| format!("{sym}={size}"));
-    sizes.chain(call.may_fail.then(|| "?".to_string())).collect::<Vec<_>>().join(" ")
+    let marks = [("?", call.may_fail), ("!", call.odd_floats)].into_iter().filter(|(_, set)| *set).map(|(mark, _)| mark.to_string());
+    sizes.chain(marks).collect::<Vec<_>>().join(" ")
 }
 
 /// The calls that a model asks for; one without symbols where it says nothing.
 pub fn calls(model: &ModelProto) -> Vec<Asked> {
     let entry = model.metadata_props.iter().find(|entry| entry.key == "calls");
     let pair = |text: &str| text.split_once('=').and_then(|(name, size)| Some((Sym::new(name), size.parse().ok()?)));
-    let call = |text: &str| Asked { sizes: text.split_whitespace().filter_map(pair).collect(), may_fail: text.contains('?') };
+    let sizes = |text: &str| text.split_whitespace().filter_map(pair).collect();
+    let call = |text: &str| Asked { sizes: sizes(text), may_fail: text.contains('?'), odd_floats: text.contains('!') };
     entry.map_or(vec![Asked::default()], |entry| entry.value.split(';').map(call).collect())
 }
 
@@ -150,11 +163,12 @@ mod tests {
 
     #[test]
     fn calls_are_read_back() {
-        let call = |n: i64, may_fail: bool| Asked { sizes: Sizes::from([(Sym::new("n"), n), (Sym::new("seq"), 7)]), may_fail };
+        let sizes = |n: i64| Sizes::from([(Sym::new("n"), n), (Sym::new("seq"), 7)]);
+        let call = |n: i64, may_fail: bool| Asked { sizes: sizes(n), may_fail, odd_floats: may_fail };
         let mut model = ModelProto::default();
         assert_eq!(calls(&model), [Asked::default()]);
         set_calls(&mut model, &[call(3, false), call(0, true)]);
-        assert_eq!(model.metadata_props[0].value, "n=3 seq=7; n=0 seq=7 ?");
+        assert_eq!(model.metadata_props[0].value, "n=3 seq=7; n=0 seq=7 ? !");
         assert_eq!(calls(&model), [call(3, false), call(0, true)]);
     }
 }

@@ -45,8 +45,8 @@ impl Facts {
 
 fn interpreted(model: &ModelProto, seed: u64) -> Option<Facts> {
     let (file, graph) = imported(&model.encode_to_vec()).ok()?;
-    let sizes = calls(&file.model).first()?.sizes.clone();
-    let inputs: Vec<Array> = inputs(&file.model, &sizes, seed)?.iter().map(Tensor::to_array).collect();
+    let call = calls(&file.model).into_iter().next()?;
+    let inputs: Vec<Array> = inputs(&file.model, &call, seed)?.iter().map(Tensor::to_array).collect();
     let dims: Vec<Vec<usize>> = inputs.iter().map(|input| input.dims().to_vec()).collect();
     let symbols = ops::interp::bind_symbols(&graph, &dims).ok()?;
     let arrays = ops::interp::interpret(&graph, &inputs, &symbols).ok()?;
