@@ -24,7 +24,7 @@ With --json, standard output holds one JSON document on one line; everything els
 pub enum Command {
     /// Compile a model, run it once, and sum up its outputs
     Run(RunArgs),
-    /// Time a model, or one matrix product
+    /// Time a model, one matrix product, or one convolution
     Bench(BenchArgs),
     /// Print a level of a compiled model
     Inspect(InspectArgs),
@@ -134,6 +134,8 @@ pub struct BenchArgs {
 pub enum Bench {
     /// Time one matrix product C[m,n] = A[m,k] B[k,n], beside the most that this machine can do
     Gemm(GemmArgs),
+    /// Time one convolution as it stands inside of a model, weights known and channels last, beside the most that this machine can do
+    Conv(ConvArgs),
 }
 
 #[derive(Debug, Args)]
@@ -145,8 +147,45 @@ pub struct GemmArgs {
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     pub k: u32,
 
-    /// Element type of A, B and C
-    #[arg(long, default_value = "f32", value_parser = parsed_float_type)]
+    /// Element type of A and B, and of C where it is a float; products of i8 or u8 are i32
+    #[arg(long, default_value = "f32", value_parser = parsed_factor_type)]
+    pub dtype: DType,
+
+    #[command(flatten)]
+    pub machine: MachineArgs,
+
+    #[command(flatten)]
+    pub form: FormArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct ConvArgs {
+    /// Rows of the input, without its border
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=65536))]
+    pub h: u32,
+    /// Columns of the input, without its border
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=65536))]
+    pub w: u32,
+    /// Channels of the input
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=65536))]
+    pub channels: u32,
+    /// Channels of the result
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=65536))]
+    pub outputs: u32,
+    /// Rows and columns of the window; the border is as wide as keeps the size at stride 1
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub kernel: u32,
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub stride: u32,
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub dilation: u32,
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub groups: u32,
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=65536))]
+    pub batch: u32,
+
+    /// Element type of the input and the weights, and of the result where it is a float; products of i8 or u8 are i32
+    #[arg(long, default_value = "f32", value_parser = parsed_factor_type)]
     pub dtype: DType,
 
     #[command(flatten)]
@@ -275,8 +314,9 @@ fn parsed_bytes(text: &str) -> Result<usize, String> {
     number.checked_mul(1 << shift).ok_or_else(|| "is too large".to_string())
 }
 
-fn parsed_float_type(text: &str) -> Result<DType, String> {
-    DType::from_name(text).filter(|dtype| dtype.is_float()).ok_or_else(|| "there are f16, bf16, f32 and f64".to_string())
+fn parsed_factor_type(text: &str) -> Result<DType, String> {
+    let fits = |dtype: &DType| dtype.is_float() || matches!(dtype, DType::I8 | DType::U8);
+    DType::from_name(text).filter(fits).ok_or_else(|| "there are f16, bf16, f32, f64, i8 and u8".to_string())
 }
 
 #[cfg(test)]
@@ -313,6 +353,9 @@ mod tests {
         let Command::Bench(bench) = parsed("inkle bench gemm --m 2 --n 3 --k 4 --dtype f64 --json").unwrap() else { panic!("no bench") };
         let Some(Bench::Gemm(gemm)) = bench.product else { panic!("no product") };
         assert_eq!((gemm.m, gemm.n, gemm.k, gemm.dtype, gemm.form.json), (2, 3, 4, DType::F64, true));
+        let Command::Bench(bench) = parsed("inkle bench conv --h 7 --w 8 --channels 3 --outputs 4 --dtype i8").unwrap() else { panic!() };
+        let Some(Bench::Conv(conv)) = bench.product else { panic!("no convolution") };
+        assert_eq!((conv.h, conv.w, conv.channels, conv.outputs, conv.kernel, conv.dtype), (7, 8, 3, 4, 3, DType::I8));
         assert!(parsed("inkle bench --json").is_err());
     }
 }

@@ -1,6 +1,7 @@
 //! `inkle bench`: the time of a model's calls.
 
 use crate::args::{Bench, BenchArgs};
+use crate::conv;
 use crate::failure::Failure;
 use crate::gemm;
 use crate::inputs::{Draw, Inputs, drawn, drawn_sizes, read, shuffled};
@@ -21,6 +22,7 @@ const SEEDS: [u64; 2] = [0, 1];
 pub fn bench(arguments: &BenchArgs, started: Started) -> Result<Report, Failure> {
     match (&arguments.product, &arguments.model) {
         (Some(Bench::Gemm(product)), _) => gemm::gemm(product),
+        (Some(Bench::Conv(convolution)), _) => conv::conv(convolution),
         (None, Some(path)) => bench_model(arguments, path, started),
         (None, None) => Err(Failure::bug("the command line names nothing to time")),
     }

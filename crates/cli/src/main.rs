@@ -1,17 +1,19 @@
 //! The `inkle` command: arguments in, a report or a failure out.
 //!
 //! - [`args`]: the command line
-//! - [`run`], [`bench`], [`gemm`], [`inspect`], [`check`]: the commands
+//! - [`run`], [`bench`], [`gemm`], [`conv`], [`inspect`], [`check`]: the commands
 //! - [`model`]: from the command line to a compiled model
 //! - [`inputs`], [`content`], [`random`], [`npz`]: tensors of a call
-//! - [`measure`], [`profile`], [`peak`]: times
+//! - [`measure`], [`profile`], [`peak`], [`against_peak`]: times
 //! - [`report`], [`summary`], [`failure`], [`progress`]: what the user reads
 //! - [`machine`]: what the system tells
 
+mod against_peak;
 mod args;
 mod bench;
 mod check;
 mod content;
+mod conv;
 mod failure;
 mod gemm;
 mod inputs;
@@ -64,6 +66,7 @@ fn wants_json(command: &Command) -> bool {
         Command::Run(arguments) => arguments.form.json,
         Command::Bench(arguments) => match &arguments.product {
             Some(Bench::Gemm(product)) => product.form.json,
+            Some(Bench::Conv(convolution)) => convolution.form.json,
             None => arguments.form.json,
         },
         Command::Inspect(arguments) => arguments.form.json,

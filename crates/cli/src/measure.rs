@@ -46,9 +46,10 @@ impl Caller {
         Ok(start.elapsed().as_secs_f64())
     }
 
-    /// The elements that the last call wrote to an output.
-    pub fn output(&self, at: usize) -> &[u8] {
-        self.outputs[at].2.as_slice()
+    /// What the last call wrote to an output.
+    pub fn output(&self, at: usize) -> Option<Tensor> {
+        let (dtype, dims, buffer) = self.outputs.get(at)?;
+        Tensor::new(*dtype, dims.clone(), std::sync::Arc::new(buffer.as_slice().to_vec()))
     }
 }
 
