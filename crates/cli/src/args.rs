@@ -30,6 +30,8 @@ pub enum Command {
     Inspect(InspectArgs),
     /// Tell everything that is wrong with a model or not supported, without running it
     Check(CheckArgs),
+    /// Show, clear or explain the cache of compiled kernels
+    Cache(CacheArgs),
 }
 
 /// What is compiled, and for which machine.
@@ -65,6 +67,10 @@ pub struct MachineArgs {
     /// Most memory for weights and one call, as 800M or 4G; by default three quarters of the machine's
     #[arg(long, value_name = "BYTES", value_parser = parsed_bytes)]
     pub max_memory: Option<usize>,
+
+    /// Neither read nor write the cache of compiled kernels: $XDG_CACHE_HOME/inkle or ~/.cache/inkle, of at most 256 MiB
+    #[arg(long)]
+    pub no_cache: bool,
 }
 
 #[derive(Debug, Args)]
@@ -92,6 +98,10 @@ pub struct RunArgs {
     /// Print where the time goes, step by step
     #[arg(long, conflicts_with_all = ["interpret", "verify"])]
     pub profile: bool,
+
+    /// Print how long each stage of the compiler took
+    #[arg(long, conflicts_with_all = ["interpret", "verify"])]
+    pub timings: bool,
 
     /// Run the interpreter of a level in place of the generated code; slow
     #[arg(long, value_name = "LEVEL", conflicts_with = "verify")]
@@ -122,6 +132,10 @@ pub struct BenchArgs {
     /// Inputs as for `run`. The second set, which calls take in turn, is FILE.2.npz where that has the same shapes, else drawn
     #[arg(long, value_name = "FILE.npz")]
     pub inputs: Option<PathBuf>,
+
+    /// Print how long each stage of the compiler took
+    #[arg(long)]
+    pub timings: bool,
 
     #[command(flatten)]
     pub compile: ModelArgs,
@@ -217,6 +231,37 @@ pub struct InspectArgs {
 
 #[derive(Debug, Args)]
 pub struct CheckArgs {
+    /// An ONNX file or the text of a level
+    pub model: PathBuf,
+
+    #[command(flatten)]
+    pub compile: ModelArgs,
+
+    #[command(flatten)]
+    pub form: FormArgs,
+}
+
+/// The cache lies in $XDG_CACHE_HOME/inkle, or else in ~/.cache/inkle, and belongs to the user alone. It holds at most 256 MiB: what was
+/// not used for longest goes first.
+#[derive(Debug, Args)]
+pub struct CacheArgs {
+    #[command(subcommand)]
+    pub action: Option<CacheAction>,
+
+    #[command(flatten)]
+    pub form: FormArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum CacheAction {
+    /// Remove all entries
+    Clear(FormArgs),
+    /// Tell for each kernel of a model that the cache lacks in which field of its key the nearest entry differs
+    Why(WhyArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct WhyArgs {
     /// An ONNX file or the text of a level
     pub model: PathBuf,
 

@@ -11,10 +11,12 @@ use crate::model::{self, Machine};
 use crate::progress::Progress;
 use crate::random::Random;
 use crate::report::{self, BOLD, Report};
+use crate::timings::Timings;
 use driver::Compiled;
 use ir::Tensor;
 use serde_json::json;
 use std::path::Path;
+use std::time::Instant;
 
 /// Seeds of the two sets of inputs that are drawn.
 const SEEDS: [u64; 2] = [0, 1];
@@ -33,7 +35,9 @@ fn bench_model(arguments: &BenchArgs, path: &Path, started: Started) -> Result<R
     let source = model::source(path, arguments.compile.weights.as_deref())?;
     let progress = Progress::new("compiling");
     let compiled = driver::compile(&source, &model::options(&arguments.compile, &machine))?;
+    let start = Instant::now();
     let mut executable = machine.load(&compiled)?;
+    let timings = Timings::new(&compiled, start.elapsed().as_secs_f64());
     let compile_s = started.seconds();
     progress.now("timing");
     let [first, second] = both_sets(arguments.inputs.as_deref(), &compiled, machine.most_bytes)?;
@@ -50,6 +54,8 @@ fn bench_model(arguments: &BenchArgs, path: &Path, started: Started) -> Result<R
         "threads": machine.threads,
         "inputs": remark,
         "compile_s": compile_s,
+        "stages_s": timings.stages_json(),
+        "cache": timings.cache_json(),
         "first_ms": times.first * 1e3,
         "median_ms": median * 1e3,
         "p10_ms": p10 * 1e3,
@@ -63,7 +69,7 @@ fn bench_model(arguments: &BenchArgs, path: &Path, started: Started) -> Result<R
         "host_steps": 0,
     });
     let text = format!(
-        "median {BOLD}{}{BOLD:#}, p10 {}, p90 {} of {} runs on {} threads; first call {}\ncompiled in {}, from the start of the process\n\
+        "median {BOLD}{}{BOLD:#}, p10 {}, p90 {} of {} runs on {} threads; first call {}\ncompiled in {}, from the start of the process{}\n\
          memory: peak {}, arena {}; {} kernels, code {}\n",
         report::seconds(median),
         report::seconds(p10),
@@ -72,12 +78,13 @@ fn bench_model(arguments: &BenchArgs, path: &Path, started: Started) -> Result<R
         machine.threads,
         report::seconds(times.first),
         report::seconds(compile_s),
+        timings.cache_text(),
         peak.map_or("unknown".to_string(), |mib| report::bytes((mib * 1048576.0) as usize)),
         report::bytes(arena_bytes),
         compiled.assembly.lowered.len(),
         report::bytes(executable.code_bytes()),
     );
-    Ok(Report::new(text, json))
+    Ok(Report::new(if arguments.timings { timings.table() + &text } else { text }, json))
 }
 
 /// Two sets of inputs of the same shapes: F.npz with F.2.npz or else with its own elements in another order; or both drawn.

@@ -1,6 +1,8 @@
 //! What the system tells of this machine and this process.
 
+use std::env;
 use std::fs::read_to_string;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// When the process started.
@@ -44,6 +46,13 @@ fn field_kib(path: &str, name: &str) -> Option<usize> {
     let text = read_to_string(path).ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix(name))?;
     line.split_whitespace().next()?.parse().ok()
+}
+
+/// Where the user's caches are kept; None where the environment does not say. A relative `XDG_CACHE_HOME` is to be ignored.
+pub fn cache_folder() -> Option<PathBuf> {
+    let absolute = |name: &str| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let caches = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")))?;
+    Some(caches.join("inkle"))
 }
 
 /// How many threads can work at a time.

@@ -1,10 +1,10 @@
 //! The `inkle` command: arguments in, a report or a failure out.
 //!
 //! - [`args`]: the command line
-//! - [`run`], [`bench`], [`gemm`], [`conv`], [`inspect`], [`check`]: the commands
+//! - [`run`], [`bench`], [`gemm`], [`conv`], [`inspect`], [`check`], [`kept`]: the commands
 //! - [`model`]: from the command line to a compiled model
 //! - [`inputs`], [`content`], [`random`], [`npz`]: tensors of a call
-//! - [`measure`], [`profile`], [`peak`], [`against_peak`]: times
+//! - [`measure`], [`profile`], [`timings`], [`peak`], [`against_peak`]: times
 //! - [`report`], [`summary`], [`failure`], [`progress`]: what the user reads
 //! - [`machine`]: what the system tells
 
@@ -18,6 +18,7 @@ mod failure;
 mod gemm;
 mod inputs;
 mod inspect;
+mod kept;
 mod machine;
 mod measure;
 mod model;
@@ -29,8 +30,9 @@ mod random;
 mod report;
 mod run;
 mod summary;
+mod timings;
 
-use args::{Arguments, Bench, Command};
+use args::{Arguments, Bench, CacheAction, Command};
 use clap::Parser;
 use failure::Failure;
 use machine::Started;
@@ -58,6 +60,7 @@ fn obey(command: &Command, started: Started) -> Result<Report, Failure> {
         Command::Bench(arguments) => bench::bench(arguments, started),
         Command::Inspect(arguments) => inspect::inspect(arguments),
         Command::Check(arguments) => check::check(arguments),
+        Command::Cache(arguments) => kept::kept(arguments),
     }
 }
 
@@ -71,6 +74,11 @@ fn wants_json(command: &Command) -> bool {
         },
         Command::Inspect(arguments) => arguments.form.json,
         Command::Check(arguments) => arguments.form.json,
+        Command::Cache(arguments) => match &arguments.action {
+            Some(CacheAction::Clear(form)) => form.json,
+            Some(CacheAction::Why(arguments)) => arguments.form.json,
+            None => arguments.form.json,
+        },
     }
 }
 

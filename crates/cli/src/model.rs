@@ -3,11 +3,18 @@
 use crate::args::{MachineArgs, ModelArgs};
 use crate::failure::Failure;
 use crate::machine;
+use crate::report;
+use cache::Store;
 use driver::{Compiled, Level, Options, Source};
 use ir::Code;
 use runtime::Executable;
 use std::path::Path;
+use std::sync::Arc;
+use std::time::SystemTime;
 use target::Target;
+
+/// The bound of the cache; `--help` tells it.
+pub const CACHE_BYTES: u64 = 256 << 20;
 
 /// The machine to generate for and what may be used of this one.
 #[derive(Clone, Debug)]
@@ -15,6 +22,7 @@ pub struct Machine {
     pub target: Target,
     pub threads: usize,
     pub most_bytes: usize,
+    pub store: Option<Arc<Store>>,
 }
 
 impl Machine {
@@ -23,11 +31,12 @@ impl Machine {
             target: target(&arguments.target)?,
             threads: arguments.threads.map_or_else(machine::cores, usize::from),
             most_bytes: arguments.max_memory.unwrap_or_else(machine::default_memory_limit),
+            store: if arguments.no_cache { None } else { store() },
         })
     }
 
     pub fn options(&self) -> Options {
-        Options::new(self.target.clone(), self.threads)
+        Options { store: self.store.clone(), ..Options::new(self.target.clone(), self.threads) }
     }
 
     /// Loads a compiled model, which takes the code generated and leaves what can be inspected.
@@ -46,6 +55,14 @@ impl Machine {
         }
         Ok(())
     }
+}
+
+/// The user's cache. Where there is none to be had the user is told, and compiles without it.
+fn store() -> Option<Arc<Store>> {
+    let folder = machine::cache_folder()?;
+    let store = Store::open(&folder, CACHE_BYTES, SystemTime::now());
+    let store = store.inspect_err(|why| report::remark(&format!("the cache {} is not used: {why}", folder.display())));
+    store.ok().map(Arc::new)
 }
 
 /// A target by name, or the record in a file.

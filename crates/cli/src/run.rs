@@ -7,8 +7,9 @@ use crate::model::{self, Machine};
 use crate::npz;
 use crate::profile::Profile;
 use crate::progress::Progress;
-use crate::report::{self, BOLD, DIM, GREEN, RED, Report};
+use crate::report::{self, BOLD, GREEN, RED, Report};
 use crate::summary::Summary;
+use crate::timings::Timings;
 use driver::interpret::{self, Interpreter};
 use driver::verify::{self, Sample};
 use driver::{Compiled, Options, Sabotage, Source};
@@ -61,13 +62,15 @@ fn called(arguments: &RunArgs, machine: &Machine, compiled: &Compiled, inputs: &
     write_outputs(arguments, &compiled.image, &outputs)?;
     let profile = if arguments.profile { Profile::of(&mut executable, &inputs.tensors)? } else { Profile::default() };
     let memory = Memory::of(&executable, compiled, inputs)?;
-    let stages: Vec<(String, f64)> = compiled.timings.iter().cloned().chain([("load".to_string(), load)]).collect();
-    let text = [outputs_text(&compiled.image, &outputs), stages_text(&stages), memory.text(), latency_text(latency), profile.text()];
+    let timings = Timings::new(compiled, load);
+    let table = if arguments.timings { timings.table() } else { String::new() };
+    let text = [outputs_text(&compiled.image, &outputs), table, timings.text(), memory.text(), latency_text(latency), profile.text()];
     let json = json!({
         "inputs": inputs.remark,
         "outputs": outputs_json(&compiled.image, &outputs),
-        "compile_s": stages.iter().map(|(_, seconds)| seconds).sum::<f64>(),
-        "stages_s": stages.iter().map(|(name, seconds)| json!([name, seconds])).collect::<Vec<_>>(),
+        "compile_s": timings.seconds(),
+        "stages_s": timings.stages_json(),
+        "cache": timings.cache_json(),
         "latency_ms": latency * 1e3,
         "memory": memory.json(),
         "profile": profile.json(),
@@ -159,14 +162,6 @@ fn outputs_text(image: &Image, outputs: &[Tensor]) -> String {
 
 fn outputs_json(image: &Image, outputs: &[Tensor]) -> Vec<Value> {
     image.outputs.iter().zip(outputs).map(|((name, _), tensor)| Summary::new(name, tensor).json()).collect()
-}
-
-/// Stages that took at least a hundredth of the whole, and the whole.
-fn stages_text(stages: &[(String, f64)]) -> String {
-    let all: f64 = stages.iter().map(|(_, seconds)| seconds).sum();
-    let long = stages.iter().filter(|(_, seconds)| *seconds >= all / 100.0);
-    let parts: Vec<String> = long.map(|(name, seconds)| format!("{name} {}", report::seconds(*seconds))).collect();
-    format!("compiled in {BOLD}{}{BOLD:#} {DIM}({}){DIM:#}\n", report::seconds(all), parts.join(", "))
 }
 
 fn latency_text(latency: f64) -> String {

@@ -32,7 +32,12 @@ impl Folder {
     }
 
     fn inkle(&self, line: &str) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_inkle")).args(line.split_whitespace()).current_dir(self.0.path()).output().unwrap()
+        Command::new(env!("CARGO_BIN_EXE_inkle"))
+            .args(line.split_whitespace())
+            .current_dir(self.0.path())
+            .env("XDG_CACHE_HOME", self.path("caches"))
+            .output()
+            .unwrap()
     }
 
     /// The JSON document of a command, which is all that standard output holds; and the exit code.
@@ -141,6 +146,29 @@ fn bench_tells_what_was_measured() {
     }
     assert!(report["runs"].as_u64() >= Some(10) && report["kernels"].as_u64() >= Some(1) && report["code_bytes"].as_u64() > Some(0));
     assert_eq!((&report["recompiles"], &report["host_steps"]), (&0.into(), &0.into()));
+}
+
+#[test]
+fn the_cache_is_used_shown_explained_and_cleared() {
+    let folder = Folder::new();
+    let run = |line: &str| folder.json(line).0;
+    let functions = |report: &Value| report["cache"]["hits"].as_u64().unwrap() + report["cache"]["misses"].as_u64().unwrap();
+    assert_eq!(functions(&run("run small.graph --no-cache")), 0);
+    assert_eq!(run("cache")["entries"], 0);
+    let cold = run("run small.graph --outputs cold.npz");
+    assert_eq!((&cold["cache"]["hits"], functions(&cold) >= 3), (&0.into(), true), "{cold}");
+    let warm = run("run small.graph --timings --outputs warm.npz");
+    assert_eq!(warm["cache"]["misses"], 0, "{warm}");
+    assert!(warm["stages_s"].as_array().unwrap().iter().any(|stage| stage[0] == "schedule"));
+    assert!(bytes(&folder.path("cold.npz")) == bytes(&folder.path("warm.npz")));
+    let shown = run("cache");
+    assert_eq!((shown["entries"].as_u64().unwrap(), &shown["targets"][0]["entries"]), (functions(&cold), &shown["entries"]), "{shown}");
+    assert_eq!(run("cache why small.graph")["misses"], Value::Array(vec![]));
+    let why = run("cache why small.graph --target x86-64-v3");
+    assert_eq!(why, run("cache why small.graph --target x86-64-v3"));
+    assert!(why["misses"][0]["fields"].as_array().unwrap().iter().any(|field| field["field"] == "target"), "{why}");
+    assert_eq!(run("cache clear")["removed"], shown["entries"]);
+    assert_eq!(run("run small.graph")["cache"]["hits"], 0);
 }
 
 #[test]

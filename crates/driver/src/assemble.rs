@@ -1,21 +1,57 @@
 //! Program + memory plan -> module: a kernel for each distinct group, and the two entries.
 
+use crate::code::{self, Lookup};
 use crate::error::Error;
-use kernel::Kernel;
+use cache::{Key, Store};
 use kernel::module::{Entry, EntryStep, Launch, Module, Place};
 use kernel::schedule::{self, Schedule};
+use kernel::{Interface, Kernel};
 use program::memory::MemoryPlan;
 use program::{BufferId, Group, PhysicalGroup, Program, Role, Step, physical};
 use std::collections::HashMap;
+use std::sync::OnceLock;
 use sym::{Expr, Sym};
 use target::Target;
 
-/// A kernel with what it was made from.
+/// A kernel with what it was made from. It is made when it is first asked for: where its object is there, it may never be.
 #[derive(Clone, Debug)]
 pub struct Lowered {
     pub group: PhysicalGroup,
     pub schedule: Schedule,
-    pub kernel: Kernel,
+    /// The model nodes of its first launch.
+    pub label: String,
+    pub interface: Interface,
+    kernel: OnceLock<Kernel>,
+    /// What its object is kept under; None for a kernel that took the place of the schedule's own.
+    pub key: Option<Key>,
+    /// The object that was found under the key.
+    pub object: Option<Vec<u8>>,
+}
+
+impl Lowered {
+    fn new(group: PhysicalGroup, label: &str, target: &Target, lookup: &Lookup) -> Lowered {
+        let schedule = schedule::choose(&group, target);
+        let key = lookup.kernel_key(&group, &schedule);
+        let name = code::kernel_name(&key);
+        let (interface, kernel, object) = match lookup.kernel(&key, &name) {
+            Some((interface, object)) => (interface, OnceLock::new(), Some(object)),
+            None => {
+                let kernel = kernel::lower::lower(&name, &group, &schedule);
+                (kernel.interface(), OnceLock::from(kernel), None)
+            }
+        };
+        Lowered { group, schedule, label: label.to_string(), interface, kernel, key: Some(key), object }
+    }
+
+    pub fn kernel(&self) -> &Kernel {
+        self.kernel.get_or_init(|| kernel::lower::lower(&self.interface.name, &self.group, &self.schedule))
+    }
+
+    /// Puts another kernel in its place; its interface must be the same but for scratch.
+    pub fn replace(&mut self, kernel: Kernel) {
+        self.interface = kernel.interface();
+        (self.kernel, self.key, self.object) = (OnceLock::from(kernel), None, None);
+    }
 }
 
 /// The kernels and entries of a program.
@@ -32,9 +68,10 @@ pub struct Assembly {
     pub scratch_bytes: Expr,
 }
 
-pub fn assemble(program: &Program, memory: &MemoryPlan, target: &Target) -> Assembly {
+/// Objects that the store has are taken from there; their kernels are not made.
+pub fn assemble(program: &Program, memory: &MemoryPlan, target: &Target, store: Option<&Store>) -> Assembly {
     let sizes: Vec<Sym> = program.symbols.keys().cloned().collect();
-    let mut assembler = Assembler { program, memory, target, known: HashMap::new(), out: empty() };
+    let mut assembler = Assembler { program, memory, target, lookup: Lookup::new(target, store), known: HashMap::new(), out: empty() };
     let prepare = assembler.steps(&program.prepare);
     assembler.out.prepare_steps = assembler.out.labels.len();
     let mut main: Vec<EntryStep> = (0..program.guards.len())
@@ -44,7 +81,7 @@ pub fn assemble(program: &Program, memory: &MemoryPlan, target: &Target) -> Asse
     let mut out = assembler.out;
     out.module.prepare = Entry { name: "inkle_prepare".to_string(), sizes: vec![], steps: prepare };
     out.module.main = Entry { name: "inkle_main".to_string(), sizes, steps: main };
-    out.module.kernels = out.lowered.iter().map(|l| l.kernel.clone()).collect();
+    out.module.kernels = out.interfaces();
     out
 }
 
@@ -63,6 +100,7 @@ struct Assembler<'a> {
     program: &'a Program,
     memory: &'a MemoryPlan,
     target: &'a Target,
+    lookup: Lookup<'a>,
     known: HashMap<PhysicalGroup, usize>,
     out: Assembly,
 }
@@ -93,11 +131,11 @@ impl Assembler<'_> {
     }
 
     fn launch(&mut self, group: PhysicalGroup, ids: &[BufferId], label: String) -> EntryStep {
-        let at = self.kernel(group);
-        let Lowered { schedule, kernel, .. } = &self.out.lowered[at];
-        let (tasks, grain) = (kernel.tasks.clone(), Expr::from(schedule.grain()));
-        let sizes = kernel.sizes.iter().map(Expr::sym).collect();
-        let params: Vec<BufferId> = kernel.params().map(|(param, _)| ids[param.0 as usize]).collect();
+        let at = self.kernel(group, &label);
+        let Lowered { schedule, interface, .. } = &self.out.lowered[at];
+        let (tasks, grain) = (interface.tasks.clone(), Expr::from(schedule.grain()));
+        let sizes = interface.sizes.iter().map(Expr::sym).collect();
+        let params: Vec<BufferId> = interface.params.iter().filter_map(|param| ids.get(*param).copied()).collect();
         let args = params.into_iter().map(|id| self.place(id)).collect();
         let step = self.out.labels.len() as u32;
         self.out.labels.push(label);
@@ -105,16 +143,15 @@ impl Assembler<'_> {
     }
 
     /// The number of the group's kernel; equal groups share one.
-    fn kernel(&mut self, group: PhysicalGroup) -> usize {
+    fn kernel(&mut self, group: PhysicalGroup, label: &str) -> usize {
         if let Some(at) = self.known.get(&group) {
             return *at;
         }
         let at = self.out.lowered.len();
-        let schedule = schedule::choose(&group, self.target);
-        let kernel = kernel::lower::lower(&format!("k{at}"), &group, &schedule);
-        self.out.scratch_bytes = larger(&self.out.scratch_bytes, &kernel.scratch().1);
-        self.known.insert(group.clone(), at);
-        self.out.lowered.push(Lowered { group, schedule, kernel });
+        let lowered = Lowered::new(group.clone(), label, self.target, &self.lookup);
+        self.out.scratch_bytes = larger(&self.out.scratch_bytes, &lowered.interface.scratch_bytes);
+        self.known.insert(group, at);
+        self.out.lowered.push(lowered);
         at
     }
 
@@ -142,17 +179,21 @@ impl Assembly {
     /// Puts other kernels in place of those of the same names; their parameters must be the same.
     pub fn replace(&mut self, kernels: Vec<Kernel>) -> Result<(), Error> {
         for kernel in kernels {
-            let known = self.lowered.iter_mut().find(|l| l.kernel.name == kernel.name);
+            let known = self.lowered.iter_mut().find(|l| l.interface.name == kernel.name);
             let known = known.ok_or_else(|| Error::input(format!("kernel {} is not one of the program's", kernel.name)))?;
             let interface = |k: &Kernel| (k.sizes.clone(), k.params().map(|(_, b)| (b.dtype, b.len.clone(), b.space)).collect::<Vec<_>>());
-            if interface(&known.kernel) != interface(&kernel) || known.kernel.tasks != kernel.tasks {
+            if interface(known.kernel()) != interface(&kernel) || known.interface.tasks != kernel.tasks {
                 return Err(Error::input(format!("kernel {}: its parameters or tasks differ from the program's", kernel.name)));
             }
             self.scratch_bytes = larger(&self.scratch_bytes, &kernel.scratch().1);
-            known.kernel = kernel;
+            known.replace(kernel);
         }
-        self.module.kernels = self.lowered.iter().map(|l| l.kernel.clone()).collect();
+        self.module.kernels = self.interfaces();
         Ok(())
+    }
+
+    fn interfaces(&self) -> Vec<Interface> {
+        self.lowered.iter().map(|lowered| lowered.interface.clone()).collect()
     }
 }
 

@@ -1,6 +1,7 @@
 //! The pipeline on one page.
 
 use crate::assemble::{self, Assembly};
+use crate::code::{self, CacheUse};
 use crate::error::Error;
 use crate::options::{Level, Options, Source};
 use crate::plan;
@@ -25,6 +26,7 @@ pub struct Compiled {
     pub memory: MemoryPlan,
     pub assembly: Assembly,
     pub image: Image,
+    pub cache: CacheUse,
     /// Seconds of each stage, in order.
     pub timings: Vec<(String, f64)>,
 }
@@ -98,7 +100,8 @@ fn from_core(core: Graph, options: &Options, mut clock: Clock) -> Result<Compile
 
 fn from_program(program: Program, options: &Options, mut clock: Clock) -> Result<Compiled, Error> {
     let memory = clock.time("memory", || memory::plan(&program));
-    let mut assembly = clock.time("schedule", || assemble::assemble(&program, &memory, &options.target));
+    let store = options.store.as_deref();
+    let mut assembly = clock.time("schedule", || assemble::assemble(&program, &memory, &options.target, store));
     crate::sabotage::kernels("schedule", &mut assembly, options)?;
     from_assembly(program, memory, assembly, options, clock)
 }
@@ -109,11 +112,10 @@ pub fn from_parts(program: Program, memory: MemoryPlan, assembly: Assembly, opti
 }
 
 fn from_assembly(program: Program, memory: MemoryPlan, assembly: Assembly, options: &Options, mut clock: Clock) -> Result<Compiled, Error> {
-    let texts = clock.time("print", || texts(&assembly.module, options));
-    let objects = clock.time("emit", || llvm::emit_all(&texts, &emit_options(options), options.threads));
-    let objects = objects.map_err(|why| Error::Bug(format!("code generation: {why}")))?;
-    let image = image(&program, &memory, &assembly, objects, options);
-    Ok(Compiled { graph: Graph::default(), core: Graph::default(), program, memory, assembly, image, timings: clock.timings })
+    let parts = clock.time("print", || code::parts(&assembly, options));
+    let (objects, cache) = clock.time("emit", || code::objects(parts, options))?;
+    let image = clock.time("image", || image(&program, &memory, &assembly, objects, options));
+    Ok(Compiled { graph: Graph::default(), core: Graph::default(), program, memory, assembly, image, cache, timings: clock.timings })
 }
 
 fn from_text(level: Level, text: &str, weights: Option<&Path>, options: &Options, mut clock: Clock) -> Result<Compiled, Error> {
@@ -126,22 +128,11 @@ fn from_text(level: Level, text: &str, weights: Option<&Path>, options: &Options
         Level::Kernel => {
             let (program, kernels) = crate::text::kernels(text, &weight)?;
             let memory = memory::plan(&program);
-            let mut assembly = assemble::assemble(&program, &memory, &options.target);
+            let mut assembly = assemble::assemble(&program, &memory, &options.target, None);
             assembly.replace(kernels)?;
             from_assembly(program, memory, assembly, options, clock)
         }
     }
-}
-
-/// LLVM modules: the kernels dealt out over a few, so that all threads have work, and one of the entries.
-pub fn texts(module: &Module, options: &Options) -> Vec<String> {
-    let print = print_options(options);
-    let parts = options.threads.max(1) * 4;
-    let kernels: Vec<String> = (0..parts.min(module.kernels.len()))
-        .map(|part| llvm::print_kernels(module.kernels.iter().skip(part).step_by(parts), &print))
-        .collect();
-    let entries = [&module.prepare, &module.main].map(|entry| llvm::print_entry(entry, &module.kernels, &print));
-    kernels.into_iter().chain(entries).collect()
 }
 
 pub fn print_options(options: &Options) -> PrintOptions {
@@ -150,7 +141,7 @@ pub fn print_options(options: &Options) -> PrintOptions {
 
 pub fn emit_options(options: &Options) -> EmitOptions {
     let target = &options.target;
-    EmitOptions { cpu: target.cpu.clone(), features: target.features.join(","), triple: target.triple.clone() }
+    EmitOptions { cpu: target.cpu.clone(), features: target.feature_text(), triple: target.triple.clone() }
 }
 
 fn image(program: &Program, memory: &MemoryPlan, assembly: &Assembly, objects: Vec<Vec<u8>>, options: &Options) -> Image {

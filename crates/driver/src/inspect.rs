@@ -30,7 +30,7 @@ pub fn inspect(compiled: &Compiled, options: &Options, at: At, node: Option<&str
         (At::Program, None) => program::text::print_program(&compiled.program),
         (At::Kernel, None) => text::print_kernels(compiled),
         (At::Program | At::Nest, node) => nests(compiled, node),
-        (At::Kernel, node) => each_kernel(compiled, node, &|at| Ok(kernel::text::print_kernel(&compiled.assembly.lowered[at].kernel)))?,
+        (At::Kernel, node) => each_kernel(compiled, node, &|at| Ok(kernel::text::print_kernel(compiled.assembly.lowered[at].kernel())))?,
         (At::Schedule, node) => each_kernel(compiled, node, &|at| Ok(format!("{}\n", compiled.assembly.lowered[at].schedule)))?,
         (At::Llvm, node) => each_kernel(compiled, node, &|at| Ok(llvm_text(compiled, options, at)))?,
         (At::Asm, node) => each_kernel(compiled, node, &|at| {
@@ -41,7 +41,7 @@ pub fn inspect(compiled: &Compiled, options: &Options, at: At, node: Option<&str
 }
 
 fn llvm_text(compiled: &Compiled, options: &Options, at: usize) -> String {
-    llvm::print_kernel(&compiled.assembly.lowered[at].kernel, &compile::print_options(options))
+    llvm::print_kernel(compiled.assembly.lowered[at].kernel(), &compile::print_options(options))
 }
 
 /// The lines of a graph's text whose location mentions a node.

@@ -164,7 +164,7 @@ impl<'a> Machine<'a> {
 
     /// What a parameter of a launch holds.
     pub fn parameter(&self, launch: &Launch, at: usize) -> Result<Vec<u8>, Error> {
-        let kernel = &self.assembly.lowered[launch.kernel].kernel;
+        let kernel = self.assembly.lowered[launch.kernel].kernel();
         let Some((_, buffer)) = kernel.params().nth(at) else { return Err(Error::Bug("a launch has too many arguments".into())) };
         let bound: Sizes = kernel.sizes.iter().cloned().zip(self.size_values(launch)?).collect();
         let len = buffer.len.eval(&|s| bound.get(s).copied()).unwrap_or(0);
@@ -176,7 +176,7 @@ impl<'a> Machine<'a> {
     }
 
     fn launch(&mut self, launch: &Launch) -> Result<(), Error> {
-        let kernel = &self.assembly.lowered[launch.kernel].kernel;
+        let kernel = self.assembly.lowered[launch.kernel].kernel();
         let count = kernel.params().count();
         let mut memory: Vec<Vec<u8>> = (0..count).map(|at| self.parameter(launch, at)).collect::<Result<_, _>>()?;
         let (sizes, tasks) = (self.size_values(launch)?, self.eval(&launch.tasks)?);

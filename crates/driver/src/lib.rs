@@ -4,6 +4,7 @@
 //! - [`compile`]: the pipeline on one page
 //! - [`plan`]: the program passes, in order
 //! - [`assemble`]: a kernel for each distinct group, and the entries
+//! - [`code`]: their machine code, generated or from the store
 //! - [`text`]: the levels' texts as input and output
 //! - [`inspect`]: any level as text
 //! - [`interpret`]: a compiled model run by the interpreters of its levels
@@ -12,6 +13,7 @@
 //! - [`error`]: why a compile or a check failed
 
 pub mod assemble;
+pub mod code;
 pub mod compile;
 pub mod error;
 pub mod inspect;
@@ -22,6 +24,7 @@ pub mod sabotage;
 pub mod text;
 pub mod verify;
 
+pub use code::CacheUse;
 pub use compile::{Compiled, compile, compile_graph};
 pub use error::Error;
 pub use inspect::{At, inspect};

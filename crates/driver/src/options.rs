@@ -1,7 +1,9 @@
 //! What a compile is given.
 
+use cache::Store;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use target::Target;
 
 /// A level of the pipeline whose text can be compiled.
@@ -44,10 +46,12 @@ pub struct Options {
     /// Input dims bound at compile time; None leaves one open.
     pub shapes: BTreeMap<String, Vec<Option<i64>>>,
     pub sabotage: Option<Sabotage>,
+    /// Where code is kept from compile to compile; without it everything is generated anew, to the same bytes.
+    pub store: Option<Arc<Store>>,
 }
 
 impl Options {
     pub fn new(target: Target, threads: usize) -> Options {
-        Options { target, threads, profile: false, dims: BTreeMap::new(), shapes: BTreeMap::new(), sabotage: None }
+        Options { target, threads, profile: false, dims: BTreeMap::new(), shapes: BTreeMap::new(), sabotage: None, store: None }
     }
 }

@@ -66,8 +66,10 @@ pub fn kernels(pass: &str, assembly: &mut Assembly, options: &Options) -> Result
     let count = assembly.lowered.len().max(1);
     for turn in 0..count {
         let at = (seed as usize / 4 + turn) % count;
-        if assembly.lowered.get_mut(at).is_some_and(|lowered| corrupt_kernel(&mut lowered.kernel, seed)) {
-            assembly.module.kernels[at] = assembly.lowered[at].kernel.clone();
+        let Some(lowered) = assembly.lowered.get_mut(at) else { continue };
+        let mut kernel = lowered.kernel().clone();
+        if corrupt_kernel(&mut kernel, seed) {
+            lowered.replace(kernel);
             return Ok(());
         }
     }

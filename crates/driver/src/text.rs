@@ -74,6 +74,6 @@ const KERNELS: &str = "\n=== kernels\n";
 
 /// The text that [`kernels`] reads.
 pub fn print_kernels(compiled: &Compiled) -> String {
-    let kernels: Vec<String> = compiled.assembly.lowered.iter().map(|l| kernel::text::print_kernel(&l.kernel)).collect();
+    let kernels: Vec<String> = compiled.assembly.lowered.iter().map(|l| kernel::text::print_kernel(l.kernel())).collect();
     format!("{}{KERNELS}{}", program::text::print_program(&compiled.program), kernels.join("\n"))
 }

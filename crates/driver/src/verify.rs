@@ -240,7 +240,7 @@ fn kernels(
     report: &mut Report,
 ) -> Result<(), Error> {
     let memory = sabotage::memory(program::memory::plan(program), program, options)?;
-    let mut assembly = assemble::assemble(program, &memory, &options.target);
+    let mut assembly = assemble::assemble(program, &memory, &options.target, None);
     sabotage::kernels("schedule", &mut assembly, options)?;
     let mut machine = Machine::new(program, &assembly, &memory, inputs, sizes)?;
     let mut watch = Watch { program, groups: HashMap::new(), sample, worst: 0.0, values: 0, written: HashMap::new() };
@@ -336,7 +336,7 @@ impl<'a> Watch<'a> {
 
     fn launch(&mut self, machine: &mut Machine, launch: &Launch, assembly: &assemble::Assembly) -> Result<(), Error> {
         let Some((group, ids)) = self.groups.get(&launch.step).cloned() else { return Ok(()) };
-        let params: Vec<BufferId> = assembly.lowered[launch.kernel].kernel.params().map(|(p, _)| ids[p.0 as usize]).collect();
+        let params: Vec<BufferId> = assembly.lowered[launch.kernel].interface.params.iter().map(|p| ids[*p]).collect();
         let label = &assembly.labels[launch.step as usize];
         let mut values: HashMap<BufferId, Array> = HashMap::new();
         let writes = group.writes();

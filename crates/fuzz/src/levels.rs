@@ -1,7 +1,7 @@
 //! The levels of a compiled model: each is well formed, reads back from its text, and is the same when the model is compiled again.
 
 use crate::check::{Call, Checked, Failure, Kind};
-use driver::compile::texts;
+use driver::code::texts;
 use driver::verify::{Sample, verify_graph};
 use driver::{Compiled, Error, Options, compile_graph};
 use ir::{Graph, Tensor};
@@ -14,7 +14,7 @@ fn bug(place: &str, message: impl Into<String>) -> Failure {
 
 /// The verifiers and texts of the program and its kernels.
 pub fn check_levels(compiled: &Compiled) -> Checked<()> {
-    let kernels: Vec<kernel::Kernel> = compiled.assembly.lowered.iter().map(|lowered| lowered.kernel.clone()).collect();
+    let kernels: Vec<kernel::Kernel> = compiled.assembly.lowered.iter().map(|lowered| lowered.kernel().clone()).collect();
     if let Some(problem) = program::verify::verify(&compiled.program).first() {
         return Err(bug("verifier of programs", problem));
     }
@@ -40,7 +40,7 @@ fn weight(program: &Program, name: &str) -> Option<Tensor> {
 /// A second compilation gives the same text for the code generator.
 pub fn check_repeatable(graph: &Graph, compiled: &Compiled, options: &Options) -> Checked<()> {
     let again = compile_graph(graph.clone(), options).map_err(|error| bug("second compilation", error.to_string()))?;
-    match texts(compiled.module(), options) == texts(again.module(), options) && compiled.image.objects == again.image.objects {
+    match texts(&compiled.assembly, options) == texts(&again.assembly, options) && compiled.image.objects == again.image.objects {
         true => Ok(()),
         false => Err(bug("second compilation", "gives other code")),
     }

@@ -7,9 +7,11 @@
 //! - [`interp`]: the interpreter, in the kernel's own arithmetic: bit for bit what the generated code computes
 //! - [`schedule`]: the choices that turn a group of nests into one kernel
 //! - [`lower`]: group + schedule -> kernel, by templates
+//! - [`interface`]: what a caller of a kernel must know
 //! - [`module`]: what one executable holds: kernels and the entries that call them
 
 pub mod build;
+pub mod interface;
 pub mod interp;
 pub mod kernel;
 pub mod lower;
@@ -19,4 +21,5 @@ pub mod text;
 pub mod verify;
 
 pub use build::KernelBuilder;
+pub use interface::Interface;
 pub use kernel::{Binary, Buffer, BufferId, Carried, Compare, Cond, Kernel, Op, Space, Stmt, Ty, Unary, ValueId};

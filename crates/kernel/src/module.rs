@@ -28,7 +28,7 @@
 //! The result is 0; `-(g + 1)` where guard number g does not hold; `(s + 1) * 65536 + c` where the kernel of step s gave the code
 //! c > 0; what `parallel_for` gives below 0 as it is. So steps stay below 32767, codes and guards below 65536.
 
-use crate::kernel::Kernel;
+use crate::interface::Interface;
 use ir::guard::Condition;
 use sym::{Expr, Sym};
 
@@ -36,7 +36,7 @@ use sym::{Expr, Sym};
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Module {
     /// Their names differ.
-    pub kernels: Vec<Kernel>,
+    pub kernels: Vec<Interface>,
     pub prepare: Entry,
     pub main: Entry,
 }
@@ -71,9 +71,9 @@ pub enum EntryStep {
 pub struct Launch {
     /// Its number in [`Module::kernels`].
     pub kernel: usize,
-    /// Where each parameter lies, in the order of [`Kernel::params`].
+    /// Where each parameter lies, in the order of [`Interface::params`].
     pub args: Vec<Place>,
-    /// The value of each of [`Kernel::sizes`], in their order.
+    /// The value of each of [`Interface::sizes`], in their order.
     pub sizes: Vec<Expr>,
     pub tasks: Expr,
     /// The fewest tasks that are worth a thread.

@@ -15,7 +15,7 @@ use std::sync::{Mutex, Once, PoisonError};
 use std::thread;
 
 use llvm_sys::analysis::{LLVMVerifierFailureAction, LLVMVerifyModule};
-use llvm_sys::core::{LLVMCreateMemoryBufferWithMemoryRangeCopy, LLVMSetTarget};
+use llvm_sys::core::{LLVMCreateMemoryBufferWithMemoryRangeCopy, LLVMGetVersion, LLVMSetTarget};
 use llvm_sys::ir_reader::LLVMParseIRInContext;
 use llvm_sys::target::{
     LLVMInitializeX86AsmParser, LLVMInitializeX86AsmPrinter, LLVMInitializeX86Target, LLVMInitializeX86TargetInfo,
@@ -66,6 +66,14 @@ const PASSES: &CStr = c"function(early-cse)";
 /// Stack of an emitting thread: instruction selection recurses over large blocks.
 const STACK_BYTES: usize = 16 << 20;
 
+/// The version of LLVM that is linked: `19.1.7`.
+pub fn version() -> String {
+    let (mut major, mut minor, mut patch) = (0, 0, 0);
+    // SAFETY: LLVM writes three numbers.
+    unsafe { LLVMGetVersion(&mut major, &mut minor, &mut patch) };
+    format!("{major}.{minor}.{patch}")
+}
+
 /// The relocatable object of one module.
 pub fn emit_object(text: &str, options: &EmitOptions) -> Result<Vec<u8>, EmitError> {
     emit(text, options, LLVMCodeGenFileType::LLVMObjectFile)
@@ -80,13 +88,13 @@ pub fn emit_assembly(text: &str, options: &EmitOptions) -> Result<String, EmitEr
 /// The objects of all modules in the order of `texts`, emitted on `threads` threads (at least one).
 ///
 /// The result does not depend on `threads`. Where several modules fail, the error is that of the first in order.
-pub fn emit_all(texts: &[String], options: &EmitOptions, threads: usize) -> Result<Vec<Vec<u8>>, EmitError> {
+pub fn emit_all<T: AsRef<str> + Sync>(texts: &[T], options: &EmitOptions, threads: usize) -> Result<Vec<Vec<u8>>, EmitError> {
     let order = longest_first(texts);
     let next = AtomicUsize::new(0);
     let objects: Vec<_> = texts.iter().map(|_| Mutex::new(None)).collect();
     let emit_some = || {
         while let Some(&module) = order.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let object = emit_object(&texts[module], options);
+            let object = emit_object(texts[module].as_ref(), options);
             *objects[module].lock().unwrap_or_else(PoisonError::into_inner) = Some(object);
         }
     };
@@ -101,9 +109,9 @@ pub fn emit_all(texts: &[String], options: &EmitOptions, threads: usize) -> Resu
 }
 
 /// Module numbers, the longest text first, so that no thread is left alone with the largest module at the end.
-fn longest_first(texts: &[String]) -> Vec<usize> {
+fn longest_first<T: AsRef<str>>(texts: &[T]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..texts.len()).collect();
-    order.sort_by_key(|&module| std::cmp::Reverse(texts[module].len()));
+    order.sort_by_key(|&module| std::cmp::Reverse(texts[module].as_ref().len()));
     order
 }
 
@@ -284,7 +292,7 @@ mod tests {
         let one = emit_all(&texts, &options(), 1).unwrap();
         assert_eq!(one.len(), texts.len());
         assert_eq!(emit_all(&texts, &options(), 3).unwrap(), one);
-        assert_eq!(emit_all(&[], &options(), 3).unwrap(), Vec::<Vec<u8>>::new());
+        assert_eq!(emit_all::<&str>(&[], &options(), 3).unwrap(), Vec::<Vec<u8>>::new());
     }
 
     #[test]

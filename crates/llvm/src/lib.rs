@@ -7,5 +7,5 @@ mod printer;
 
 mod emit;
 
-pub use emit::{EmitError, EmitOptions, emit_all, emit_assembly, emit_object};
+pub use emit::{EmitError, EmitOptions, emit_all, emit_assembly, emit_object, version};
 pub use printer::{PrintOptions, print_entry, print_kernel, print_kernels, print_module};

@@ -26,8 +26,8 @@ mod scope;
 mod strided;
 mod text;
 
-use kernel::Kernel;
 use kernel::module::{Entry, Module};
+use kernel::{Interface, Kernel};
 use metadata::Metadata;
 
 /// What the text asks of the code generator.
@@ -50,17 +50,17 @@ pub fn print_kernels<'a>(kernels: impl IntoIterator<Item = &'a Kernel>, options:
 }
 
 /// The LLVM module of an entry; `kernels` are those of its module, which it declares where it calls them.
-pub fn print_entry(entry: &Entry, kernels: &[Kernel], options: &PrintOptions) -> String {
+pub fn print_entry(entry: &Entry, kernels: &[Interface], options: &PrintOptions) -> String {
     let declared = entry::launched(entry).into_iter().map(|at| declaration(&kernels[at]));
     let mut functions: Vec<String> = vec![entry::launch_function(options), entry::entry_function(entry, kernels)];
     functions.push(declared.collect());
     assembled([], &functions, options)
 }
 
-/// All of an executable as one LLVM module.
-pub fn print_module(module: &Module, options: &PrintOptions) -> String {
+/// All of an executable as one LLVM module; `kernels` are those whose interfaces it names.
+pub fn print_module(kernels: &[Kernel], module: &Module, options: &PrintOptions) -> String {
     let entry = |entry| entry::entry_function(entry, &module.kernels);
-    assembled(&module.kernels, &[entry::launch_function(options), entry(&module.prepare), entry(&module.main)], options)
+    assembled(kernels, &[entry::launch_function(options), entry(&module.prepare), entry(&module.main)], options)
 }
 
 /// Kernels and finished functions, with what they share.
@@ -71,7 +71,7 @@ fn assembled<'a>(kernels: impl IntoIterator<Item = &'a Kernel>, functions: &[Str
     format!("{}\n{}{}", all.join("\n"), attributes(options), metadata.text())
 }
 
-fn declaration(kernel: &Kernel) -> String {
+fn declaration(kernel: &Interface) -> String {
     format!("declare i32 {}(ptr, i64, i64, ptr)\n", text::global(&kernel.name))
 }
 

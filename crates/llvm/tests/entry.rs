@@ -72,6 +72,10 @@ fn launch(step: u32, kernel: usize, args: Vec<Place>, sizes: Vec<Expr>, parallel
     EntryStep::Launch(Launch { kernel, args, tasks: sizes[0].clone(), sizes, grain, step, parallel })
 }
 
+fn kernels() -> [Kernel; 2] {
+    [add(), pick()]
+}
+
 /// prepare: doubled = constant 0 + constant 0. main: t = in0 + doubled (kept in the arena behind n words); out0 = t[in1];
 /// then out1 = out0 + t where in2 is true, else out0 + out0.
 fn module() -> Module {
@@ -90,7 +94,7 @@ fn module() -> Module {
     ];
     let sizes = vec![Sym::new("n"), Sym::new("m")];
     Module {
-        kernels: vec![add(), pick()],
+        kernels: kernels().iter().map(Kernel::interface).collect(),
         prepare: Entry { name: "prepare".into(), sizes: sizes.clone(), steps: prepare },
         main: Entry { name: "main".into(), sizes, steps: main },
     }
@@ -99,9 +103,9 @@ fn module() -> Module {
 /// All in one object, or each kernel and each entry in its own.
 fn objects(module: &Module, options: &PrintOptions) -> [Vec<Vec<u8>>; 2] {
     let emit = |text: String| emit_object(&text, &host()).unwrap_or_else(|error| panic!("{error}\n{text}"));
-    let mut parts: Vec<Vec<u8>> = module.kernels.iter().map(|kernel| emit(print_kernel(kernel, options))).collect();
+    let mut parts: Vec<Vec<u8>> = kernels().iter().map(|kernel| emit(print_kernel(kernel, options))).collect();
     parts.extend([&module.prepare, &module.main].map(|entry| emit(print_entry(entry, &module.kernels, options))));
-    [vec![emit(print_module(module, options))], parts]
+    [vec![emit(print_module(&kernels(), module, options))], parts]
 }
 
 struct Run {

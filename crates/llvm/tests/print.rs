@@ -109,5 +109,5 @@ fn entry() {
         },
     ];
     let entry = Entry { name: "main".into(), sizes: vec![Sym::new("b")], steps };
-    assert_snapshot!(print_entry(&entry, &[kernel], &PrintOptions { vector_width: None, profile: true }));
+    assert_snapshot!(print_entry(&entry, &[kernel.interface()], &PrintOptions { vector_width: None, profile: true }));
 }

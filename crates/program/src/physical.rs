@@ -3,6 +3,7 @@
 use crate::program::{BufferId, Group, Program, Role, Stage};
 use ir::TensorType;
 use nest::{Index, Iter, Nest, Read, ScalarOp};
+use std::fmt;
 use sym::{Expr, Sym};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -70,6 +71,30 @@ impl PhysicalGroup {
         }
         self.buffers.iter().flat_map(|b| &b.ty.dims).for_each(|d| d.collect_symbols(&mut all));
         all.difference(&iters).cloned().collect()
+    }
+}
+
+impl fmt::Display for PhysicalGroup {
+    /// ```text
+    /// outer i0 in n
+    /// input f32[n, 4]
+    /// output f32[n, 4]
+    /// stage reads [0] writes [1] nest { .. }
+    /// ```
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        self.outer.iter().try_for_each(|iter| writeln!(f, "outer {} in {}", iter.sym, iter.extent))?;
+        self.buffers.iter().try_for_each(|buffer| writeln!(f, "{} {}", buffer.role.name(), buffer.ty))?;
+        self.stages.iter().try_for_each(|stage| writeln!(f, "stage reads {:?} writes {:?} {}", stage.operands, stage.writes, stage.nest))
+    }
+}
+
+impl PhysicalRole {
+    pub fn name(self) -> &'static str {
+        match self {
+            PhysicalRole::Input => "input",
+            PhysicalRole::Output => "output",
+            PhysicalRole::Local => "local",
+        }
     }
 }
 

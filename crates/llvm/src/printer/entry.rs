@@ -7,7 +7,7 @@ use super::PrintOptions;
 use super::scope::{Bound, Code, Kind};
 use super::text::global;
 use ir::guard::Condition;
-use kernel::Kernel;
+use kernel::Interface;
 use kernel::module::{Entry, EntryStep, Launch, Place};
 use sym::{Expr, Sym};
 
@@ -20,12 +20,12 @@ const LAUNCH: &str = "inkle.launch";
 
 struct Writer<'a> {
     entry: &'a Entry,
-    kernels: &'a [Kernel],
+    kernels: &'a [Interface],
     code: Code,
 }
 
 /// The text of an entry's function. It calls the kernels and [`launch_function`] by name.
-pub fn entry_function(entry: &Entry, kernels: &[Kernel]) -> String {
+pub fn entry_function(entry: &Entry, kernels: &[Interface]) -> String {
     let mut writer = Writer { entry, kernels, code: Code::new() };
     let words = most_arguments(&entry.steps).max(1);
     writer.code.line(&format!("%args = alloca [{words} x i64], align 16"));
@@ -92,7 +92,7 @@ impl Writer<'_> {
         let kernel = &self.kernels[launch.kernel];
         self.arguments(launch);
         let bound = |sym: &Sym| kernel.sizes.iter().position(|size| size == sym).map(|at| launch.sizes[at].clone());
-        let scratch = self.code.index(&kernel.scratch().1.substitute(&bound));
+        let scratch = self.code.index(&kernel.scratch_bytes.substitute(&bound));
         let tasks = self.code.index(&launch.tasks);
         let grain = if launch.parallel { self.code.index(&launch.grain) } else { i64::MAX.to_string() };
         let name = global(&kernel.name);
