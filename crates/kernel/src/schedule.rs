@@ -87,6 +87,7 @@ mod tests {
             "rows outer [i0, i1] piece i2:4096 grain 3 {vector i2:16 unroll 4 tile i1:7; scalar unroll 1}",
             "rows outer [] grain 1 {scalar unroll 1}",
             "rows outer [] grain 1 {vector i0:8 unroll 2}",
+            "rows outer [o0] block o0:14 grain 1 {tiles panel 32 x 16 rows 14; scalar unroll 1}",
         ] {
             let schedule: Schedule = text.parse().unwrap_or_else(|why| panic!("{text}: {why}"));
             assert_eq!(schedule.to_string(), text);

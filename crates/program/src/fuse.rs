@@ -111,8 +111,9 @@ fn append_to(work: &mut Work, producer: usize, id: BufferId, at: usize) -> bool 
     true
 }
 
+/// From the last to the first, so that a chain whose middle has two readers, one of which joins the other, joins as a whole.
 fn inline_prologues(work: &mut Work) {
-    for at in 0..work.slots.len() {
+    for at in (0..work.slots.len()).rev() {
         let Some(stage) = work.stage(at).filter(|s| !s.nest.has_reduction() && s.writes.len() == 1).cloned() else { continue };
         let readers = work.readers(stage.writes[0]).clone();
         if work.sole_writer(stage.writes[0]) != Some(at) || readers.len() != 1 {

@@ -1,9 +1,12 @@
-//! Row-wise groups: reductions and pointwise nests that share their outer points become stages of one kernel.
+//! Row-wise groups: reductions and pointwise nests that share their outer points become stages of one kernel, and so do the contractions
+//! before and behind them whose rows are such points, where the matrix between costs more than what the kernel reads again: attention is
+//! one group, scores, softmax and weighted sum.
 
 use crate::fuse::is_contraction;
 use crate::program::{BufferId, Group, Program, Role, Stage, Step};
 use crate::work::{Slot, Work, step_uses};
-use nest::{Index, IterKind, Nest, rewrite};
+use ir::DType;
+use nest::{Contraction, Index, IterKind, Nest, Read, contraction, rewrite};
 use std::collections::{BTreeMap, BTreeSet};
 use sym::Sym;
 
@@ -68,12 +71,51 @@ fn try_join(work: &Work, rows: &mut Rows, at: usize, naming: Naming) {
     if rows.members.contains_key(&at) {
         return;
     }
-    let Some(stage) = work.stage(at).filter(|s| !is_contraction(&s.nest)) else { return };
+    let Some(stage) = work.stage(at) else { return };
     let Some(names) = naming(rows, stage).and_then(|outer| complete(rows, &stage.nest, outer)) else { return };
-    rows.members.insert(at, aligned(stage, &names, &rows.outer));
+    let member = aligned(stage, &names, &rows.outer);
+    if is_contraction(&stage.nest) && !pays(rows, &member) {
+        return;
+    }
+    rows.members.insert(at, member);
     if !movable(work, rows) {
         rows.members.remove(&at);
     }
+}
+
+/// Rows of a contraction that a kernel computes together, about.
+const BLOCK: i64 = 16;
+
+/// What an unknown size is taken for where a choice needs a number.
+const ROUGH: i64 = 128;
+
+/// Whether a contraction should be a stage. Its rows must be one outer iterator, all other outer ones its batch. Alone, it would write or
+/// read a matrix between it and its neighbour; as a stage, it reads its `b` again for each block of rows. That comes from a nearer cache:
+/// a byte of it counts for a quarter.
+fn pays(rows: &Rows, stage: &Stage) -> bool {
+    let nest = &stage.nest;
+    let Some(c) = rows_contraction(nest) else { return false };
+    let is_outer = |sym: &Sym| rows.outer.contains(sym);
+    let [row] = c.m.as_slice() else { return false };
+    let rough = |sym: &Sym| nest.iter(sym).and_then(|iter| iter.extent.eval(&|_| Some(ROUGH))).unwrap_or(ROUGH).max(1);
+    let size = |syms: &[Sym]| syms.iter().map(rough).product::<i64>();
+    let (n, k) = (size(&c.n), size(&c.k));
+    let between = if reads_member(rows, stage, &c) { k } else { n };
+    let floats = nest.body.iter().all(|s| s.dtype != DType::F64) && nest.scalar(c.sum).dtype == DType::F32;
+    floats && is_outer(row) && c.batch.iter().all(is_outer) && !c.n.iter().any(is_outer) && n * k / BLOCK <= 2 * between * 4
+}
+
+/// The contraction whose vectors run along the innermost dim that it writes.
+fn rows_contraction(nest: &Nest) -> Option<Contraction> {
+    let last = nest.writes.first()?.index.last()?;
+    let along = |read: &Read| read.index.iter().filter_map(Index::as_map).any(|e| last.symbols().iter().any(|s| e.mentions(s)));
+    contraction(nest, &along)
+}
+
+/// Whether the rows of a contraction are made by a member of the group.
+fn reads_member(rows: &Rows, stage: &Stage, c: &Contraction) -> bool {
+    let nest::ScalarOp::Read(a) = &stage.nest.scalar(c.a).op else { return false };
+    rows.members.values().any(|member| member.writes.contains(&stage.operands[a.operand]))
 }
 
 /// Checks that every outer iterator is matched by a parallel one of equal extent, and names the inner ones.

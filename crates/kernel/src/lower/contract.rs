@@ -22,9 +22,10 @@ use crate::lower::contract_schedule::ContractSchedule;
 use crate::lower::point::{Access, Memo, Point, StageCx, lane_sym};
 use crate::lower::scalars;
 use ir::DType;
-use nest::{Contraction, Nest, Read, ScalarOp, contraction};
+use nest::{Contraction, Iter, Nest, Read, ScalarOp, contraction};
 use std::collections::BTreeMap;
-use sym::{Expr, Sym};
+use std::fmt;
+use sym::{Expr, ParseError, Parser, Sym};
 
 /// A contraction with the iterator that its vectors run along.
 #[derive(Clone, Debug)]
@@ -38,9 +39,26 @@ pub struct Matched {
 
 /// The contraction of a physical nest that the template can serve.
 pub fn matched(nest: &Nest) -> Option<Matched> {
-    let last = nest.writes.first()?.index.last()?.clone();
-    let mentions = |read: &Read| read.index.iter().filter_map(|i| i.as_map()).any(|e| last.symbols().iter().any(|s| e.mentions(s)));
-    let parts = contraction(nest, &mentions)?;
+    served(nest, contraction(nest, &along_vectors(nest)?)?)
+}
+
+/// The same for a stage of a group whose tasks are blocks of `row` at a point of the iterators in `outer`: the row is all of `m`, and `n`
+/// is one iterator.
+pub fn matched_rows(nest: &Nest, row: &Sym, outer: &[Iter]) -> Option<Matched> {
+    let mut inner = nest.clone();
+    inner.iters.retain(|iter| outer.iter().all(|other| other.sym != iter.sym));
+    let parts = contraction(&inner, &along_vectors(nest)?)?;
+    served(nest, parts).filter(|matched| matched.parts.m == [row.clone()] && matched.parts.n.len() == 1)
+}
+
+/// Whether a read walks along the innermost dim of the result.
+fn along_vectors(nest: &Nest) -> Option<impl Fn(&Read) -> bool> {
+    let last = nest.writes.first()?.index.last()?.symbols();
+    Some(move |read: &Read| read.index.iter().filter_map(|i| i.as_map()).any(|e| last.iter().any(|s| e.mentions(s))))
+}
+
+fn served(nest: &Nest, parts: Contraction) -> Option<Matched> {
+    let last = nest.writes.first()?.index.last()?;
     let n = parts.n.iter().find(|s| last.mentions(s)).cloned()?;
     let (a, b) = (read_of(nest, parts.a)?, read_of(nest, parts.b)?);
     let floats = [parts.a, parts.b, parts.sum].iter().all(|id| nest.scalar(*id).dtype == DType::F32);
@@ -199,6 +217,65 @@ pub fn emit(b: &mut KernelBuilder, cx: &StageCx, matched: &Matched, schedule: &C
     let others = matched.parts.n.iter().filter(|s| **s != matched.n);
     let outer: Vec<Merged> = matched.parts.batch.iter().chain(others).map(single).chain(m).collect();
     emit.task(b, &outer)
+}
+
+/// Register tiles of a contraction that is a stage of a larger kernel.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Tiles {
+    /// Elements of `n` in a panel: whole vectors.
+    pub panel: i64,
+    pub lanes: u32,
+    /// Rows of a tile.
+    pub rows: i64,
+}
+
+impl fmt::Display for Tiles {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "tiles panel {} x {} rows {}", self.panel, self.lanes, self.rows)
+    }
+}
+
+impl Tiles {
+    /// Reads what `Display` prints.
+    pub fn parse(parser: &mut Parser) -> Result<Tiles, ParseError> {
+        parser.expect("tiles")?;
+        parser.expect("panel")?;
+        let panel = parser.integer()?;
+        parser.expect("x")?;
+        let lanes = parser.integer()?;
+        parser.expect("rows")?;
+        let rows = parser.integer()?;
+        match u32::try_from(lanes) {
+            Ok(lanes) if lanes > 0 && panel > 0 && panel % lanes as i64 == 0 && rows > 0 => Ok(Tiles { panel, lanes, rows }),
+            _ => parser.error("tiles: a panel holds whole vectors"),
+        }
+    }
+
+    /// Whether the panels are those of a packed operand, or divide the rows of one that is read in place.
+    pub fn fits(&self, nest: &Nest, matched: &Matched) -> bool {
+        let width = nest.iter(&matched.n).and_then(|iter| iter.extent.as_const());
+        let panels = matched.panel == Some(self.panel)
+            || (matched.panel.is_none() || matched.panel == width) && width.is_some_and(|width| width % self.panel == 0);
+        panels && self.panel % self.lanes as i64 == 0 && self.rows > 0
+    }
+
+    fn schedule(&self) -> ContractSchedule {
+        let Tiles { panel, lanes, rows } = *self;
+        ContractSchedule { panel, lanes, tile: [1, rows], block_m: rows, block_n: 1, rows_inner: true, stage_rows: false }
+    }
+}
+
+/// Writes a contraction over all its rows and panels, as a stage of a larger kernel; `point` binds the iterators of its batch.
+pub fn emit_stage(b: &mut KernelBuilder, cx: &StageCx, point: &Point, matched: &Matched, tiles: &Tiles) {
+    let (mut m, k) = loops(cx, matched);
+    let width = cx.nest().iter(&matched.n).map_or(Expr::one(), |iter| iter.extent.clone());
+    let emit = Emit { cx, matched, schedule: &tiles.schedule(), k, rows: [None, m.pop()], width, staged: None };
+    let (rows, panels) = (emit.extent(1), emit.panels());
+    b.each("p", &Expr::zero(), &panels, 1, |b, panel| {
+        let mut point = point.clone();
+        emit.declare(&mut point, panel, &panels);
+        emit.block(b, &point, panel, 1, (&Expr::zero(), &rows));
+    });
 }
 
 fn staged(b: &mut KernelBuilder, schedule: &ContractSchedule, k: &[Merged]) -> Option<Staged> {

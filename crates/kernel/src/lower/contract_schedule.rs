@@ -1,8 +1,9 @@
 //! The choices of the contraction template, and their default.
 
-use crate::lower::contract::{Matched, Merged, loops, merged_extent, row_strides};
+use crate::lower::contract::{Matched, Merged, Tiles, loops, merged_extent, row_strides};
 use crate::lower::point::StageCx;
 use ir::DType;
+use nest::Nest;
 use program::pack::tile_rows;
 use std::fmt;
 use sym::{Expr, ParseError, Parser};
@@ -109,6 +110,16 @@ pub fn choose(cx: &StageCx, matched: &Matched, target: &Target) -> Option<Contra
     Some(ContractSchedule { panel, lanes, tile, block_m, block_n, rows_inner, stage_rows })
 }
 
+/// The default tiles of a contraction that is a stage of a larger kernel; None where its vectorised operand does not hold whole vectors.
+pub fn tiles(nest: &Nest, matched: &Matched, target: &Target) -> Option<Tiles> {
+    let lanes = target.lanes(DType::F32);
+    let width = nest.iter(&matched.n)?.extent.as_const();
+    let in_place = || panel_in_place(width?, lanes as i64);
+    let packed = matched.panel.filter(|panel| width != Some(*panel));
+    let panel = packed.or_else(in_place).or(matched.panel).filter(|panel| panel % lanes as i64 == 0)?;
+    Some(Tiles { panel, lanes, rows: tile_rows(target, (panel / lanes as i64) as u32) as i64 })
+}
+
 /// Rows that start a multiple of this many bytes apart fall into the same sets of the first cache.
 const CONFLICT_BYTES: i64 = 4096;
 
@@ -135,7 +146,7 @@ fn tile(m: &[Merged], rows: i64) -> [i64; 2] {
 }
 
 /// The piece of at most `rows` that covers `extent` with the fewest pieces, the last one as full as can be.
-fn even_piece(extent: i64, rows: i64) -> i64 {
+pub fn even_piece(extent: i64, rows: i64) -> i64 {
     let pieces = (extent + rows - 1) / rows;
     let smallest = (extent + pieces - 1) / pieces.max(1);
     (smallest..=rows).find(|p| extent % p == 0).unwrap_or(rows.min(extent)).max(1)

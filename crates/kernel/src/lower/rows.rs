@@ -14,6 +14,7 @@
 //! - [`flat`]: fewer, longer iterators
 //! - [`frame`]: what is known inside some loops
 //! - [`hoist`]: computing values as far outside as they are known
+//! - [`strip`]: blocks of points as tasks, so that contractions among the stages are computed by register tiles
 //! - [`stage`]: the loops of one stage
 //! - [`reduce`]: its reductions
 //! - [`transpose`]: blocks transposed in registers
@@ -23,23 +24,33 @@ mod frame;
 mod hoist;
 mod reduce;
 mod stage;
+pub mod strip;
 #[cfg(test)]
 mod tests;
 pub mod transpose;
 
 use crate::build::KernelBuilder;
 use crate::kernel::{BufferId, Kernel, Space, TASK};
+use crate::lower::contract;
 use crate::lower::point::{Point, StageCx};
-use crate::lower::rows_schedule::RowsSchedule;
+use crate::lower::rows_schedule::{Piece, RowsSchedule, RowsStage};
 use frame::{Frame, Lanes};
 use program::{PhysicalBuffer, PhysicalGroup, PhysicalRole};
 use stage::{Emit, Span};
 use std::collections::BTreeMap;
 use sym::{Expr, Sym};
 
+/// The group whose iterators a schedule names: in blocks where it has some, and flat.
+pub fn scheduled(group: &PhysicalGroup, block: Option<&Piece>) -> PhysicalGroup {
+    match block {
+        Some(block) => flat::flat_around(&strip::strip(group, &block.sym, block.size), Some(&strip::row_sym(group, &block.sym))),
+        None => flat::flat(group),
+    }
+}
+
 /// The kernel of a group by a legal schedule.
 pub fn lower(name: &str, group: &PhysicalGroup, schedule: &RowsSchedule) -> Kernel {
-    let mut flat = flat::flat(group);
+    let mut flat = scheduled(group, schedule.block.as_ref());
     let piece = schedule.piece.as_ref().filter(|piece| flat.outer.iter().any(|iter| iter.sym == piece.sym));
     let outer_vector = piece.map(|piece| piece.sym.clone());
     if let Some(piece) = piece {
@@ -52,13 +63,33 @@ pub fn lower(name: &str, group: &PhysicalGroup, schedule: &RowsSchedule) -> Kern
     let buffers = declare_buffers(&mut b, &flat.buffers);
     let tasks = Tasks::new(&flat, schedule);
     let (env, spans) = tasks.bind(&mut b);
+    let row = schedule.block.as_ref().map(|block| strip::row_sym(group, &block.sym));
+    if let Some(row) = &row {
+        flat = count_rows(&mut b, flat, row, &env);
+    }
     for (at, (stage, choice)) in flat.stages.iter().zip(&schedule.stages).enumerate() {
         let cx = StageCx::new(stage, &buffers, at as u32);
-        let lanes = outer_vector.as_ref().map(|sym| task_lanes(&mut b, &spans[sym], sym, choice.lanes));
-        let frame = Frame::new(root(&cx, &env, &spans), lanes);
-        Emit::new(&cx, choice, &spans, &tasks.outer_syms(), frame.lanes.as_ref()).stage(&mut b, frame);
+        let point = root(&cx, &env, &spans);
+        match choice {
+            RowsStage::Loops(choice) => {
+                let lanes = outer_vector.as_ref().map(|sym| task_lanes(&mut b, &spans[sym], sym, choice.lanes));
+                let frame = Frame::new(point, lanes);
+                Emit::new(&cx, choice, &spans, &tasks.outer_syms(), frame.lanes.as_ref()).stage(&mut b, frame);
+            }
+            RowsStage::Tiles(tiles) => match row.as_ref().and_then(|row| contract::matched_rows(&stage.nest, row, &flat.outer)) {
+                Some(matched) => contract::emit_stage(&mut b, &cx, &point, &matched, tiles),
+                None => panic!("{name}: stage {at} is no contraction that tiles serve"),
+            },
+        }
     }
     b.finish(tasks.count(), sizes)
+}
+
+/// The group with the number of points in the task's block computed.
+fn count_rows(b: &mut KernelBuilder, group: PhysicalGroup, row: &Sym, env: &BTreeMap<Sym, (Expr, Expr)>) -> PhysicalGroup {
+    let extent = group.stages.iter().find_map(|stage| stage.nest.iter(row)).map_or(Expr::one(), |iter| iter.extent.clone());
+    let count = b.name("n", &extent.substitute(&|sym| env.get(sym).map(|(value, _)| value.clone())));
+    strip::with_rows(&group, row, &count)
 }
 
 /// One kernel buffer for each of the group's, in order.

@@ -1,11 +1,14 @@
 //! The default choices of the generic template: the shape of loops that costs least by a rough count, and tasks of some microseconds.
 
+use crate::lower::contract::{self, Tiles};
+use crate::lower::contract_schedule;
 use crate::lower::rows::flat::{flat, widen_locals};
+use crate::lower::rows::{scheduled, strip};
 use crate::lower::rows_cost::{Counted, Shape, lanes_along, rough};
-use crate::lower::rows_schedule::{Piece, RowsSchedule, RowsStage};
+use crate::lower::rows_schedule::{Loops, Piece, RowsSchedule, RowsStage};
 use crate::lower::scalars::may_vectorise;
 use nest::{Iter, IterKind, Nest};
-use program::{PhysicalGroup, PhysicalStage};
+use program::{PhysicalGroup, PhysicalRole, PhysicalStage};
 use std::cmp::Ordering;
 use sym::Sym;
 use target::Target;
@@ -17,6 +20,9 @@ const GRAIN: f64 = 40_000.0;
 
 /// A schedule that is legal for the group.
 pub fn rows_schedule(group: &PhysicalGroup, target: &Target) -> RowsSchedule {
+    if let Some(schedule) = group.outer.iter().rev().find_map(|iter| block_schedule(group, iter, target)) {
+        return schedule;
+    }
     let group = flat(group);
     let inner = inner_choices(&group, target);
     match outer_choice(&group, target) {
@@ -25,9 +31,47 @@ pub fn rows_schedule(group: &PhysicalGroup, target: &Target) -> RowsSchedule {
     }
 }
 
+/// Blocks of an outer iterator's points, where some stage is a contraction with these points as its rows.
+fn block_schedule(group: &PhysicalGroup, iter: &Iter, target: &Target) -> Option<RowsSchedule> {
+    let row = strip::row_sym(group, &iter.sym);
+    let tiles = |group: &PhysicalGroup, stage: &PhysicalStage| {
+        let matched = contract::matched_rows(&stage.nest, &row, &group.outer)?;
+        contract_schedule::tiles(&stage.nest, &matched, target)
+    };
+    let probe = scheduled(group, Some(&Piece { sym: iter.sym.clone(), size: 1 }));
+    let rows = probe.stages.iter().filter_map(|stage| tiles(&probe, stage)).map(|tiles| tiles.rows).min()?;
+    let rows = iter.extent.as_const().map_or(rows, |whole| contract_schedule::even_piece(whole, rows));
+    let most = (rough(&iter.extent) as i64 + rows - 1) / rows;
+    let block = Piece { sym: iter.sym.clone(), size: rows * tiles_of_block(&probe, rows, target).min(most) };
+    let blocked = scheduled(group, Some(&block));
+    let mut work = 0.0;
+    let stages = blocked.stages.iter().map(|stage| match tiles(&blocked, stage) {
+        Some(tiles) => {
+            work += stage.nest.iters.iter().map(|iter| rough(&iter.extent)).product::<f64>() / tiles.lanes as f64;
+            RowsStage::Tiles(Tiles { rows: rows.min(tiles.rows), ..tiles })
+        }
+        None => {
+            let (shape, cost) = best_shape(stage, &blocked.outer, target);
+            work += cost;
+            RowsStage::Loops(stage_choice(shape))
+        }
+    });
+    let stages: Vec<RowsStage> = stages.collect();
+    let points: f64 = blocked.outer.iter().map(|iter| rough(&iter.extent)).product();
+    let outer = blocked.outer.iter().map(|iter| iter.sym.clone()).collect();
+    Some(RowsSchedule { outer, piece: None, block: Some(block), grain: grain(work / points.max(1.0)), stages })
+}
+
+/// Tiles of rows in a block: as many as the first cache holds the scratch of.
+fn tiles_of_block(probe: &PhysicalGroup, rows: i64, target: &Target) -> i64 {
+    let locals = probe.buffers.iter().filter(|buffer| buffer.role == PhysicalRole::Local);
+    let row_bytes: f64 = locals.map(|local| local.ty.dims.iter().map(rough).product::<f64>() * local.ty.dtype.size() as f64).sum();
+    (target.l1_bytes as f64 / (row_bytes * rows as f64).max(1.0)).clamp(1.0, 4.0) as i64
+}
+
 /// Choices for all stages with the cycles of all points.
 struct Choice {
-    stages: Vec<RowsStage>,
+    stages: Vec<Loops>,
     cost: f64,
     /// An iterator of the group's that the lanes run along.
     outer: Option<Piece>,
@@ -59,9 +103,9 @@ fn best_shape(stage: &PhysicalStage, outer: &[Iter], target: &Target) -> (Shape,
     best
 }
 
-fn stage_choice(shape: Shape) -> RowsStage {
+fn stage_choice(shape: Shape) -> Loops {
     let tile = shape.tile.map(|(iter, size)| Piece { sym: iter.sym, size });
-    RowsStage { vector: shape.vector.map(|iter| iter.sym), lanes: shape.lanes, unroll: shape.unroll, tile }
+    Loops { vector: shape.vector.map(|iter| iter.sym), lanes: shape.lanes, unroll: shape.unroll, tile }
 }
 
 /// All stages along one of the group's own iterators.
@@ -72,7 +116,7 @@ fn outer_choice(group: &PhysicalGroup, target: &Target) -> Option<Choice> {
         let mut wide = group.clone();
         widen_locals(&mut wide, &iter.sym, lanes);
         let cost = wide.stages.iter().map(|stage| Counted::new(stage, Some(iter), lanes, target).best(&[]).1).sum();
-        let choice = RowsStage { vector: Some(iter.sym.clone()), lanes, unroll: 1, tile: None };
+        let choice = Loops { vector: Some(iter.sym.clone()), lanes, unroll: 1, tile: None };
         let outer = Some(Piece { sym: iter.sym.clone(), size: lanes as i64 });
         Choice { stages: vec![choice; group.stages.len()], cost, outer }
     });
@@ -113,7 +157,7 @@ impl Choice {
             piece = piece_of(iter, unit, point);
             work = point * piece.as_ref().map_or(rough(&iter.extent), |piece| piece.size as f64);
         }
-        RowsSchedule { outer, piece, grain: grain(work), stages: self.stages }
+        RowsSchedule { outer, piece, block: None, grain: grain(work), stages: looped(self.stages) }
     }
 
     fn group_schedule(self, group: &PhysicalGroup) -> RowsSchedule {
@@ -121,13 +165,17 @@ impl Choice {
         let task = self.cost / points.max(1.0) * self.outer.as_ref().map_or(1.0, |piece| piece.size as f64);
         let is_piece = |sym: &Sym| self.outer.as_ref().is_some_and(|piece| piece.sym == *sym);
         let outer = group.outer.iter().map(|iter| iter.sym.clone()).filter(|sym| !is_piece(sym)).collect();
-        RowsSchedule { outer, piece: self.outer, grain: grain(task), stages: self.stages }
+        RowsSchedule { outer, piece: self.outer, block: None, grain: grain(task), stages: looped(self.stages) }
     }
+}
+
+fn looped(stages: Vec<Loops>) -> Vec<RowsStage> {
+    stages.into_iter().map(RowsStage::Loops).collect()
 }
 
 /// Of the parallel vector iterator and the tile's the one with more units, points that are computed at once; better whole units, whose
 /// loops have known turns.
-fn most_units<'a>(nest: &'a Nest, choice: &RowsStage) -> Option<(&'a Iter, f64)> {
+fn most_units<'a>(nest: &'a Nest, choice: &Loops) -> Option<(&'a Iter, f64)> {
     let vector = choice.vector.iter().map(|sym| (sym, (choice.lanes * choice.unroll) as f64));
     let tile = choice.tile.iter().map(|tile| (&tile.sym, tile.size as f64));
     let held = vector.chain(tile).filter_map(|(sym, unit)| Some((nest.iter(sym)?, unit)));

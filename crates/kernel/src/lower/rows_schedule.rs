@@ -1,6 +1,7 @@
 //! The choices of the generic template. They name iterators of the flat group ([`crate::lower::rows::flat`]).
 
-use crate::lower::rows::flat::flat;
+use crate::lower::contract::{self, Tiles};
+use crate::lower::rows::{scheduled, strip};
 use crate::lower::scalars::may_vectorise;
 use nest::{IterKind, Nest};
 use program::{PhysicalGroup, PhysicalStage};
@@ -15,6 +16,9 @@ pub struct RowsSchedule {
     pub outer: Vec<Sym>,
     /// A parallel iterator of which each task gets a piece; it is faster than `outer`.
     pub piece: Option<Piece>,
+    /// Points of an iterator of the group's that a task computes stage by stage. The names in this schedule are then those of the group in
+    /// such blocks, where the iterator counts the blocks.
+    pub block: Option<Piece>,
     /// Tasks that are worth handing out together: some 10 us of work.
     pub grain: i64,
     /// One for each stage.
@@ -28,8 +32,17 @@ pub struct Piece {
     pub size: i64,
 }
 
+/// How a stage is computed.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RowsStage {
+pub enum RowsStage {
+    /// As any nest is.
+    Loops(Loops),
+    /// A contraction by register tiles, whose rows are the points of the block.
+    Tiles(Tiles),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Loops {
     /// The iterator along the lanes, parallel or of the reduction.
     pub vector: Option<Sym>,
     /// 1 where there is no `vector`.
@@ -48,12 +61,24 @@ impl fmt::Display for RowsSchedule {
         if let Some(piece) = &self.piece {
             write!(f, " piece {}:{}", piece.sym, piece.size)?;
         }
+        if let Some(block) = &self.block {
+            write!(f, " block {}:{}", block.sym, block.size)?;
+        }
         let stages: Vec<String> = self.stages.iter().map(RowsStage::to_string).collect();
         write!(f, " grain {} {{{}}}", self.grain, stages.join("; "))
     }
 }
 
 impl fmt::Display for RowsStage {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            RowsStage::Loops(loops) => write!(f, "{loops}"),
+            RowsStage::Tiles(tiles) => write!(f, "{tiles}"),
+        }
+    }
+}
+
+impl fmt::Display for Loops {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match &self.vector {
             Some(vector) => write!(f, "vector {vector}:{}", self.lanes)?,
@@ -74,6 +99,7 @@ impl RowsSchedule {
         parser.expect("outer")?;
         let outer = parser.list("[", "]", |p| p.ident().map(Sym::new))?;
         let piece = if parser.accept("piece") { Some(parse_piece(parser)?) } else { None };
+        let block = if parser.accept("block") { Some(parse_piece(parser)?) } else { None };
         parser.expect("grain")?;
         let grain = positive(parser)?;
         parser.expect("{")?;
@@ -82,7 +108,7 @@ impl RowsSchedule {
             stages.push(parse_stage(parser)?);
         }
         parser.expect("}")?;
-        Ok(RowsSchedule { outer, piece, grain, stages })
+        Ok(RowsSchedule { outer, piece, block, grain, stages })
     }
 
     /// What forbids the schedule for a group; empty where it is legal.
@@ -95,15 +121,27 @@ impl RowsSchedule {
     ///   index depends on it; lanes are a power of two, 1 without a vector.
     /// - R5: a piece of a vector iterator is whole vectors.
     /// - R6: a tile is of another parallel iterator, of which a task has more than one point; sizes are positive.
+    /// - R7: a block is of an iterator of the group's, and there is no piece beside it.
+    /// - R8: a stage by tiles is a contraction that they serve, with the block's points as its rows and panels of the right width.
     pub fn faults(&self, group: &PhysicalGroup) -> Vec<String> {
-        let group = flat(group);
+        if let Some(block) = &self.block {
+            if self.piece.is_some() || block.size < 1 || !is_outer(group, &block.sym) {
+                return vec![format!("R7: a block of {}", block.sym)];
+            }
+        }
+        let row = self.block.as_ref().map(|block| strip::row_sym(group, &block.sym));
+        let group = scheduled(group, self.block.as_ref());
         let mut faults = self.task_faults(&group);
         if self.stages.len() != group.stages.len() {
             faults.push(format!("R1: {} stages are scheduled, {} are there", self.stages.len(), group.stages.len()));
             return faults;
         }
         for (at, (choice, stage)) in self.stages.iter().zip(&group.stages).enumerate() {
-            faults.extend(self.stage_faults(&group, choice, stage).into_iter().map(|why| format!("{why}, in stage {at}")));
+            let found = match choice {
+                RowsStage::Loops(loops) => self.stage_faults(&group, loops, stage),
+                RowsStage::Tiles(tiles) => tile_faults(&group, stage, tiles, row.as_ref()),
+            };
+            faults.extend(found.into_iter().map(|why| format!("{why}, in stage {at}")));
         }
         faults
     }
@@ -132,7 +170,10 @@ impl RowsSchedule {
             faults.push("R3: tasks over an inner iterator".to_string());
         }
         if let Some(piece) = self.piece.as_ref().filter(|piece| is_outer(group, &piece.sym)) {
-            let one_vector = |choice: &RowsStage| choice.vector.as_ref() == Some(&piece.sym) && choice.lanes as i64 == piece.size;
+            let one_vector = |choice: &RowsStage| match choice {
+                RowsStage::Loops(loops) => loops.vector.as_ref() == Some(&piece.sym) && loops.lanes as i64 == piece.size,
+                RowsStage::Tiles(_) => false,
+            };
             if !self.stages.iter().all(one_vector) {
                 faults.push(format!("R3: pieces of {} that are not one vector", piece.sym));
             }
@@ -143,7 +184,7 @@ impl RowsSchedule {
         faults
     }
 
-    fn stage_faults(&self, group: &PhysicalGroup, choice: &RowsStage, stage: &PhysicalStage) -> Vec<String> {
+    fn stage_faults(&self, group: &PhysicalGroup, choice: &Loops, stage: &PhysicalStage) -> Vec<String> {
         let mut faults = Vec::new();
         let nest = &stage.nest;
         if let Some(vector) = &choice.vector {
@@ -172,6 +213,12 @@ impl RowsSchedule {
     }
 }
 
+fn tile_faults(group: &PhysicalGroup, stage: &PhysicalStage, tiles: &Tiles, row: Option<&Sym>) -> Vec<String> {
+    let matched = row.and_then(|row| contract::matched_rows(&stage.nest, row, &group.outer));
+    let served = matched.is_some_and(|matched| tiles.fits(&stage.nest, &matched));
+    if served { vec![] } else { vec![format!("R8: {tiles}")] }
+}
+
 fn kind(nest: &Nest, sym: &Sym) -> Option<IterKind> {
     nest.iter(sym).map(|iter| iter.kind)
 }
@@ -197,6 +244,9 @@ fn parse_piece(parser: &mut Parser) -> Result<Piece, ParseError> {
 }
 
 fn parse_stage(parser: &mut Parser) -> Result<RowsStage, ParseError> {
+    if parser.peek("tiles") {
+        return Ok(RowsStage::Tiles(Tiles::parse(parser)?));
+    }
     let (vector, lanes) = if parser.accept("scalar") {
         (None, 1)
     } else {
@@ -208,5 +258,5 @@ fn parse_stage(parser: &mut Parser) -> Result<RowsStage, ParseError> {
     parser.expect("unroll")?;
     let unroll = small(parser)?;
     let tile = if parser.accept("tile") { Some(parse_piece(parser)?) } else { None };
-    Ok(RowsStage { vector, lanes, unroll, tile })
+    Ok(RowsStage::Loops(Loops { vector, lanes, unroll, tile }))
 }

@@ -9,6 +9,7 @@
 //! 3. Inner iterators stand in the order of their strides, the longest first.
 //! 4. Neighbours that every address walks as one are one. It keeps the inner one's name.
 
+use crate::lower::contract;
 use crate::lower::point::{Access, StageCx};
 use nest::{Iter, IterKind, Nest, ScalarOp, rewrite};
 use program::{PhysicalGroup, PhysicalRole, PhysicalStage};
@@ -17,32 +18,41 @@ use sym::{Atom, Expr, Sym};
 
 /// The group with flat iterators; it means the same.
 pub fn flat(group: &PhysicalGroup) -> PhysicalGroup {
+    flat_around(group, None)
+}
+
+/// The same, with the points of a block left alone, and with them the stages that are computed by register tiles of such points.
+pub fn flat_around(group: &PhysicalGroup, row: Option<&Sym>) -> PhysicalGroup {
     let mut group = group.clone();
-    if group.stages.len() == 1 && group.buffers.iter().all(|buffer| buffer.role != PhysicalRole::Local) {
+    if row.is_none() && group.stages.len() == 1 && group.buffers.iter().all(|buffer| buffer.role != PhysicalRole::Local) {
         group.outer.clear();
     }
-    drop_units(&mut group);
-    let outer: BTreeSet<Sym> = group.outer.iter().map(|iter| iter.sym.clone()).collect();
-    for stage in &mut group.stages {
+    drop_units(&mut group, row);
+    let kept = |group: &PhysicalGroup| group.outer.iter().map(|iter| iter.sym.clone()).chain(row.cloned()).collect::<BTreeSet<Sym>>();
+    let tiled = |stage: &PhysicalStage, outer: &[Iter]| row.is_some_and(|row| contract::matched_rows(&stage.nest, row, outer).is_some());
+    let outer = kept(&group);
+    for stage in group.stages.iter_mut().filter(|stage| !tiled(stage, &group.outer)) {
         split_at_divisors(stage, &outer);
         sort_inner(stage, &outer);
     }
     merge_outer(&mut group);
-    let outer: BTreeSet<Sym> = group.outer.iter().map(|iter| iter.sym.clone()).collect();
-    for stage in &mut group.stages {
+    let outer = kept(&group);
+    for stage in group.stages.iter_mut().filter(|stage| !tiled(stage, &group.outer)) {
         merge_inner(stage, &outer);
     }
     group
 }
 
-fn drop_units(group: &mut PhysicalGroup) {
-    let long = |iter: &Iter| !iter.extent.is_one();
+fn drop_units(group: &mut PhysicalGroup, row: Option<&Sym>) {
+    let long = |iter: &Iter| !iter.extent.is_one() || row == Some(&iter.sym);
     group.outer.retain(long);
     for stage in &mut group.stages {
         let units: BTreeSet<Sym> = stage.nest.iters.iter().filter(|iter| !long(iter)).map(|iter| iter.sym.clone()).collect();
         if !units.is_empty() {
             stage.nest = rewrite::substitute(&stage.nest, &|sym| units.contains(sym).then(Expr::zero));
             stage.nest.iters.retain(long);
+            let zero = |sym: &Sym| units.contains(sym).then(Expr::zero);
+            stage.nest.iters.iter_mut().for_each(|iter| iter.extent = iter.extent.substitute(&zero));
             simplify(&mut stage.nest);
         }
     }
@@ -178,8 +188,9 @@ fn merge_outer(group: &mut PhysicalGroup) {
     let merged = |group: &PhysicalGroup| {
         let mut pairs = neighbours(&group.outer, &|_| true).peekable();
         pairs.peek()?;
+        let extents = || group.stages.iter().flat_map(|stage| &stage.nest.iters).map(|iter| &iter.extent);
         let walked: Vec<Expr> = group.stages.iter().flat_map(walked).collect();
-        pairs.find(|(a, b)| merges(&walked, a, b))
+        pairs.find(|(a, b)| merges(&walked, a, b) && !extents().any(|e| e.mentions(&a.sym) || e.mentions(&b.sym)))
     };
     while let Some((a, b)) = merged(group) {
         group.stages.iter_mut().for_each(|stage| merge(stage, &a, &b));

@@ -5,7 +5,7 @@ use super::hoist::Needs;
 use crate::build::KernelBuilder;
 use crate::kernel::Cond;
 use crate::lower::point::{Access, Point, StageCx};
-use crate::lower::rows_schedule::RowsStage;
+use crate::lower::rows_schedule::Loops;
 use crate::lower::scalars;
 use nest::{Iter, IterKind};
 use std::collections::BTreeMap;
@@ -45,7 +45,7 @@ enum Level {
 /// What the emission of one stage needs throughout.
 pub struct Emit<'a> {
     pub cx: &'a StageCx<'a>,
-    pub choice: &'a RowsStage,
+    pub choice: &'a Loops,
     pub needs: Needs,
     /// All reads and writes.
     pub accesses: Vec<Access>,
@@ -56,7 +56,7 @@ pub struct Emit<'a> {
 
 impl<'a> Emit<'a> {
     /// `spans` tells of iterators that the task has a piece of, `outer` are bound by the task.
-    pub fn new(cx: &'a StageCx<'a>, choice: &'a RowsStage, spans: &BTreeMap<Sym, Span>, outer: &[Sym], lanes: Option<&Lanes>) -> Emit<'a> {
+    pub fn new(cx: &'a StageCx<'a>, choice: &'a Loops, spans: &BTreeMap<Sym, Span>, outer: &[Sym], lanes: Option<&Lanes>) -> Emit<'a> {
         let needs = Needs::new(cx.nest());
         let reads = cx.nest().reads().map(|(id, _)| id);
         let accesses = reads.map(Access::Read).chain((0..cx.nest().writes.len()).map(Access::Write)).collect();
@@ -190,7 +190,7 @@ impl Level {
 }
 
 /// Ordered points first, then the plain loops, the tile, the vectors.
-fn levels(inner: &[&Iter], choice: &RowsStage, spans: &BTreeMap<Sym, Span>) -> Vec<Level> {
+fn levels(inner: &[&Iter], choice: &Loops, spans: &BTreeMap<Sym, Span>) -> Vec<Level> {
     let level = |iter: &&Iter| {
         let (sym, span) = (iter.sym.clone(), spans.get(&iter.sym).cloned().unwrap_or_else(|| Span::whole(&iter.extent)));
         match &choice.tile {

@@ -7,7 +7,7 @@ use super::flat::flat;
 use super::lower;
 use crate::interp;
 use crate::lower::rows_choice::rows_schedule;
-use crate::lower::rows_schedule::{Piece, RowsSchedule, RowsStage};
+use crate::lower::rows_schedule::{Loops, Piece, RowsSchedule, RowsStage};
 use crate::schedule::Schedule;
 use crate::verify::verify;
 use ir::{Array, DType, Literal, Location, Tensor, TensorType};
@@ -204,9 +204,10 @@ impl<'a> Case<'a> {
 
 /// Other schedules, legal or not.
 fn variants(group: &PhysicalGroup, scheduled: &RowsSchedule) -> Vec<RowsSchedule> {
+    let named = super::scheduled(group, scheduled.block.as_ref());
     let group = flat(group);
     let mut all = Vec::new();
-    for (at, stage) in group.stages.iter().enumerate() {
+    for (at, stage) in named.stages.iter().enumerate() {
         let syms: Vec<Sym> = stage.nest.iters.iter().map(|iter| iter.sym.clone()).collect();
         for vector in syms.iter().map(|sym| Some(sym.clone())).chain([None]) {
             let lanes = if vector.is_some() { 4 } else { 1 };
@@ -215,7 +216,7 @@ fn variants(group: &PhysicalGroup, scheduled: &RowsSchedule) -> Vec<RowsSchedule
                 let tile = tile.and_then(|size| tiled.map(|sym| Piece { sym: sym.clone(), size }));
                 let mut other = scheduled.clone();
                 other.piece = None;
-                other.stages[at] = RowsStage { vector: vector.clone(), lanes, unroll, tile };
+                other.stages[at] = RowsStage::Loops(Loops { vector: vector.clone(), lanes, unroll, tile });
                 if group.stages.len() == 1 {
                     let piece = syms.iter().rev().find(|sym| !other.outer.contains(sym));
                     all.extend(piece.map(|sym| RowsSchedule { piece: Some(Piece { sym: sym.clone(), size: 8 }), ..other.clone() }));
@@ -226,10 +227,10 @@ fn variants(group: &PhysicalGroup, scheduled: &RowsSchedule) -> Vec<RowsSchedule
         }
     }
     for iter in &group.outer {
-        let stage = RowsStage { vector: Some(iter.sym.clone()), lanes: 4, unroll: 1, tile: None };
+        let stage = RowsStage::Loops(Loops { vector: Some(iter.sym.clone()), lanes: 4, unroll: 1, tile: None });
         let outer = group.outer.iter().map(|iter| iter.sym.clone()).filter(|sym| *sym != iter.sym).collect();
         let piece = Some(Piece { sym: iter.sym.clone(), size: 4 });
-        all.push(RowsSchedule { outer, piece, grain: 1, stages: vec![stage; group.stages.len()] });
+        all.push(RowsSchedule { outer, piece, block: None, grain: 1, stages: vec![stage; group.stages.len()] });
     }
     all
 }

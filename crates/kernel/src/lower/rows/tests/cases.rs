@@ -145,6 +145,40 @@ fn softmax_rows() {
     }
 }
 
+/// Scores, softmax and weighted sum over two heads; the keys lie in panels.
+fn attention<'a>(n: &str, m: &str) -> Case<'a> {
+    let scores = "nest { for o0 in 2, o1 in N, i0 in M reduce i1 in 8 operand q: f32[N, 2, 8] operand k: f32[2, M ceil 32, 8, 32] operand mask: f32[M]
+         v0: f32 = q[o1, o0, i1] v1: f32 = k[o0, i0/32, i1, i0 % 32] v2: f32 = mul v0 v1 v3: f32 = reduce sum v2 v4: f32 = mask[i0]
+         v5: f32 = add v3 v4 write s: f32[2, N, M] at [o0, o1, i0] = v5 }";
+    let nests = [
+        scores,
+        "nest { for o0 in 2, o1 in N reduce i0 in M operand s: f32[2, N, M] v0: f32 = s[o0, o1, i0] v1: f32 = reduce max v0
+         write m: f32[2, N] at [o0, o1] = v1 }",
+        "nest { for o0 in 2, o1 in N, i0 in M operand s: f32[2, N, M] operand m: f32[2, N] v0: f32 = s[o0, o1, i0] v1: f32 = m[o0, o1]
+         v2: f32 = sub v0 v1 v3: f32 = exp v2 write e: f32[2, N, M] at [o0, o1, i0] = v3 }",
+        "nest { for o0 in 2, o1 in N reduce i0 in M operand e: f32[2, N, M] v0: f32 = e[o0, o1, i0] v1: f32 = reduce sum v0
+         write z: f32[2, N] at [o0, o1] = v1 }",
+        "nest { for o0 in 2, o1 in N, i0 in 32 reduce i1 in M operand e: f32[2, N, M] operand v: f32[M, 2, 32] operand z: f32[2, N]
+         v0: f32 = e[o0, o1, i1] v1: f32 = v[i1, o0, i0] v2: f32 = mul v0 v1 v3: f32 = reduce sum v2 v4: f32 = z[o0, o1] v5: f32 = div v3 v4
+         write y: f32[N, 2, 32] at [o1, o0, i0] = v5 }",
+    ];
+    let panels = format!("({m} + 31)/32");
+    let with = |text: &str| text.replace("M ceil 32", &panels).replace('N', n).replace('M', m);
+    let nests: Vec<String> = nests.iter().map(|text| with(text)).collect();
+    case(&nests.iter().map(String::as_str).collect::<Vec<_>>()).group(&["o0", "o1"], &["s", "m", "e", "z"])
+}
+
+#[test]
+fn attention_in_blocks() {
+    let text = attention("30", "50").scheduled();
+    assert!(text.starts_with("rows outer [o0] block o1:30 grain") && text.matches("tiles").count() == 2, "{text}");
+    attention("30", "50").check();
+    attention("29", "256").check();
+    for (n, m) in [(3, 37), (0, 4), (15, 1), (40, 64)] {
+        attention("n", "m").sizes(&[("n", n), ("m", m)]).check();
+    }
+}
+
 #[test]
 fn softmax_along_channels() {
     let text = [
