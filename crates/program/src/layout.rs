@@ -21,11 +21,13 @@ impl Axis {
 }
 
 /// The physical axes, outermost first; the buffer is row-major over them. `halo` adds elements before and after each logical dim that are
-/// kept at `0`: reads outside the logical dim by no more than that find zeros in memory.
+/// kept at `0`: reads outside the logical dim by no more than that find zeros in memory. `pad` elements stand behind the innermost axis, and
+/// nobody reads them.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Layout {
     pub axes: Vec<Axis>,
     pub halo: Vec<(i64, i64)>,
+    pub pad: i64,
 }
 
 impl Layout {
@@ -35,7 +37,7 @@ impl Layout {
 
     /// Whole dims in the given order, outermost first.
     pub fn permuted(order: &[usize]) -> Layout {
-        Layout { axes: order.iter().map(|dim| Axis::whole(*dim)).collect(), halo: vec![(0, 0); order.len()] }
+        Layout { axes: order.iter().map(|dim| Axis::whole(*dim)).collect(), halo: vec![(0, 0); order.len()], pad: 0 }
     }
 
     /// Whole dims in the given order with the last one cut into blocks: `[last/block, others.., last%block]`.
@@ -43,7 +45,7 @@ impl Layout {
         let mut axes = vec![Axis { dim: last, div: block, modulo: None }];
         axes.extend(order.iter().map(|dim| Axis::whole(*dim)));
         axes.push(Axis { dim: last, div: 1, modulo: Some(block) });
-        Layout { axes, halo: vec![(0, 0); order.len() + 1] }
+        Layout { axes, halo: vec![(0, 0); order.len() + 1], pad: 0 }
     }
 
     pub fn is_row_major(&self) -> bool {
@@ -60,7 +62,11 @@ impl Layout {
             Some(modulo) => Expr::from(modulo),
             None => (&dims[axis.dim] + (self.halo[axis.dim].0 + self.halo[axis.dim].1)).ceil_div(&Expr::from(axis.div)),
         };
-        self.axes.iter().map(extent).collect()
+        let mut dims: Vec<Expr> = self.axes.iter().map(extent).collect();
+        if let Some(last) = dims.last_mut() {
+            *last = &*last + &Expr::from(self.pad);
+        }
+        dims
     }
 
     /// Physical index of a logical one.
@@ -110,7 +116,7 @@ fn places(layout: &Layout, dims: &[usize]) -> Places {
 }
 
 impl fmt::Display for Layout {
-    /// `(d0 + 1:1, d1/16, d1%16)`: dims with divisor, modulus, and halo as `+low:high` at a dim's first axis.
+    /// `(d0 + 1:1, d1/16, d1%16) pad 4`: dims with divisor, modulus, and halo as `+low:high` at a dim's first axis; then the pad, if any.
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         let mut seen = vec![false; self.halo.len()];
         let axes: Vec<String> = self
@@ -128,7 +134,8 @@ impl fmt::Display for Layout {
                 axis.modulo.map_or(text.clone(), |m| format!("{text}%{m}"))
             })
             .collect();
-        write!(f, "({})", axes.join(", "))
+        write!(f, "({})", axes.join(", "))?;
+        if self.pad == 0 { Ok(()) } else { write!(f, " pad {}", self.pad) }
     }
 }
 
@@ -140,9 +147,10 @@ mod tests {
     fn memory_round_trips() {
         let mut layout = Layout::panels(&[1], 0, 4);
         layout.halo[1] = (1, 2);
+        layout.pad = 1;
         let array = Array::from_fn(ir::DType::F32, vec![6, 3], |at| Literal::Float(at as f64));
         let memory = to_physical(&layout, &array);
-        assert_eq!(memory.dims(), [2, 6, 4]);
+        assert_eq!(memory.dims(), [2, 6, 5]);
         assert_eq!(memory.get(4), Literal::Float(0.0));
         assert_eq!(from_physical(&layout, &memory, &[6, 3]), array);
     }

@@ -1,7 +1,10 @@
 //! Layouts: which dim of each buffer is innermost in memory, and which buffers carry a halo of zeros.
 //!
+//! Rows that contractions would otherwise read from the same few sets of the cache are padded.
+//!
 //! Contractions vote: the broadcast operand wants a reduced dim innermost, the result the vectorised one. A vote reaches every buffer that
 //! some nest walks along the same iterator, so a whole stretch of convolutions, additions and pools agrees on channels last.
+//!
 //! Needs: a fused, hoisted program, row-major. Gives: the same program with layouts, copies where an outside buffer has the wrong one, and
 //! `Border` steps.
 
@@ -25,6 +28,7 @@ pub fn assign(program: &Program) -> Program {
         buffer.layout = Layout::permuted(&order);
     }
     add_halos(&mut out);
+    add_pads(&mut out);
     out
 }
 
@@ -294,6 +298,39 @@ fn halo(program: &Program, stage: &Stage, read: &Read) -> Option<Vec<(i64, i64)>
         Some((low, high))
     };
     read.index.iter().zip(dims).map(side).collect()
+}
+
+/// Rows that lie a multiple of this many bytes apart share so few sets of the first cache that a register tile's rows push each other out.
+const CONFLICT_BYTES: usize = 2048;
+
+/// Bytes behind such a row: a line of the cache.
+const PAD_BYTES: usize = 64;
+
+/// Pads the rows of temporaries that contractions read by many rows at once, each for many columns.
+fn add_pads(program: &mut Program) {
+    let stages: Vec<&Stage> = program.steps.iter().flat_map(Step::groups).flat_map(|g| &g.stages).collect();
+    let padded: Vec<BufferId> = stages.iter().filter_map(|stage| conflicting_operand(program, stage)).collect();
+    for id in padded {
+        let buffer = &mut program.buffers[id.0 as usize];
+        buffer.layout.pad = (PAD_BYTES / buffer.ty.dtype.size()) as i64;
+    }
+}
+
+/// The `a` operand of a contraction, where its rows conflict: the innermost axis is a whole reduced dim.
+fn conflicting_operand(program: &Program, stage: &Stage) -> Option<BufferId> {
+    let c = stage_contraction(program, stage)?;
+    let a = read(&stage.nest, c.a)?;
+    let id = stage.operands[a.operand];
+    let buffer = program.buffer(id);
+    let axis = buffer.layout.axes.last().filter(|axis| axis.div == 1 && axis.modulo.is_none())?;
+    let row = buffer.ty.dims[axis.dim].as_const().filter(|_| buffer.layout.halo[axis.dim] == (0, 0))?;
+    let reduced = a.index[axis.dim].as_map().and_then(|e| e.as_sym()).is_some_and(|sym| c.k.contains(sym));
+    let many = |syms: &[Sym], least: i64| {
+        let extent = |sym: &Sym| stage.nest.iter(sym).map_or(1, |iter| iter.extent.eval(&|_| Some(64)).unwrap_or(64));
+        syms.iter().map(extent).product::<i64>() >= least
+    };
+    let conflicts = (row as usize * buffer.ty.dtype.size()).is_multiple_of(CONFLICT_BYTES) && row > 0;
+    (buffer.role == Role::Temp && reduced && conflicts && many(&c.m, 8) && many(&c.n, 64)).then_some(id)
 }
 
 fn insert_borders(program: &mut Program) {

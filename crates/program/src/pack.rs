@@ -189,7 +189,7 @@ fn panel_layout(iters: &[Sym], n: &Sym, block: i64) -> Layout {
         }
     }
     axes.extend(inner);
-    Layout { axes, halo: vec![(0, 0); iters.len()] }
+    Layout { axes, halo: vec![(0, 0); iters.len()], pad: 0 }
 }
 
 fn add_packed(program: &mut Program, copy: &Nest, layout: Layout, known: bool, stage: &Stage, operand: usize) -> BufferId {

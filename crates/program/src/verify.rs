@@ -140,6 +140,9 @@ fn layout_fault(layout: &Layout, rank: usize) -> Option<String> {
     if layout.halo.len() != rank {
         return Some(format!("{} halos for {rank} dims", layout.halo.len()));
     }
+    if layout.pad < 0 || (layout.pad > 0 && layout.axes.last().is_none_or(|axis| layout.halo[axis.dim] != (0, 0))) {
+        return Some(format!("a pad of {} elements", layout.pad));
+    }
     if layout.halo.iter().any(|(low, high)| *low < 0 || *high < 0) {
         return Some("a negative halo".to_string());
     }

@@ -110,11 +110,12 @@ impl Reader<'_, '_> {
         Ok(Buffer { name, ty, layout, role })
     }
 
-    /// `(d0+1:1, d1/16, d1%16)`
+    /// `(d0+1:1, d1/16, d1%16) pad 4`
     fn layout(&mut self, rank: usize) -> Result<Layout, ParseError> {
         let mut halo = vec![(0, 0); rank];
         let axes = self.parser.list("(", ")", |parser| axis(parser, &mut halo))?;
-        Ok(Layout { axes, halo })
+        let pad = if self.parser.accept("pad") { self.parser.integer()? } else { 0 };
+        Ok(Layout { axes, halo, pad })
     }
 
     fn role(&mut self, ty: &TensorType) -> Result<Role, ParseError> {

@@ -118,9 +118,9 @@ fn axis(rank: usize) -> impl Strategy<Value = Axis> {
 fn layout(rank: usize) -> impl Strategy<Value = Layout> {
     let extra = if rank == 0 { 0..1 } else { 0..3 };
     let axes = prop::collection::vec(axis(rank.max(1)), extra);
-    (axes, prop::collection::vec((-1i64..3, 0i64..3), rank)).prop_map(move |(mut axes, halo)| {
+    (axes, prop::collection::vec((-1i64..3, 0i64..3), rank), 0i64..3).prop_map(move |(mut axes, halo, pad)| {
         axes.extend((0..rank).map(Axis::whole));
-        Layout { axes, halo }
+        Layout { axes, halo, pad }
     })
 }
 
