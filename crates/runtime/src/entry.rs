@@ -19,7 +19,7 @@ pub type EntryFn = unsafe extern "C" fn(
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct Context {
-    /// One 64-byte aligned pointer for each constant.
+    /// One pointer for each constant; it need not be aligned.
     pub constants: *const *const u8,
     pub prepared: *mut u8,
     /// What `parallel_for` gets.

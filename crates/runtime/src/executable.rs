@@ -1,7 +1,6 @@
 //! A loaded model: its code, its prepared weights, its threads, and the memory of its calls.
 
 use crate::bind::bind;
-use crate::constants::Constants;
 use crate::entry::{Context, EntryFn, Outcome, PARALLEL_FOR};
 use crate::error::RunError;
 use crate::float_mode::DefaultFloatMode;
@@ -23,7 +22,8 @@ pub struct Executable {
     main: EntryFn,
     /// Boxed, since generated code knows its address.
     pool: Box<Pool>,
-    constants: Constants,
+    /// The bytes of the image's constants.
+    constants: Vec<*const u8>,
     prepared: AlignedBuffer,
     /// Nanoseconds of each step; empty where the image is not profiled.
     profile: Vec<u64>,
@@ -58,7 +58,7 @@ impl Executable {
         image.objects = Vec::new();
         let (prepare, main) = (entry(&code, &image.prepare)?, entry(&code, &image.main)?);
         let prepared_bytes = image.size(&image.prepared_bytes, &[]).ok_or_else(|| RunError::Bug("no prepared size".to_string()))?;
-        within(most_bytes, "weights", prepared_bytes.saturating_add(Constants::copied_bytes(&image.constants)))?;
+        within(most_bytes, "weights", prepared_bytes)?;
         // workers take over the mode
         let _mode = DefaultFloatMode::enter();
         let pool = Pool::new(threads).map_err(|error| RunError::limit(format!("{threads} threads can't be started: {error}")))?;
@@ -66,7 +66,7 @@ impl Executable {
             code,
             main,
             pool: Box::new(pool),
-            constants: Constants::new(&image.constants, threads)?,
+            constants: image.constants.iter().map(|tensor| tensor.bytes().as_ptr()).collect(),
             prepared: AlignedBuffer::zeroed(prepared_bytes)?,
             profile: vec![0; if image.profiled { image.steps.len() } else { 0 }],
             calls: [1, 0],
@@ -148,7 +148,7 @@ impl Executable {
 
     fn check_memory(&self, sizes: &Sizes) -> Result<(), RunError> {
         let scratch = sizes.scratch_bytes.saturating_mul(self.pool.threads() + 1);
-        let parts = [self.prepared.len(), Constants::copied_bytes(&self.image.constants), sizes.arena_bytes, scratch];
+        let parts = [self.prepared.len(), sizes.arena_bytes, scratch];
         let bytes = parts.iter().chain(&sizes.output_bytes).fold(0usize, |sum, bytes| sum.saturating_add(*bytes));
         within(self.most_bytes, &format!("a call with {}", self.named_sizes(sizes)), bytes)
     }
@@ -191,7 +191,7 @@ impl Executable {
     fn call(&mut self, entry: EntryFn, inputs: *const *const u8, outputs: *const *mut u8, symbols: &[i64]) -> Result<(), RunError> {
         let profile = (!self.profile.is_empty()).then_some(self.profile.as_mut_slice());
         let scratch = self.frame.scratch.as_mut_ptr();
-        let context = Context::new(self.constants.pointers(), self.prepared.as_mut_ptr(), &self.pool, scratch, profile);
+        let context = Context::new(&self.constants, self.prepared.as_mut_ptr(), &self.pool, scratch, profile);
         let _mode = DefaultFloatMode::enter();
         // SAFETY: the image's author answers for the code; the pointers lead to tensors of the image's types, of the sizes that
         // `symbols` give, and to an arena and scratch as large as the image asks for with them.

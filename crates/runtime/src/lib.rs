@@ -6,7 +6,7 @@
 //! - [`entry`]: how generated entry functions are called
 //! - `image`: a compiled model as data
 //! - `bind`: from the dims of inputs to sizes
-//! - `tensors`, `constants`, `frame`: the memory of a call
+//! - `tensors`, `frame`: the memory of a call
 //! - `executable`: a model that can be called
 //!
 //! No module reads the environment or keeps state of its own; the caller owns each buffer, each piece of code and
@@ -32,7 +32,6 @@ mod bind;
 
 mod tensors;
 
-mod constants;
 
 mod frame;
 

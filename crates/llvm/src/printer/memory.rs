@@ -5,7 +5,7 @@
 use super::function::{Function, Made};
 use super::text::{element_type, splat, suffix, widened};
 use ir::DType;
-use kernel::{BufferId, Op, Stmt, Ty, ValueId};
+use kernel::{BufferId, Op, Space, Stmt, Ty, ValueId};
 use sym::Expr;
 
 /// An access of `ty.lanes` elements of a buffer from `index` on; how far apart they are is said beside it.
@@ -124,8 +124,10 @@ impl Function<'_> {
         element_type(self.kernel.buffer(buffer).dtype)
     }
 
+    /// Inputs may be constants in a mapped file, which lie as the file has them.
     pub fn align(&self, buffer: BufferId) -> usize {
-        self.kernel.buffer(buffer).dtype.size()
+        let buffer = self.kernel.buffer(buffer);
+        if buffer.space == Space::Input { 1 } else { buffer.dtype.size() }
     }
 
     /// The address of an element.
