@@ -8,6 +8,7 @@ pub mod constant;
 pub mod control;
 pub mod conv;
 pub mod convert;
+pub mod einsum;
 pub mod elementwise;
 pub mod gather;
 pub mod join;
@@ -17,9 +18,11 @@ pub mod matmul;
 pub mod norm;
 pub mod pad;
 pub mod pool;
+pub mod position;
 pub mod reduce;
 pub mod repeat;
 pub mod reshape;
+pub mod resize;
 pub mod slice;
 pub mod softmax;
 mod window;
@@ -36,12 +39,13 @@ pub type Import = fn(&mut Call) -> Outcome;
 pub struct Entry(pub &'static str, pub i64, pub Import);
 
 /// Every family, with its domain.
-static FAMILIES: [(&str, &[Entry]); 19] = [
+static FAMILIES: [(&str, &[Entry]); 22] = [
     ("", elementwise::OPS),
     ("", activation::OPS),
     ("", logic::OPS),
     ("", convert::OPS),
     ("", matmul::OPS),
+    ("", einsum::OPS),
     ("", conv::OPS),
     ("", pool::OPS),
     ("", norm::OPS),
@@ -53,6 +57,8 @@ static FAMILIES: [(&str, &[Entry]); 19] = [
     ("", slice::OPS),
     ("", pad::OPS),
     ("", repeat::OPS),
+    ("", resize::OPS),
+    ("", position::OPS),
     ("", gather::OPS),
     ("", constant::OPS),
     ("", control::OPS),

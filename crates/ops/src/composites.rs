@@ -3,9 +3,12 @@
 pub mod attention;
 pub mod batch_norm;
 pub mod clamp;
+pub mod conv_transpose;
+pub mod extend;
 pub mod gelu;
 pub mod hard_sigmoid;
 pub mod layer_norm;
+pub mod resize;
 pub mod softmax;
 
 use crate::def::OpError;

@@ -6,6 +6,7 @@ pub mod contract;
 pub mod conv;
 pub mod convert;
 pub mod gather;
+pub mod gather_elements;
 pub mod gather_nd;
 pub mod iota;
 pub mod map;

@@ -33,7 +33,7 @@ pub use build::core::{Folded, WindowAttrs};
 pub use def::{ConcreteType, Decompose, InferCx, Inferred, Kind, LowerCx, OpDef, OpError, Reference};
 pub use verify::verify;
 
-static OPS: [OpDef; 24] = [
+static OPS: [OpDef; 28] = [
     core::map::DEF,
     core::convert::DEF,
     core::broadcast::DEF,
@@ -44,6 +44,7 @@ static OPS: [OpDef; 24] = [
     core::pad::DEF,
     core::gather::DEF,
     core::gather_nd::DEF,
+    core::gather_elements::DEF,
     core::contract::DEF,
     core::conv::DEF,
     core::reduce::DEF,
@@ -58,6 +59,9 @@ static OPS: [OpDef; 24] = [
     composites::batch_norm::DEF,
     composites::hard_sigmoid::DEF,
     composites::clamp::DEF,
+    composites::extend::DEF,
+    composites::resize::DEF,
+    composites::conv_transpose::DEF,
 ];
 
 /// Every op.
@@ -70,27 +74,35 @@ pub fn find(name: &str) -> Option<&'static OpDef> {
 }
 
 /// Names of attributes, as the ops read them.
-const ATTRIBUTES: [&str; 26] = [
+const ATTRIBUTES: [&str; 34] = [
     "alpha",
     "approximate",
     "axes",
     "axis",
     "batch",
     "beta",
+    "coordinates",
+    "cubic",
     "dilations",
     "dims",
     "dtype",
+    "end",
     "epsilon",
+    "exclude",
+    "extrapolation",
     "func",
     "groups",
     "high",
     "keep",
     "kind",
     "low",
+    "mode",
     "perm",
+    "rounding",
     "scale",
     "sizes",
     "spec",
+    "start",
     "starts",
     "steps",
     "strides",

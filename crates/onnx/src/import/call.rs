@@ -149,8 +149,15 @@ impl<'a> Call<'a, '_> {
 
     /// `func` of as many operands as it takes, where their elements are known.
     pub fn fold(&self, func: Func) -> Option<Known> {
-        let operands: Option<Vec<Known>> = (0..func.arity()).map(|at| self.known(at)).collect();
+        let count = func.arity();
+        (0..count).find_map(|at| self.known(at))?;
+        let operands: Option<Vec<Known>> = (0..count).map(|at| self.whole(at)).collect();
         Known::map(func, &operands?)
+    }
+
+    /// The elements of an operand, where they are known: also whole floats of the model.
+    pub fn whole(&self, at: usize) -> Option<Known> {
+        self.known(at).or_else(|| Known::of_whole_floats(&self.cx.constant(self.optional(at)?)?))
     }
 
     /// The elements of an operand that must be known: it shapes other tensors.

@@ -93,7 +93,11 @@ impl<'f> Cx<'f> {
         match &self.data(term).form {
             Form::Constant { tensor, .. } => Some(tensor.clone()),
             Form::Known(known) => {
-                let array = ir::Array::ints(known.dtype, known.dims.clone(), known.constants()?);
+                let (dtype, dims, numbers) = (known.dtype, known.dims.clone(), known.constants()?);
+                let array = match dtype.is_float() {
+                    true => ir::Array::floats(dtype, dims, numbers.into_iter().map(|number| number as f64).collect()),
+                    false => ir::Array::ints(dtype, dims, numbers),
+                };
                 Some(ir::Tensor::from_array(&array))
             }
             Form::Built => None,

@@ -1,4 +1,4 @@
-//! Small integer tensors whose elements are known as expressions of the symbols: shape arithmetic, done at import.
+//! Small tensors of whole numbers that are known as expressions of the symbols: shape arithmetic, done at import.
 
 use super::sizes;
 use ir::array::{for_each_index, row_major_strides};
@@ -6,14 +6,17 @@ use ir::{DType, Literal, Tensor};
 use nest::Func;
 use sym::Expr;
 
-/// A tensor of integers or bools. Invariant: `values`, row-major, has `product(dims)` entries, at most [`Known::LIMIT`]; those of a
-/// bool tensor are the constants 0 and 1.
+/// A tensor of integers, bools, or whole numbers as f32 or f64. Invariant: `values`, row-major, has `product(dims)` entries, at most
+/// [`Known::LIMIT`]; those of a bool tensor are the constants 0 and 1, constants of a float tensor at most [`WHOLE`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Known {
     pub dtype: DType,
     pub dims: Vec<usize>,
     pub values: Vec<Expr>,
 }
+
+/// Whole floats up to this are exact, and so are their sums.
+const WHOLE: i64 = 1 << 24;
 
 impl Known {
     /// The most elements that are worth knowing.
@@ -38,6 +41,16 @@ impl Known {
         let is_bits = dtype == DType::U64 && values.iter().any(|value| *value < 0);
         let known = Known { dtype, dims: tensor.dims().to_vec(), values: values.into_iter().map(Expr::from).collect() };
         (!is_bits).then_some(known)
+    }
+
+    /// Floats of the model as whole numbers; None where one is not, or is too large to be exact.
+    pub fn of_whole_floats(tensor: &Tensor) -> Option<Known> {
+        if !matches!(tensor.dtype(), DType::F32 | DType::F64) || tensor.count() > Known::LIMIT {
+            return None;
+        }
+        let array = tensor.to_array();
+        let values = (0..array.count()).map(|at| whole(array.get(at).as_f64())).collect::<Option<Vec<Expr>>>()?;
+        Some(Known { dtype: tensor.dtype(), dims: tensor.dims().to_vec(), values })
     }
 
     /// The elements where all are numbers.
@@ -96,6 +109,12 @@ impl Known {
     }
 }
 
+/// A float as a whole number; None for -0, which is none.
+fn whole(value: f64) -> Option<Expr> {
+    let fits = value.fract() == 0.0 && value.abs() <= WHOLE as f64 && !(value == 0.0 && value.is_sign_negative());
+    fits.then(|| Expr::from(value as i64))
+}
+
 /// The number of elements, where it is at most the limit.
 fn element_count(dims: &[usize]) -> Option<usize> {
     if dims.contains(&0) {
@@ -115,10 +134,14 @@ fn broadcast_dims(operands: &[Known]) -> Option<Vec<usize>> {
 fn element(func: Func, dtype: DType, x: &[&Expr]) -> Option<Expr> {
     let numbers: Option<Vec<i64>> = x.iter().map(|x| x.as_const()).collect();
     if let Some(numbers) = numbers {
-        let literals: Vec<Literal> = numbers.into_iter().map(Literal::Int).collect();
-        return Some(Expr::from(func.eval(dtype, &literals).as_i64()));
+        let literal = |number: i64| if dtype.is_float() { Literal::Float(number as f64) } else { Literal::Int(number) };
+        let literals: Vec<Literal> = numbers.into_iter().map(literal).collect();
+        return match func.eval(dtype, &literals) {
+            Literal::Float(value) => whole(value),
+            Literal::Int(value) => Some(Expr::from(value)),
+        };
     }
-    let wide = matches!(dtype, DType::I32 | DType::I64 | DType::U32 | DType::U64);
+    let wide = matches!(dtype, DType::I32 | DType::I64 | DType::U32 | DType::U64 | DType::F32 | DType::F64);
     let decided = |decided: Option<bool>| decided.map(|decided| Expr::from(decided as i64));
     match (func, x) {
         (Func::Select, [condition, a, b]) => match condition.as_const() {
@@ -132,7 +155,10 @@ fn element(func: Func, dtype: DType, x: &[&Expr]) -> Option<Expr> {
         (Func::Add, [a, b]) => sizes::bounded(*a + *b),
         (Func::Sub, [a, b]) => sizes::bounded(*a - *b),
         (Func::Mul, [a, b]) => sizes::product([*a, *b]),
+        (Func::Floor | Func::Ceil | Func::Round | Func::Trunc, [a]) => Some((*a).clone()),
+        (Func::Div, [a, b]) if dtype.is_float() => b.as_const().filter(|b| *b > 0).and_then(|_| a.exact_div(b)),
         (Func::Div, [a, b]) => sizes::quotient(a, b),
+        (Func::Rem, _) if dtype.is_float() => None,
         (Func::Rem, [a, b]) => sizes::bounded(*a - &sizes::product([&sizes::quotient(a, b)?, b])?),
         (Func::Max, [a, b]) => sizes::bounded(sizes::maximum(a, b)),
         (Func::Min, [a, b]) => sizes::bounded(sizes::minimum(a, b)),
@@ -148,13 +174,14 @@ fn element(func: Func, dtype: DType, x: &[&Expr]) -> Option<Expr> {
 
 fn converted_element(value: &Expr, from: DType, to: DType) -> Option<Expr> {
     if let Some(number) = value.as_const() {
+        let from = if from.is_float() { DType::I64 } else { from };
         return (!to.is_float()).then(|| Expr::from(nest::func::convert(Literal::Int(number), from, to).as_i64()));
     }
     match to {
         DType::Bool => sizes::is_equal(value, &Expr::zero()).map(|zero| Expr::from(!zero as i64)),
-        DType::I32 | DType::I64 => Some(value.clone()),
+        DType::I32 | DType::I64 | DType::F32 | DType::F64 => Some(value.clone()),
         DType::U32 | DType::U64 => (sizes::is_nonnegative(value) == Some(true)).then(|| value.clone()),
-        DType::I8 | DType::I16 | DType::U8 | DType::U16 | DType::F16 | DType::BF16 | DType::F32 | DType::F64 => None,
+        DType::I8 | DType::I16 | DType::U8 | DType::U16 | DType::F16 | DType::BF16 => None,
     }
 }
 
@@ -184,6 +211,19 @@ mod tests {
         check(Func::Equal, &["n", "1"], None);
         check(Func::Less, &["n", "n + 1"], Some("1"));
         check(Func::Mul, &["9223372036854775807", "2"], Some("-2"));
+    }
+
+    #[test]
+    fn whole_floats_are_known() {
+        let float = |text: &str| vector(text).converted(DType::F32).unwrap();
+        let map = |func: Func, operands: &[Known]| Known::map(func, operands).map(|known| known.values);
+        assert_eq!(map(Func::Mul, &[float("n"), float("m")]), Some(vector("n*m").values));
+        assert_eq!(map(Func::Div, &[float("6*n"), float("2*m - m + n")]), None);
+        assert_eq!(map(Func::Floor, &[float("n")]), Some(vector("n").values));
+        assert_eq!(float("n").converted(DType::I64), Some(vector("n")));
+        let tensor = |value: f64| Tensor::from_array(&ir::Array::floats(DType::F32, vec![], vec![value]));
+        assert_eq!(Known::of_whole_floats(&tensor(3.0)).map(|known| known.values), Some(vector("3").values));
+        assert!([0.5, -0.0, 1e9, f64::NAN].into_iter().all(|value| Known::of_whole_floats(&tensor(value)).is_none()));
     }
 
     #[test]

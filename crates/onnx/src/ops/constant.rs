@@ -59,23 +59,20 @@ fn constant_of_shape(call: &mut Call) -> Outcome {
 /// `start, start + delta, ..` before `limit`.
 fn range(call: &mut Call) -> Outcome {
     let dtype = call.dtype(0)?;
-    match dtype.is_float() {
-        true => float_range(call, dtype),
-        false => integer_range(call, dtype),
+    let is_constant = (0..3).all(|at| call.constant(at).is_some());
+    let known = [0, 1, 2].map(|at| call.whole(at));
+    match known {
+        [Some(start), Some(limit), Some(delta)] if !(dtype.is_float() && is_constant) => known_range(call, dtype, [start, limit, delta]),
+        _ if dtype.is_float() => float_range(call, dtype),
+        _ => Err(call.unsupported("a range that is computed from data, and not known before a call").into()),
     }
 }
 
-fn scalar_size(call: &Call, at: usize, what: &str) -> Result<Expr, Diagnostic> {
-    let sizes = call.sizes(at, what)?;
-    match sizes.as_slice() {
-        [size] => Ok(size.clone()),
-        _ => Err(call.error(Code::Shape, format!("`{what}` has {} elements, not one", sizes.len()))),
-    }
-}
-
-fn integer_range(call: &mut Call, dtype: DType) -> Outcome {
-    let (start, limit) = (scalar_size(call, 0, "start")?, scalar_size(call, 1, "limit")?);
-    let delta = scalar_size(call, 2, "delta")?;
+fn known_range(call: &mut Call, dtype: DType, known: [Known; 3]) -> Outcome {
+    let ends = known.map(|known| <[Expr; 1]>::try_from(known.values));
+    let [Ok([start]), Ok([limit]), Ok([delta])] = ends else {
+        return Err(call.error(Code::Shape, "`start`, `limit` and `delta` have one element each").into());
+    };
     let delta = match delta.as_const() {
         Some(delta) if delta != 0 && delta != i64::MIN => delta,
         _ => return Err(call.unsupported(format!("steps of {delta}")).into()),
@@ -149,5 +146,8 @@ mod tests {
         let text = "x: f32[n] z: i64[] = 0 s = Shape(x) e = Squeeze(s) o: i64[] = 1 y = Range(z, e, o) => y";
         check(text, &["f32[3] 0 0 0"], &["i64[3] 0 1 2"]);
         check_types(text, &["i64[n]"]);
+        let floats = "x: f32[n] z: f32[] = 1 s = Shape(x) e = Squeeze(s) f = Cast {to = 1} (e) o: f32[] = 2 y = Range(z, f, o) => y";
+        check(floats, &["f32[4] 0 0 0 0"], &["f32[2] 1 3"]);
+        check_types(floats, &["f32[(n)/(2)]", "n >= 1"]);
     }
 }

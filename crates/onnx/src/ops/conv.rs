@@ -2,13 +2,14 @@
 
 use super::Entry;
 use super::pad::pad_spatial;
-use super::window::{Rounding, Window, spatial_dims};
-use crate::import::{Call, Outcome, one};
+use super::window::{Rounding, Window, read_ints, spatial_dims};
+use crate::import::{Call, Outcome, one, sizes};
+use ::ops::composites::conv_transpose::Transposed;
 use ir::{Code, Diagnostic, Literal, ValueId};
 use nest::Func;
 use sym::Expr;
 
-pub const OPS: &[Entry] = &[Entry("Conv", 1, conv)];
+pub const OPS: &[Entry] = &[Entry("Conv", 1, conv), Entry("ConvTranspose", 1, conv_transpose)];
 
 fn conv(call: &mut Call) -> Outcome {
     let groups = call.int_or("group", 1)?;
@@ -28,6 +29,64 @@ fn conv(call: &mut Call) -> Outcome {
         Some(bias) => one(with_bias(call, product, bias, spatial.len())?),
         None => one(product),
     }
+}
+
+fn conv_transpose(call: &mut Call) -> Outcome {
+    let groups = call.int_or("group", 1)?;
+    let spatial = spatial_dims(call)?;
+    let taps = taps(call, spatial.len())?;
+    let place = transposed(call, &spatial, &taps)?;
+    let (x, w) = (call.value(0)?, call.value(1)?);
+    let product = call.b().conv_transpose(x, w, &place, groups)?;
+    match call.optional_value(2)? {
+        Some(bias) => one(with_bias(call, product, bias, spatial.len())?),
+        None => one(product),
+    }
+}
+
+/// Strides, and which part of the whole result is wanted: what `pads` cut off, or what `output_shape` or `auto_pad` ask for.
+fn transposed(call: &Call, spatial: &[Expr], taps: &[i64]) -> Result<Transposed, Diagnostic> {
+    let axes = spatial.len();
+    let (strides, dilations) = (read_ints(call, "strides", axes, 1)?, read_ints(call, "dilations", axes, 1)?);
+    let added = match call.ints("output_padding")? {
+        Some(_) => read_ints(call, "output_padding", axes, 0)?,
+        None => vec![0; axes],
+    };
+    let pads = match call.ints("pads")? {
+        Some(_) => read_ints(call, "pads", 2 * axes, 0)?,
+        None => vec![0; 2 * axes],
+    };
+    let auto = call.text("auto_pad")?.unwrap_or("NOTSET");
+    if !matches!(auto, "NOTSET" | "VALID" | "SAME_UPPER" | "SAME_LOWER") {
+        return Err(call.attribute_error(format!("attribute `auto_pad` is `{auto}`")));
+    }
+    let wanted = match call.ints("output_shape")? {
+        Some(wanted) if wanted.len() == axes + 2 => Some(wanted[2..].iter().map(|size| Expr::from(*size)).collect()),
+        Some(wanted) if wanted.len() != axes => {
+            return Err(call.attribute_error(format!("attribute `output_shape` has {} entries, not {axes}", wanted.len())));
+        }
+        Some(wanted) => Some(wanted.into_iter().map(Expr::from).collect::<Vec<Expr>>()),
+        None if auto.starts_with("SAME") => Some(spatial.iter().zip(&strides).map(|(size, stride)| size * *stride).collect()),
+        None => None,
+    };
+    let (mut low, mut sizes) = (Vec::new(), Vec::new());
+    for axis in 0..axes {
+        let whole = &((&spatial[axis] - 1) * strides[axis]) + &(Expr::from(taps[axis] - 1) * dilations[axis] + (1 + added[axis]));
+        match wanted.as_ref().map(|wanted| wanted[axis].clone()) {
+            Some(wanted) => {
+                let total = sizes::maximum(&(&whole - &wanted), &Expr::zero());
+                let more = if auto == "SAME_UPPER" { total.clone() } else { total + 1 };
+                low.push(more.floor_div(&Expr::from(2)));
+                sizes.push(wanted);
+            }
+            None => {
+                let given = |pad: i64| if auto == "VALID" { 0 } else { pad };
+                low.push(Expr::from(given(pads[axis])));
+                sizes.push(whole - given(pads[axis]) - given(pads[axes + axis]));
+            }
+        }
+    }
+    Ok(Transposed { strides, dilations, low, sizes })
 }
 
 /// The taps of the weights, which `kernel_shape` may repeat.
@@ -73,6 +132,21 @@ mod tests {
             &["f32[1, 1, 4] 1 2 3 4"],
             &["f32[1, 1, 2] 3 7"],
         );
+    }
+
+    #[test]
+    fn transposes() {
+        let text = |attributes: &str| {
+            format!("x: f32[1, 1, n] w: f32[1, 1, 3] = 1 10 100 b: f32[1] = 0.5 y = ConvTranspose {{{attributes}}} (x, w, b) => y")
+        };
+        let x = "f32[1, 1, 2] 1 2";
+        check(&text("strides = [1]"), &[x], &["f32[1, 1, 4] 1.5 12.5 120.5 200.5"]);
+        check(&text("strides = [2]"), &[x], &["f32[1, 1, 5] 1.5 10.5 102.5 20.5 200.5"]);
+        check(&text("strides = [2], pads = [1, 1], output_padding = [1]"), &[x], &["f32[1, 1, 4] 10.5 102.5 20.5 200.5"]);
+        check(&text("strides = [2], output_shape = [4]"), &[x], &["f32[1, 1, 4] 10.5 102.5 20.5 200.5"]);
+        check(&text("strides = [2], auto_pad = \"SAME_UPPER\""), &[x], &["f32[1, 1, 4] 1.5 10.5 102.5 20.5"]);
+        check(&text("strides = [3], dilations = [2]"), &[x], &["f32[1, 1, 8] 1.5 0.5 10.5 2.5 100.5 20.5 0.5 200.5"]);
+        check_types(&text("strides = [2], pads = [0, 1]"), &["f32[1, 1, 2*n]"]);
     }
 
     #[test]

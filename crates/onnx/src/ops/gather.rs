@@ -6,7 +6,7 @@ use ir::Code;
 use ir::guard::Condition;
 use sym::Expr;
 
-pub const OPS: &[Entry] = &[Entry("Gather", 1, gather), Entry("GatherND", 11, gather_nd)];
+pub const OPS: &[Entry] = &[Entry("Gather", 1, gather), Entry("GatherND", 11, gather_nd), Entry("GatherElements", 11, gather_elements)];
 
 fn gather(call: &mut Call) -> Outcome {
     let axis = call.normal_axis(call.int_or("axis", 0)?, call.rank(0)?)?;
@@ -58,6 +58,12 @@ fn gather_nd(call: &mut Call) -> Outcome {
     one(call.b().gather_nd(data, indices, batch)?)
 }
 
+fn gather_elements(call: &mut Call) -> Outcome {
+    let axis = call.normal_axis(call.int_or("axis", 0)?, call.rank(0)?)?;
+    let (data, indices) = (call.value(0)?, call.value(1)?);
+    one(call.b().gather_elements(data, indices, axis)?)
+}
+
 #[cfg(test)]
 mod tests {
     use crate::testing::{check, check_problems, check_types, ops_of};
@@ -66,6 +72,7 @@ mod tests {
     fn indices_pick() {
         check("x: f32[2, 2] i: i64[2] = -1 0 y = Gather {axis = 1} (x, i) => y", &["f32[2, 2] 1 2 3 4"], &["f32[2, 2] 2 1 4 3"]);
         check("x: f32[2, 2] i: i64[1, 2] = 1 0 y = GatherND(x, i) => y", &["f32[2, 2] 1 2 3 4"], &["f32[1] 3"]);
+        check("x: f32[2, 2] i: i64[1, 2] = -1 0 y = GatherElements(x, i) => y", &["f32[2, 2] 1 2 3 4"], &["f32[1, 2] 3 2"]);
     }
 
     #[test]

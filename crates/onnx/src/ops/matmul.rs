@@ -24,7 +24,7 @@ fn matmul(call: &mut Call) -> Outcome {
     one(call.b().contract(&spec, operands[0], operands[1])?)
 }
 
-fn check_types(call: &Call) -> Result<(), Diagnostic> {
+pub(super) fn check_types(call: &Call) -> Result<(), Diagnostic> {
     match call.dtype(0)? {
         DType::Bool | DType::I8 | DType::U8 | DType::I16 | DType::U16 => {
             Err(call.error(Code::Type, format!("{} is not defined on {}", call.node.op_type, call.dtype(0)?)))

@@ -3,11 +3,21 @@
 use super::Entry;
 use crate::import::{Call, Outcome, one};
 use ::ops::Folded;
-use ir::{DType, Diagnostic, ValueId};
-use nest::Func;
+use ::ops::WindowAttrs;
+use ir::guard::Condition;
+use ir::{Code, DType, Diagnostic, ValueId};
+use nest::{Func, Monoid};
 use sym::Expr;
 
-pub const OPS: &[Entry] = &[Entry("BatchNormalization", 7, batch_normalization), Entry("LayerNormalization", 17, layer_normalization)];
+pub const OPS: &[Entry] = &[
+    Entry("BatchNormalization", 7, batch_normalization),
+    Entry("LayerNormalization", 17, layer_normalization),
+    Entry("InstanceNormalization", 6, instance_normalization),
+    Entry("GroupNormalization", 18, group_normalization),
+    Entry("MeanVarianceNormalization", 9, mean_variance_normalization),
+    Entry("LpNormalization", 1, lp_normalization),
+    Entry("LRN", 1, local_response_normalization),
+];
 
 /// The inference form: mean and variance are given.
 fn batch_normalization(call: &mut Call) -> Outcome {
@@ -76,13 +86,152 @@ fn wide_scale(
     (axis, epsilon): (usize, f64),
 ) -> Result<ValueId, Diagnostic> {
     let dims = call.b().dims(x).to_vec();
-    let (ones, zeros) = (filled(call, x, 1.0, &dims[axis..])?, filled(call, x, 0.0, &dims[axis..])?);
-    let normal = call.b().layer_norm(x, ones, zeros, axis, epsilon)?;
+    let normal = plain_norm(call, x, axis, epsilon)?;
     let scale = call.b().broadcast(scale, &dims)?;
     let scaled = call.b().map(Func::Mul, &[normal, scale])?;
     let Some(bias) = bias else { return Ok(scaled) };
     let bias = call.b().broadcast(bias, &dims)?;
     call.b().map(Func::Add, &[scaled, bias])
+}
+
+/// The normalised elements of x over the axes from `axis` on, without scale and bias.
+fn plain_norm(call: &mut Call, x: ValueId, axis: usize, epsilon: f64) -> Result<ValueId, Diagnostic> {
+    let dims = call.b().dims(x)[axis..].to_vec();
+    let (ones, zeros) = (filled(call, x, 1.0, &dims)?, filled(call, x, 0.0, &dims)?);
+    call.b().layer_norm(x, ones, zeros, axis, epsilon)
+}
+
+/// `x * scale + bias`, with a scale and a bias for each entry of axis 1.
+fn scaled_by_channel(call: &mut Call, x: ValueId, scale: ValueId, bias: ValueId) -> Result<ValueId, Diagnostic> {
+    let behind: Vec<usize> = (1..call.b().dims(x).len() - 1).collect();
+    let scale = call.b().unsqueeze(scale, &behind)?;
+    let bias = call.b().unsqueeze(bias, &behind)?;
+    let scaled = call.b().map_broadcast(Func::Mul, &[x, scale])?;
+    call.b().map_broadcast(Func::Add, &[scaled, bias])
+}
+
+/// The dims of an operand with batch, channels and more.
+fn channel_dims(call: &Call) -> Result<Vec<Expr>, Diagnostic> {
+    let dims = call.dims(0)?;
+    match dims.len() {
+        0..=2 => Err(call.error(Code::Shape, format!("{} has no axes behind its channels", call.ty(0)?))),
+        _ => Ok(dims),
+    }
+}
+
+/// A vector with an entry for each of `count`.
+fn check_vector(call: &mut Call, at: usize, count: &Expr) -> Result<(), Diagnostic> {
+    match call.dims(at)?.as_slice() {
+        [size] => {
+            call.guard(Condition::Equal(size.clone(), count.clone()));
+            Ok(())
+        }
+        _ => Err(call.error(Code::Shape, format!("operand {at} is {}, no vector", call.ty(at)?))),
+    }
+}
+
+/// Each channel of each batch entry by itself.
+fn instance_normalization(call: &mut Call) -> Outcome {
+    let epsilon = call.float_or("epsilon", 1e-5)?;
+    let dims = channel_dims(call)?;
+    check_vector(call, 1, &dims[1])?;
+    check_vector(call, 2, &dims[1])?;
+    let (x, scale, bias) = (call.value(0)?, call.value(1)?, call.value(2)?);
+    let normal = plain_norm(call, x, 2, epsilon)?;
+    one(scaled_by_channel(call, normal, scale, bias)?)
+}
+
+/// Groups of channels; scale and bias are by group before opset 21, by channel from it on.
+fn group_normalization(call: &mut Call) -> Outcome {
+    let epsilon = call.float_or("epsilon", 1e-5)?;
+    call.ignore(&["stash_type"]);
+    let groups = call.int("num_groups")?.filter(|groups| *groups >= 1);
+    let groups = Expr::from(groups.ok_or_else(|| call.attribute_error("attribute `num_groups` is missing or not positive"))?);
+    let dims = channel_dims(call)?;
+    let channels = dims[1].floor_div(&groups);
+    call.guard(Condition::Equal(&channels * &groups, dims[1].clone()));
+    let by_group = call.opset < 21;
+    let count = if by_group { &groups } else { &dims[1] };
+    check_vector(call, 1, count)?;
+    check_vector(call, 2, count)?;
+    let (x, scale, bias) = (call.value(0)?, call.value(1)?, call.value(2)?);
+    let apart = [&[dims[0].clone(), groups.clone(), channels], &dims[2..]].concat();
+    let x = call.b().reshape(x, &apart)?;
+    let normal = plain_norm(call, x, 2, epsilon)?;
+    if by_group {
+        let scaled = scaled_by_channel(call, normal, scale, bias)?;
+        return one(call.b().reshape(scaled, &dims)?);
+    }
+    let normal = call.b().reshape(normal, &dims)?;
+    one(scaled_by_channel(call, normal, scale, bias)?)
+}
+
+/// `(x - mean) / (deviation + 1e-9)`
+fn mean_variance_normalization(call: &mut Call) -> Outcome {
+    let rank = call.rank(0)?;
+    let axes = call.ints("axes")?.unwrap_or_else(|| vec![0, 2, 3]);
+    let axes = call.normal_axes(&axes, rank)?;
+    let (x, dtype) = (call.value(0)?, call.dtype(0)?);
+    let b = call.b();
+    let x = b.widened(x)?;
+    let mean = b.mean(x, &axes, Folded::Kept)?;
+    let centred = b.map_broadcast(Func::Sub, &[x, mean])?;
+    let square = b.map(Func::Mul, &[centred, centred])?;
+    let variance = b.mean(square, &axes, Folded::Kept)?;
+    let deviation = b.map(Func::Sqrt, &[variance])?;
+    let deviation = b.map_number(Func::Add, deviation, 1e-9)?;
+    let normal = b.map_broadcast(Func::Div, &[centred, deviation])?;
+    one(b.convert(normal, dtype)?)
+}
+
+/// `x / norm` along an axis, and 0 where the norm is.
+fn lp_normalization(call: &mut Call) -> Outcome {
+    let rank = call.rank(0)?;
+    let axis = call.normal_axis(call.int_or("axis", -1)?, rank)?;
+    let p = call.int_or("p", 2)?;
+    let (x, dtype) = (call.value(0)?, call.dtype(0)?);
+    let b = call.b();
+    let x = b.widened(x)?;
+    let norm = match p {
+        1 => {
+            let absolute = b.map(Func::Abs, &[x])?;
+            b.reduce(Monoid::Sum, absolute, &[axis], Folded::Kept)?
+        }
+        2 => {
+            let square = b.map(Func::Mul, &[x, x])?;
+            let sum = b.reduce(Monoid::Sum, square, &[axis], Folded::Kept)?;
+            b.map(Func::Sqrt, &[sum])?
+        }
+        _ => return Err(call.attribute_error(format!("attribute `p` is {p}, not 1 or 2")).into()),
+    };
+    let zero = b.number(b.dtype(x), 0.0);
+    let is_zero = b.map_broadcast(Func::Equal, &[norm, zero])?;
+    let quotient = b.map_broadcast(Func::Div, &[x, norm])?;
+    let normal = b.map_broadcast(Func::Select, &[is_zero, zero, quotient])?;
+    one(b.convert(normal, dtype)?)
+}
+
+/// `x / (bias + alpha/size * sum of squares of `size` channels around)^beta`
+fn local_response_normalization(call: &mut Call) -> Outcome {
+    let (alpha, beta, bias) = (call.float_or("alpha", 1e-4)?, call.float_or("beta", 0.75)?, call.float_or("bias", 1.0)?);
+    let size = call.int("size")?.filter(|size| (1..=1 << 31).contains(size));
+    let size = size.ok_or_else(|| call.attribute_error("attribute `size` is missing or not positive"))?;
+    let dims = channel_dims(call)?;
+    let (x, dtype) = (call.value(0)?, call.dtype(0)?);
+    let b = call.b();
+    let x = b.widened(x)?;
+    let square = b.map(Func::Mul, &[x, x])?;
+    let planes = [dims[0].clone(), Expr::one(), dims[1].clone(), Expr::product(&dims[2..])];
+    let square = b.reshape(square, &planes)?;
+    let low = (size - 1) / 2;
+    let window = WindowAttrs { low: vec![low, 0], high: vec![size - 1 - low, 0], ..WindowAttrs::plain(2) };
+    let sum = b.reduce_window(Monoid::Sum, square, &[size, 1], &window)?;
+    let sum = b.reshape(sum, &dims)?;
+    let scaled = b.map_number(Func::Mul, sum, alpha / size as f64)?;
+    let shifted = b.map_number(Func::Add, scaled, bias)?;
+    let power = b.map_number(Func::Pow, shifted, beta)?;
+    let normal = b.map(Func::Div, &[x, power])?;
+    one(b.convert(normal, dtype)?)
 }
 
 /// The mean and `1/sqrt(variance + epsilon)` over the axes from `axis` on, which stay with size 1.
@@ -118,5 +267,35 @@ mod tests {
         check("x: f32[1, 2] s: f32[2] = 2 1 y = LayerNormalization {epsilon = 0.0} (x, s) => y", &["f32[1, 2] 1 3"], &["f32[1, 2] -2 1"]);
         let text = "x: f32[2, 2] s: f32[2, 1] = 2 1 y, m, d = LayerNormalization {epsilon = 0.0} (x, s, s) => y, m, d";
         check(text, &["f32[2, 2] 1 3 0 8"], &["f32[2, 2] 0 4 0 2", "f32[2, 1] 2 4", "f32[2, 1] 1 0.25"]);
+    }
+
+    #[test]
+    fn channels_and_groups() {
+        let parameters = "s: f32[2] = 2 1 b: f32[2] = 1 0";
+        check(
+            &format!("x: f32[1, 2, n] {parameters} y = InstanceNormalization {{epsilon = 0.0}} (x, s, b) => y"),
+            &["f32[1, 2, 2] 1 3 0 8"],
+            &["f32[1, 2, 2] -1 3 -1 1"],
+        );
+        let group = format!("x: f32[1, 2, n] {parameters} y = GroupNormalization {{num_groups = 1, epsilon = 0.0}} (x, s, b) => y");
+        check(&group, &["f32[1, 2, 2] 1 3 1 3"], &["f32[1, 2, 2] -1 3 -1 1"]);
+        let group = "opset 18 x: f32[1, 2, n] s: f32[1] = 2 y = GroupNormalization {num_groups = 1, epsilon = 0.0} (x, s, s) => y";
+        check(group, &["f32[1, 2, 2] 1 3 1 3"], &["f32[1, 2, 2] 0 4 0 4"]);
+        check_problems(
+            &group.replace("num_groups = 1", "num_groups = 0"),
+            &["[E005] GroupNormalization#0: attribute `num_groups` is missing or not positive"],
+        );
+    }
+
+    #[test]
+    fn norms_and_neighbours() {
+        check("x: f32[2, 2] y = LpNormalization(x) => y", &["f32[2, 2] 3 4 0 0"], &["f32[2, 2] 0.6 0.8 0 0"]);
+        check("x: f32[2, 2] y = LpNormalization {p = 1, axis = 0} (x) => y", &["f32[2, 2] 3 4 -1 0"], &["f32[2, 2] 0.75 1 -0.25 0"]);
+        check("x: f32[2, 2] y = MeanVarianceNormalization {axes = [1]} (x) => y", &["f32[2, 2] 1 3 0 8"], &["f32[2, 2] -1 1 -1 1"]);
+        check(
+            "x: f32[1, 3, n] y = LRN {size = 2, alpha = 2.0, beta = 1.0, bias = 1.0} (x) => y",
+            &["f32[1, 3, 1] 1 2 3"],
+            &["f32[1, 3, 1] 0.1667 0.1429 0.3"],
+        );
     }
 }

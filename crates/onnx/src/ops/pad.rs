@@ -17,38 +17,50 @@ pub(super) fn pad_spatial(call: &mut Call, x: ValueId, value: Literal, low: &[Ex
     call.b().pad(x, value, &[&outer, low].concat(), &[&outer, high].concat())
 }
 
-fn check_mode(call: &Call) -> Result<(), Diagnostic> {
+/// What stands in the border.
+enum Border {
+    /// A scalar.
+    Value(ValueId),
+    /// The tensor's own elements, by a mode of `extend`.
+    Own(&'static str),
+}
+
+fn own_elements(call: &Call) -> Result<Option<Border>, Diagnostic> {
     match call.text("mode")?.unwrap_or("constant") {
-        "constant" => Ok(()),
-        mode @ ("reflect" | "edge" | "wrap") => Err(call.unsupported(format!("mode `{mode}`"))),
+        "constant" => Ok(None),
+        "reflect" => Ok(Some(Border::Own("reflect"))),
+        "edge" => Ok(Some(Border::Own("edge"))),
+        "wrap" if call.opset >= 19 => Ok(Some(Border::Own("wrap"))),
         mode => Err(call.attribute_error(format!("attribute `mode` is `{mode}`"))),
     }
 }
 
 fn pad_attributes(call: &mut Call) -> Outcome {
-    check_mode(call)?;
     let pads = call.ints("pads")?.ok_or_else(|| call.attribute_error("attribute `pads` is missing"))?;
     let value = call.float_or("value", 0.0)?;
     let dtype = call.dtype(0)?;
-    let value = call.b().number(dtype, value);
+    let border = match own_elements(call)? {
+        Some(own) => own,
+        None => Border::Value(call.b().number(dtype, value)),
+    };
     let pads: Vec<Expr> = pads.into_iter().map(Expr::from).collect();
-    pad(call, &pads, None, value)
+    pad(call, &pads, None, border)
 }
 
 fn pad_operands(call: &mut Call) -> Outcome {
-    check_mode(call)?;
     let pads = call.sizes(1, "pads")?;
     let axes = call.optional(3).map(|_| call.numbers(3, "axes")).transpose()?;
     let dtype = call.dtype(0)?;
-    let value = match scalar_operand(call, 2)? {
-        Some(value) => value,
-        None => call.b().number(dtype, 0.0),
+    let value = scalar_operand(call, 2)?;
+    let border = match own_elements(call)? {
+        Some(own) => own,
+        None => Border::Value(value.unwrap_or_else(|| call.b().number(dtype, 0.0))),
     };
-    pad(call, &pads, axes, value)
+    pad(call, &pads, axes, border)
 }
 
 /// `pads` has the sizes before all axes, then those behind them. Negative ones cut.
-fn pad(call: &mut Call, pads: &[Expr], axes: Option<Vec<i64>>, value: ValueId) -> Outcome {
+fn pad(call: &mut Call, pads: &[Expr], axes: Option<Vec<i64>>, border: Border) -> Outcome {
     let dims = call.dims(0)?;
     let axes = axes.unwrap_or_else(|| (0..dims.len() as i64).collect());
     let axes = call.normal_axes(&axes, dims.len())?;
@@ -62,7 +74,11 @@ fn pad(call: &mut Call, pads: &[Expr], axes: Option<Vec<i64>>, value: ValueId) -
     let x = call.value(0)?;
     let x = cut(call, x, &low, &high)?;
     let added = |pads: Vec<Expr>| pads.into_iter().map(|pad| if is_cut(&pad) { Expr::zero() } else { pad }).collect::<Vec<Expr>>();
-    one(call.b().pad(x, value, &added(low), &added(high))?)
+    let (low, high) = (added(low), added(high));
+    one(match border {
+        Border::Value(value) => call.b().pad(x, value, &low, &high)?,
+        Border::Own(mode) => call.b().extend(x, mode, &low, &high)?,
+    })
 }
 
 fn is_cut(pad: &Expr) -> bool {
@@ -89,13 +105,23 @@ fn cut(call: &mut Call, x: ValueId, low: &[Expr], high: &[Expr]) -> Result<Value
 
 #[cfg(test)]
 mod tests {
-    use crate::testing::{check, check_problems};
+    use crate::testing::{check, check_problems, check_types};
 
     #[test]
     fn borders() {
         check("x: f32[2] p: i64[2] = 1 2 v: f32[] = 9 y = Pad(x, p, v) => y", &["f32[2] 1 2"], &["f32[5] 9 1 2 9 9"]);
         check("opset 10 x: f32[2] y = Pad {pads = [1, -1], value = 3.0} (x) => y", &["f32[2] 1 2"], &["f32[2] 3 1"]);
         check("x: i32[1, 2] p: i64[2] = 0 1 a: i64[1] = -1 y = Pad(x, p, _, a) => y", &["i32[1, 2] 1 2"], &["i32[1, 3] 1 2 0"]);
-        check_problems("x: f32[2] p: i64[2] = 1 2 y = Pad {mode = \"edge\"} (x, p) => y", &["[E006] Pad#0: Pad: mode `edge`"]);
+    }
+
+    #[test]
+    fn borders_of_own_elements() {
+        let text = |mode: &str| format!("x: f32[n] p: i64[2] = 2 1 y = Pad {{mode = \"{mode}\"}} (x, p) => y");
+        check(&text("edge"), &["f32[3] 1 2 3"], &["f32[6] 1 1 1 2 3 3"]);
+        check(&text("reflect"), &["f32[3] 1 2 3"], &["f32[6] 3 2 1 2 3 2"]);
+        check(&text("wrap"), &["f32[3] 1 2 3"], &["f32[6] 2 3 1 2 3 1"]);
+        check("opset 2 x: f32[3] y = Pad {mode = \"reflect\", pads = [-1, 1]} (x) => y", &["f32[3] 1 2 3"], &["f32[3] 2 3 2"]);
+        check_types(&text("reflect"), &["f32[n + 3]", "n >= 3", "n >= 2"]);
+        check_problems(&format!("opset 18 {}", text("wrap")), &["[E005] Pad#0: attribute `mode` is `wrap`"]);
     }
 }

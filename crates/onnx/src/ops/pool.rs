@@ -15,6 +15,8 @@ pub const OPS: &[Entry] = &[
     Entry("AveragePool", 7, average_pool),
     Entry("GlobalMaxPool", 1, |call| global(call, Monoid::Max)),
     Entry("GlobalAveragePool", 1, global_average),
+    Entry("LpPool", 2, lp_pool),
+    Entry("GlobalLpPool", 2, global_lp),
 ];
 
 fn window(call: &Call, spatial: &[Expr]) -> Result<Window, Diagnostic> {
@@ -104,6 +106,47 @@ fn global_average(call: &mut Call) -> Outcome {
     one(call.b().convert(mean, dtype)?)
 }
 
+/// The exponent of a norm.
+fn exponent(call: &Call) -> Result<f64, Diagnostic> {
+    match call.int_or("p", 2)? {
+        p if p >= 1 => Ok(p as f64),
+        p => Err(call.attribute_error(format!("attribute `p` is {p}"))),
+    }
+}
+
+/// `(fold |x|^p)^(1/p)`
+fn norm(call: &mut Call, fold: impl FnOnce(&mut Call, ValueId) -> Result<ValueId, Diagnostic>) -> Outcome {
+    let p = exponent(call)?;
+    let (x, dtype) = (call.value(0)?, call.dtype(0)?);
+    let x = call.b().widened(x)?;
+    let absolute = call.b().map(Func::Abs, &[x])?;
+    let powers = power(call, absolute, p)?;
+    let sum = fold(call, powers)?;
+    let root = match p {
+        2.0 => call.b().map(Func::Sqrt, &[sum])?,
+        _ => power(call, sum, 1.0 / p)?,
+    };
+    one(call.b().convert(root, dtype)?)
+}
+
+fn power(call: &mut Call, x: ValueId, p: f64) -> Result<ValueId, Diagnostic> {
+    match p {
+        1.0 => Ok(x),
+        2.0 => call.b().map(Func::Mul, &[x, x]),
+        _ => call.b().map_number(Func::Pow, x, p),
+    }
+}
+
+fn lp_pool(call: &mut Call) -> Outcome {
+    let window = window(call, &spatial_dims(call)?)?;
+    norm(call, |call, x| folded_windows(call, Monoid::Sum, x, &window))
+}
+
+fn global_lp(call: &mut Call) -> Outcome {
+    let axes = spatial_axes(call)?;
+    norm(call, |call, x| call.b().reduce(Monoid::Sum, x, &axes, Folded::Kept))
+}
+
 #[cfg(test)]
 mod tests {
     use crate::testing::check;
@@ -145,5 +188,17 @@ mod tests {
             &["f32[1, 2, 2] 1 3 5 8"],
             &["f32[1, 2, 1] 2 6.5", "f32[1, 2, 1] 3 8"],
         );
+    }
+
+    #[test]
+    fn norms() {
+        let text = |p: i64| {
+            format!(
+                "x: f32[1, 1, 3] y = LpPool {{kernel_shape = [2], p = {p}, pads = [0, 1]}} (x) z = GlobalLpPool {{p = {p}}} (x) => y, z"
+            )
+        };
+        check(&text(2), &["f32[1, 1, 3] 3 -4 0"], &["f32[1, 1, 3] 5 4 0", "f32[1, 1, 1] 5"]);
+        check(&text(1), &["f32[1, 1, 3] 3 -4 0"], &["f32[1, 1, 3] 7 4 0", "f32[1, 1, 1] 7"]);
+        check(&text(3), &["f32[1, 1, 3] 1 0 -2"], &["f32[1, 1, 3] 1 2 2", "f32[1, 1, 1] 2.0801"]);
     }
 }

@@ -117,7 +117,7 @@ fn half(size: &Expr) -> Expr {
 }
 
 /// An attribute with an entry for each axis; all 1 where it is left out.
-fn read_ints(call: &Call, name: &'static str, axes: usize, least: i64) -> Result<Vec<i64>> {
+pub(super) fn read_ints(call: &Call, name: &'static str, axes: usize, least: i64) -> Result<Vec<i64>> {
     let values = call.ints(name)?.unwrap_or_else(|| vec![1; axes]);
     check_range(call, name, &values, axes, least)?;
     Ok(values)

@@ -1,7 +1,10 @@
 //! A method for each composite.
 
 use super::Builder;
+use crate::composites::conv_transpose::Transposed;
+use crate::composites::resize::ResizeAttrs;
 use ir::{Attr, Attrs, DType, Diagnostic, ValueId};
+use sym::Expr;
 
 type Result<T> = std::result::Result<T, Diagnostic>;
 
@@ -41,6 +44,25 @@ impl Builder {
 
     pub fn clamp(&mut self, x: ValueId, low: ValueId, high: ValueId) -> Result<ValueId> {
         self.one("clamp", Attrs::new(), &[x, low, high])
+    }
+
+    /// A border of x's own elements, around each axis; `mode` is edge, reflect or wrap.
+    pub fn extend(&mut self, x: ValueId, mode: &str, low: &[Expr], high: &[Expr]) -> Result<ValueId> {
+        if low.iter().chain(high).all(Expr::is_zero) {
+            return Ok(x);
+        }
+        let exprs = |sizes: &[Expr]| Attr::Exprs(sizes.to_vec());
+        self.one("extend", Attrs::from([("mode", Attr::Text(mode.to_string())), ("low", exprs(low)), ("high", exprs(high))]), &[x])
+    }
+
+    /// One axis at another size.
+    pub fn resize(&mut self, x: ValueId, axis: usize, size: &Expr, resize: &ResizeAttrs) -> Result<ValueId> {
+        self.one("resize", resize.attrs(axis, size), &[x])
+    }
+
+    /// `low` elements are cut off before the result, whose spatial dims are `sizes`.
+    pub fn conv_transpose(&mut self, x: ValueId, w: ValueId, place: &Transposed, groups: i64) -> Result<ValueId> {
+        self.one("conv_transpose", place.attrs(groups), &[x, w])
     }
 
     /// f16 and bf16 as f32, which composites compute in; other types unchanged.

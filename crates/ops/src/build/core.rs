@@ -138,6 +138,10 @@ impl Builder {
         self.one("gather_nd", Attrs::from([("batch", Attr::Int(batch as i64))]), &[data, indices])
     }
 
+    pub fn gather_elements(&mut self, data: ValueId, indices: ValueId, axis: usize) -> Result<ValueId> {
+        self.one("gather_elements", Attrs::from([("axis", Attr::Int(axis as i64))]), &[data, indices])
+    }
+
     /// `spec` such as `bmk,bkn->bmn`.
     pub fn contract(&mut self, spec: &str, a: ValueId, b: ValueId) -> Result<ValueId> {
         self.one("contract", Attrs::from([("spec", Attr::Text(spec.to_string()))]), &[a, b])

@@ -1,0 +1,143 @@
+//! Elements chosen by where they stand: triangles, running sums, one-hot vectors.
+
+use super::Entry;
+use super::activation::scalar_operand;
+use crate::import::{Call, Outcome, one};
+use ::ops::Folded;
+use ir::guard::Condition;
+use ir::{Code, DType, Diagnostic, ValueId};
+use nest::{Func, Monoid};
+use sym::Expr;
+
+pub const OPS: &[Entry] = &[Entry("Trilu", 14, trilu), Entry("CumSum", 11, running_sum), Entry("OneHot", 9, one_hot)];
+
+/// One side of diagonal `k` of each matrix, the diagonal with it; zeros on the other.
+fn trilu(call: &mut Call) -> Outcome {
+    let upper = call.flag_or("upper", true)?;
+    let dims = call.dims(0)?;
+    let Some(outer) = dims.len().checked_sub(2) else {
+        return Err(call.error(Code::Shape, format!("{} holds no matrices", call.ty(0)?)).into());
+    };
+    let (x, k) = (call.value(0)?, scalar_operand(call, 1)?);
+    let b = call.b();
+    let row = b.iota(&dims[outer..], 0, DType::I64)?;
+    let column = b.iota(&dims[outer..], 1, DType::I64)?;
+    let diagonal = match k {
+        Some(k) => b.map_broadcast(Func::Add, &[row, k])?,
+        None => row,
+    };
+    let kept = b.map(if upper { Func::GreaterEqual } else { Func::LessEqual }, &[column, diagonal])?;
+    let zero = b.number(b.dtype(x), 0.0);
+    one(b.map_broadcast(Func::Select, &[kept, x, zero])?)
+}
+
+/// The sum, for each place of an axis, of the elements up to it: a fold of all elements with the others taken as 0, since an infinity
+/// times 0 is not 0.
+fn running_sum(call: &mut Call) -> Outcome {
+    let (exclusive, reverse) = (call.flag_or("exclusive", false)?, call.flag_or("reverse", false)?);
+    let dims = call.dims(0)?;
+    let axis = match call.numbers(1, "axis")?.as_slice() {
+        [axis] => call.normal_axis(*axis, dims.len())?,
+        other => return Err(call.attribute_error(format!("`axis` is {other:?}")).into()),
+    };
+    let x = call.value(0)?;
+    let pairs = [dims[axis].clone(), dims[axis].clone()];
+    let mut each = dims.clone();
+    each.insert(axis, dims[axis].clone());
+    let b = call.b();
+    let (to, from) = (b.iota(&pairs, 0, DType::I64)?, b.iota(&pairs, 1, DType::I64)?);
+    let takes_part = match (exclusive, reverse) {
+        (false, false) => Func::LessEqual,
+        (true, false) => Func::Less,
+        (false, true) => Func::GreaterEqual,
+        (true, true) => Func::Greater,
+    };
+    let counted = b.map(takes_part, &[from, to])?;
+    let behind: Vec<usize> = (2..each.len() - axis).collect();
+    let counted = b.unsqueeze(counted, &behind)?;
+    let counted = b.broadcast(counted, &each)?;
+    let terms = b.unsqueeze(x, &[axis])?;
+    let terms = b.broadcast(terms, &each)?;
+    let zero = b.number(b.dtype(x), 0.0);
+    let terms = b.map_broadcast(Func::Select, &[counted, terms, zero])?;
+    one(b.reduce(Monoid::Sum, terms, &[axis + 1], Folded::Dropped)?)
+}
+
+/// A new axis of size `depth`: `values[1]` where it stands at the index, else `values[0]`. Indices out of range stand nowhere.
+fn one_hot(call: &mut Call) -> Outcome {
+    let rank = call.rank(0)? + 1;
+    let axis = call.normal_axis(call.int_or("axis", -1)?, rank)?;
+    let depth = depth(call)?;
+    let mut dims = call.dims(0)?;
+    dims.insert(axis, depth.clone());
+    let [off, on] = [0, 1].map(|at| choice(call, at));
+    let (off, on, indices) = (off?, on?, call.value(0)?);
+    let b = call.b();
+    let indices = b.convert(indices, DType::I64)?;
+    let size = b.size(&depth, DType::I64)?;
+    let from_end = b.map_broadcast(Func::Add, &[indices, size])?;
+    let is_negative = b.map_number(Func::Less, indices, 0.0)?;
+    let place = b.map(Func::Select, &[is_negative, from_end, indices])?;
+    let place = b.unsqueeze(place, &[axis])?;
+    let at = b.iota(&dims, axis, DType::I64)?;
+    let hot = b.map_broadcast(Func::Equal, &[at, place])?;
+    one(b.map_broadcast(Func::Select, &[hot, on, off])?)
+}
+
+/// The number of classes, which shapes the result.
+fn depth(call: &mut Call) -> Result<Expr, Diagnostic> {
+    let depth = match (call.constant(1), call.known(1)) {
+        (Some(depth), None) => Expr::from(depth.as_f64() as i64),
+        _ => match call.sizes(1, "depth")?.as_slice() {
+            [depth] => depth.clone(),
+            other => return Err(call.error(Code::Shape, format!("`depth` has {} elements", other.len()))),
+        },
+    };
+    call.guard(Condition::AtLeast(depth.clone(), Expr::zero()));
+    Ok(depth)
+}
+
+/// Element `at` of the two values.
+fn choice(call: &mut Call, at: i64) -> Result<ValueId, Diagnostic> {
+    if call.dims(2)? != [Expr::from(2)] {
+        return Err(call.error(Code::Shape, format!("`values` is {}, not two", call.ty(2)?)));
+    }
+    let values = call.value(2)?;
+    let value = call.b().slice_axis(values, 0, &Expr::from(at), &Expr::one())?;
+    call.b().reshape(value, &[])
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{check, check_problems};
+
+    #[test]
+    fn triangles() {
+        let x = "f32[2, 3] 1 2 3 4 5 6";
+        check("x: f32[n, 3] y = Trilu(x) z = Trilu {upper = 0} (x) => y, z", &[x], &["f32[2, 3] 1 2 3 0 5 6", "f32[2, 3] 1 0 0 4 5 0"]);
+        check("x: f32[2, 3] k: i64[] = -1 y = Trilu {upper = 0} (x, k) => y", &[x], &["f32[2, 3] 0 0 0 4 0 0"]);
+        check("x: bool[1, 2, 2] k: i64[] y = Trilu(x, k) => y", &["bool[1, 2, 2] 1 1 1 1", "i64[] 1"], &["bool[1, 2, 2] 0 1 0 0"]);
+    }
+
+    #[test]
+    fn running_sums() {
+        let text = |attributes: &str| format!("x: f32[2, n] a: i32[] = -1 y = CumSum {{{attributes}}} (x, a) => y");
+        let x = "f32[2, 3] 1 2 inf 4 5 6";
+        check(&text("exclusive = 0"), &[x], &["f32[2, 3] 1 3 inf 4 9 15"]);
+        check(&text("exclusive = 1"), &[x], &["f32[2, 3] 0 1 3 0 4 9"]);
+        check(&text("reverse = 1"), &["f32[2, 3] 1 2 3 4 5 6"], &["f32[2, 3] 6 5 3 15 11 6"]);
+        check(&text("reverse = 1, exclusive = 1"), &["f32[2, 3] 1 2 3 4 5 6"], &["f32[2, 3] 5 3 0 11 6 0"]);
+        check("x: i32[2, 2] a: i64[1] = 0 y = CumSum(x, a) => y", &["i32[2, 2] 1 2 3 4"], &["i32[2, 2] 1 2 4 6"]);
+    }
+
+    #[test]
+    fn one_hot_vectors() {
+        let text = |axis: i64| format!("i: i64[n] d: f32[] = 3 v: f32[2] = 5 7 y = OneHot {{axis = {axis}}} (i, d, v) => y");
+        check(&text(-1), &["i64[3] 0 -1 9"], &["f32[3, 3] 7 5 5 5 5 7 5 5 5"]);
+        check(&text(0), &["i64[2] 1 0"], &["f32[3, 2] 5 7 7 5 5 5"]);
+        check_problems(
+            "i: i64[2] d: i64[] v: f32[2] y = OneHot(i, d, v) => y",
+            &["[E006] OneHot#0: OneHot: `depth` is computed from data, and not known before a call"],
+        );
+    }
+}

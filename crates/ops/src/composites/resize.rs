@@ -1,0 +1,554 @@
+//! `resize`: one axis read at other coordinates.
+//!
+//! Operands: x. Attributes: `axis` Int; `sizes` Exprs, the one new size; `scale` Float, new size over old as a coordinate transformation
+//! sees it, or 0 for the quotient of the sizes; `mode`, `coordinates`, `rounding` Text; `cubic` Float, `exclude` Int, `start` and `end`
+//! Float (of the part that is read) and `extrapolation` Float, as ONNX's Resize has them.
+//! - C1: `axis` is an axis of x, the new size is not negative, and the old one at least 1 where the new one is.
+//! - C2: `mode` is nearest, linear or cubic; the last two take floats.
+//! - C3: `coordinates` is one of [`COORDINATES`], `rounding` (of mode nearest) one of [`ROUNDINGS`].
+//!
+//! `out[.., i, ..] = sum over taps t of weight(t, c(i)) * x[.., clamp(place(t, c(i))), ..]`: one tap of weight 1 at the rounded coordinate,
+//! two around it, or four of the cubic convolution. Generated code computes coordinates in f32, one operation after the other, as ONNX's
+//! runtimes do: between two elements, rounding decides which is nearest. With `tf_crop_and_resize` a coordinate outside of the axis gives `extrapolation`.
+
+use super::check_float;
+use crate::attrs;
+use crate::build::Builder;
+use crate::def::{ConcreteType, InferCx, Inferred, Kind, OpDef, OpError};
+use crate::dims::Guards;
+use crate::reference::{as_floats, moved, position};
+use ir::array::for_each_index;
+use ir::{Array, Attr, Attrs, DType, Diagnostic, ValueId};
+use nest::Func;
+use sym::Expr;
+
+pub const DEF: OpDef = OpDef { name: "resize", infer, reference, kind: Kind::Composite { decompose } };
+
+/// From a place in the result to a place in x, by the names of ONNX.
+pub const COORDINATES: [&str; 7] = [
+    "half_pixel",
+    "half_pixel_symmetric",
+    "pytorch_half_pixel",
+    "align_corners",
+    "asymmetric",
+    "tf_half_pixel_for_nn",
+    "tf_crop_and_resize",
+];
+
+/// Which element is the nearest: ONNX's names, and that of the operators before opset 11 (up where the axis shrinks, else down).
+pub const ROUNDINGS: [&str; 5] = ["round_prefer_floor", "round_prefer_ceil", "floor", "ceil", "simple"];
+
+/// What one axis is resized by.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ResizeAttrs {
+    /// 0 for the quotient of the sizes.
+    pub scale: f64,
+    pub mode: String,
+    pub coordinates: String,
+    pub rounding: String,
+    pub cubic: f64,
+    pub exclude_outside: bool,
+    /// Start and end of the part that is read, of `tf_crop_and_resize`.
+    pub roi: [f64; 2],
+    pub extrapolation: f64,
+}
+
+impl ResizeAttrs {
+    pub fn attrs(&self, axis: usize, size: &Expr) -> Attrs {
+        Attrs::from([
+            ("axis", Attr::Int(axis as i64)),
+            ("sizes", Attr::Exprs(vec![size.clone()])),
+            ("scale", Attr::Float(self.scale)),
+            ("mode", Attr::Text(self.mode.clone())),
+            ("coordinates", Attr::Text(self.coordinates.clone())),
+            ("rounding", Attr::Text(self.rounding.clone())),
+            ("cubic", Attr::Float(self.cubic)),
+            ("exclude", Attr::Int(self.exclude_outside as i64)),
+            ("start", Attr::Float(self.roi[0])),
+            ("end", Attr::Float(self.roi[1])),
+            ("extrapolation", Attr::Float(self.extrapolation)),
+        ])
+    }
+
+    fn read(attrs: &Attrs) -> Result<ResizeAttrs, OpError> {
+        let one_of = |name: &str, names: &[&str]| match attrs::text(attrs, name)? {
+            text if names.contains(&text) => Ok(text.to_string()),
+            other => Err(OpError::attribute(format!("attribute `{name}` is {other}, not one of {}", names.join(", ")))),
+        };
+        Ok(ResizeAttrs {
+            scale: attrs::float(attrs, "scale")?,
+            mode: one_of("mode", &["nearest", "linear", "cubic"])?,
+            coordinates: one_of("coordinates", &COORDINATES)?,
+            rounding: one_of("rounding", &ROUNDINGS)?,
+            cubic: attrs::float(attrs, "cubic")?,
+            exclude_outside: attrs::flag(attrs, "exclude")?,
+            roi: [attrs::float(attrs, "start")?, attrs::float(attrs, "end")?],
+            extrapolation: attrs::float(attrs, "extrapolation")?,
+        })
+    }
+
+    fn crops(&self) -> bool {
+        self.coordinates == "tf_crop_and_resize"
+    }
+
+    /// Whether the nearest element of place `i` is always `i / factor`, for a scale that is a whole number.
+    fn repeats(&self) -> bool {
+        let down = matches!(self.rounding.as_str(), "floor" | "simple");
+        let round = matches!(self.rounding.as_str(), "round_prefer_floor" | "round_prefer_ceil");
+        match self.coordinates.as_str() {
+            "asymmetric" | "tf_half_pixel_for_nn" => down,
+            "half_pixel" | "half_pixel_symmetric" | "pytorch_half_pixel" => round,
+            _ => false,
+        }
+    }
+}
+
+fn infer(cx: &InferCx) -> Result<Inferred, OpError> {
+    let [x] = cx.operands()?;
+    let resize = ResizeAttrs::read(cx.attrs)?;
+    let axis = attrs::axis(cx.attrs, "axis", x.rank())?;
+    let size = &attrs::exprs_of(cx.attrs, "sizes", 1)?[0];
+    if resize.mode != "nearest" {
+        check_float(x)?;
+    }
+    let mut guards = Guards::default();
+    guards.at_least("size", size, &Expr::zero())?;
+    if size != &x.dims[axis] && !size.is_zero() {
+        guards.at_least("size of the resized axis", &x.dims[axis], &Expr::one())?;
+    }
+    let mut dims = x.dims.clone();
+    dims[axis] = size.clone();
+    Ok(Inferred::of(x.dtype, dims).with(guards))
+}
+
+/// The coordinate in an axis of `from` elements that place `at` of `to` is read at.
+fn coordinate(resize: &ResizeAttrs, at: usize, from: usize, to: usize) -> f64 {
+    let (at, from, to) = (at as f64, from as f64, to as f64);
+    let scale = if resize.scale == 0.0 { to / from } else { resize.scale };
+    let [start, end] = resize.roi;
+    match resize.coordinates.as_str() {
+        "asymmetric" => at / scale,
+        "tf_half_pixel_for_nn" => (at + 0.5) / scale,
+        "pytorch_half_pixel" if to <= 1.0 => 0.0,
+        "half_pixel" | "pytorch_half_pixel" => (at + 0.5) / scale - 0.5,
+        "half_pixel_symmetric" => from / 2.0 * (1.0 - to / (scale * from)) + ((at + 0.5) / scale - 0.5),
+        "align_corners" if to <= 1.0 => 0.0,
+        "align_corners" => at * (from - 1.0) / (to - 1.0),
+        _ if to <= 1.0 => 0.5 * (start + end) * (from - 1.0),
+        _ => start * (from - 1.0) + at * (end - start) * (from - 1.0) / (to - 1.0),
+    }
+}
+
+/// The elements that are read for a coordinate, before they are clamped, with their weights.
+fn taps(resize: &ResizeAttrs, at: f64, from: usize, to: usize) -> Vec<(i64, f64)> {
+    let (floor, last) = (at.floor(), from as f64 - 1.0);
+    match resize.mode.as_str() {
+        "nearest" => {
+            let shrinks = if resize.scale == 0.0 { to < from } else { resize.scale < 1.0 };
+            let place = match resize.rounding.as_str() {
+                "floor" => floor,
+                "ceil" => at.ceil(),
+                "simple" => {
+                    if shrinks {
+                        at.ceil()
+                    } else {
+                        at.trunc()
+                    }
+                }
+                "round_prefer_ceil" => floor + (at - floor >= 0.5) as u8 as f64,
+                _ => floor + (at - floor > 0.5) as u8 as f64,
+            };
+            vec![(place as i64, 1.0)]
+        }
+        "linear" => {
+            let at = at.clamp(0.0, last.max(0.0));
+            let part = at - at.floor();
+            vec![(at.floor() as i64, 1.0 - part), (at.floor() as i64 + 1, part)]
+        }
+        _ => {
+            let (a, part) = (resize.cubic, at - floor);
+            let near = |d: f64| ((a + 2.0) * d - (a + 3.0)) * d * d + 1.0;
+            let far = |d: f64| ((a * d - 5.0 * a) * d + 8.0 * a) * d - 4.0 * a;
+            let weights = [far(1.0 + part), near(part), near(1.0 - part), far(2.0 - part)];
+            let mut taps: Vec<(i64, f64)> =
+                weights.into_iter().enumerate().map(|(t, weight)| (floor as i64 - 1 + t as i64, weight)).collect();
+            if resize.exclude_outside {
+                taps.retain(|(place, _)| (0..from as i64).contains(place));
+                let sum: f64 = taps.iter().map(|(_, weight)| weight).sum();
+                taps.iter_mut().for_each(|(_, weight)| *weight /= sum);
+            }
+            taps
+        }
+    }
+}
+
+fn reference(inputs: &[&Array], attrs: &Attrs, out: &[ConcreteType]) -> Result<Vec<Array>, OpError> {
+    let (x, (dtype, dims)) = (inputs[0], &out[0]);
+    let (resize, axis) = (ResizeAttrs::read(attrs)?, attrs::axis(attrs, "axis", dims.len())?);
+    let (from, to) = (x.dims()[axis], dims[axis]);
+    let clamped = |place: i64| place.clamp(0, from as i64 - 1) as usize;
+    let coordinates: Vec<f64> = (0..to).map(|at| coordinate(&resize, at, from, to)).collect();
+    let outside: Vec<bool> = coordinates.iter().map(|at| resize.crops() && !(0.0..=from as f64 - 1.0).contains(at)).collect();
+    let taps: Vec<Vec<(i64, f64)>> = coordinates.iter().map(|at| taps(&resize, *at, from, to)).collect();
+    let strides = x.strides();
+    let element = |index: &[usize], place: i64| {
+        let mut index = index.to_vec();
+        index[axis] = clamped(place);
+        position(&strides, &index)
+    };
+    if resize.mode == "nearest" && !resize.crops() {
+        return Ok(vec![moved(x, dims, |index| element(index, taps[index[axis]][0].0))]);
+    }
+    let (data, mut sums) = (as_floats(x), Vec::with_capacity(dims.iter().product()));
+    for_each_index(dims, |index| {
+        let terms = taps[index[axis]].iter().map(|(place, weight)| weight * data[element(index, *place)]);
+        sums.push(if outside[index[axis]] { resize.extrapolation } else { terms.sum() });
+    });
+    match dtype.is_float() {
+        true => Ok(vec![Array::floats(*dtype, dims.clone(), sums)]),
+        false => Ok(vec![Array::ints(*dtype, dims.clone(), sums.into_iter().map(|sum| sum as i64).collect())]),
+    }
+}
+
+fn decompose(b: &mut Builder, inputs: &[ValueId], attrs: &Attrs) -> Result<Vec<ValueId>, Diagnostic> {
+    let x = inputs[0];
+    let located = |error: OpError| error.at(&b.location);
+    let resize = ResizeAttrs::read(attrs).map_err(located)?;
+    let axis = attrs::axis(attrs, "axis", b.dims(x).len()).map_err(located)?;
+    let size = attrs::exprs_of(attrs, "sizes", 1).map_err(located)?[0].clone();
+    let factor = size.exact_div(&b.dims(x)[axis]).and_then(|factor| factor.as_const());
+    if let Some(factor) =
+        factor.filter(|factor| resize.mode == "nearest" && resize.repeats() && [0.0, *factor as f64].contains(&resize.scale))
+    {
+        return Ok(vec![repeated(b, x, axis, factor)?]);
+    }
+    let mut line = Line { from: b.dims(x)[axis].clone(), to: size, b };
+    let at = line.coordinates(&resize)?;
+    let taps = line.taps(&resize, at)?;
+    let outside = if resize.crops() { Some(line.outside(at)?) } else { None };
+    let value = weighted(b, x, axis, taps)?;
+    Ok(vec![match outside {
+        Some(outside) => {
+            let outside = along(b, outside, value, axis)?;
+            let number = b.number(b.dtype(x), resize.extrapolation);
+            b.map_broadcast(Func::Select, &[outside, number, value])?
+        }
+        None => value,
+    }])
+}
+
+/// Each element of an axis `factor` times.
+fn repeated(b: &mut Builder, x: ValueId, axis: usize, factor: i64) -> Result<ValueId, Diagnostic> {
+    let mut dims = b.dims(x).to_vec();
+    dims.insert(axis + 1, Expr::one());
+    let x = b.reshape(x, &dims)?;
+    dims[axis + 1] = Expr::from(factor);
+    let x = b.broadcast(x, &dims)?;
+    let joined = dims.remove(axis) * factor;
+    dims[axis] = joined;
+    b.reshape(x, &dims)
+}
+
+/// A vector along `axis` at the dims of `x`.
+fn along(b: &mut Builder, vector: ValueId, x: ValueId, axis: usize) -> Result<ValueId, Diagnostic> {
+    let dims = b.dims(x).to_vec();
+    let behind: Vec<usize> = (1..dims.len() - axis).collect();
+    let vector = b.unsqueeze(vector, &behind)?;
+    b.broadcast(vector, &dims)
+}
+
+/// The sum of x's elements at the taps' places, each times its weight.
+fn weighted(b: &mut Builder, x: ValueId, axis: usize, taps: Vec<Tap>) -> Result<ValueId, Diagnostic> {
+    let dtype = b.dtype(x);
+    let mut sum = None;
+    for tap in taps {
+        let element = b.gather(x, tap.place, axis)?;
+        let Some(weight) = tap.weight else { return Ok(element) };
+        let wide = b.widened(element)?;
+        let weight = b.convert(weight, b.dtype(wide))?;
+        let weight = along(b, weight, wide, axis)?;
+        let term = b.map(Func::Mul, &[wide, weight])?;
+        sum = Some(match sum {
+            Some(sum) => b.map(Func::Add, &[sum, term])?,
+            None => term,
+        });
+    }
+    let sum = sum.ok_or_else(|| b.error(ir::Code::Malformed, "resize without taps"))?;
+    b.convert(sum, dtype)
+}
+
+/// Which element is read for each place of the result, and its weight; None for 1.
+struct Tap {
+    place: ValueId,
+    weight: Option<ValueId>,
+}
+
+/// Vectors over the places of the resized axis.
+struct Line<'a> {
+    b: &'a mut Builder,
+    from: Expr,
+    to: Expr,
+}
+
+type Vector = Result<ValueId, Diagnostic>;
+
+impl Line<'_> {
+    fn map(&mut self, func: Func, operands: &[ValueId]) -> Vector {
+        self.b.map_broadcast(func, operands)
+    }
+
+    fn number(&mut self, func: Func, x: ValueId, value: f64) -> Vector {
+        self.b.map_number(func, x, value)
+    }
+
+    /// `coordinate` of every place.
+    fn coordinates(&mut self, resize: &ResizeAttrs) -> Vector {
+        let at = self.b.iota(&[self.to.clone()], 0, DType::F32)?;
+        let (from, to) = (self.b.size(&self.from, DType::F32)?, self.b.size(&self.to, DType::F32)?);
+        let scale = match resize.scale {
+            0.0 => self.map(Func::Div, &[to, from])?,
+            scale => self.b.number(DType::F32, scale),
+        };
+        match resize.coordinates.as_str() {
+            "asymmetric" => self.map(Func::Div, &[at, scale]),
+            "tf_half_pixel_for_nn" => self.centre(at, scale),
+            "half_pixel" => self.half_pixel(at, scale),
+            "pytorch_half_pixel" => {
+                let at = self.half_pixel(at, scale)?;
+                let zero = self.b.number(DType::F32, 0.0);
+                self.unless_single(to, at, zero)
+            }
+            "half_pixel_symmetric" => {
+                let whole = self.map(Func::Mul, &[scale, from])?;
+                let adjustment = self.map(Func::Div, &[to, whole])?;
+                let one = self.b.number(DType::F32, 1.0);
+                let shift = self.map(Func::Sub, &[one, adjustment])?;
+                let middle = self.number(Func::Div, from, 2.0)?;
+                let offset = self.map(Func::Mul, &[middle, shift])?;
+                let at = self.half_pixel(at, scale)?;
+                self.map(Func::Add, &[offset, at])
+            }
+            "align_corners" => {
+                let (last, end) = (self.number(Func::Sub, from, 1.0)?, self.number(Func::Sub, to, 1.0)?);
+                let at = self.map(Func::Mul, &[at, last])?;
+                let at = self.map(Func::Div, &[at, end])?;
+                let zero = self.b.number(DType::F32, 0.0);
+                self.unless_single(to, at, zero)
+            }
+            _ => self.cropped(resize.roi, at, from, to),
+        }
+    }
+
+    fn centre(&mut self, at: ValueId, scale: ValueId) -> Vector {
+        let at = self.number(Func::Add, at, 0.5)?;
+        self.map(Func::Div, &[at, scale])
+    }
+
+    fn half_pixel(&mut self, at: ValueId, scale: ValueId) -> Vector {
+        let at = self.centre(at, scale)?;
+        self.number(Func::Sub, at, 0.5)
+    }
+
+    /// `at`, or `single` where the result has at most one place.
+    fn unless_single(&mut self, to: ValueId, at: ValueId, single: ValueId) -> Vector {
+        let is_single = self.number(Func::LessEqual, to, 1.0)?;
+        self.map(Func::Select, &[is_single, single, at])
+    }
+
+    fn cropped(&mut self, [start, end]: [f64; 2], at: ValueId, from: ValueId, to: ValueId) -> Vector {
+        let (last, steps) = (self.number(Func::Sub, from, 1.0)?, self.number(Func::Sub, to, 1.0)?);
+        let first = self.number(Func::Mul, last, start)?;
+        let at = self.number(Func::Mul, at, end - start)?;
+        let at = self.map(Func::Mul, &[at, last])?;
+        let at = self.map(Func::Div, &[at, steps])?;
+        let at = self.map(Func::Add, &[first, at])?;
+        let middle = self.number(Func::Mul, last, 0.5 * (start + end))?;
+        self.unless_single(to, at, middle)
+    }
+
+    /// Whether a coordinate is outside of the axis.
+    fn outside(&mut self, at: ValueId) -> Vector {
+        let last = self.b.size(&(&self.from - 1), DType::F32)?;
+        let (before, behind) = (self.number(Func::Less, at, 0.0)?, self.map(Func::Greater, &[at, last])?);
+        self.map(Func::Or, &[before, behind])
+    }
+
+    fn taps(&mut self, resize: &ResizeAttrs, at: ValueId) -> Result<Vec<Tap>, Diagnostic> {
+        match resize.mode.as_str() {
+            "nearest" => {
+                let place = self.rounded(resize, at)?;
+                Ok(vec![Tap { place: self.place(place, 0)?, weight: None }])
+            }
+            "linear" => self.linear(at),
+            _ => self.cubic(resize, at),
+        }
+    }
+
+    fn rounded(&mut self, resize: &ResizeAttrs, at: ValueId) -> Vector {
+        match resize.rounding.as_str() {
+            "floor" => self.map(Func::Floor, &[at]),
+            "ceil" => self.map(Func::Ceil, &[at]),
+            "simple" => {
+                let (up, down) = (self.map(Func::Ceil, &[at])?, self.map(Func::Trunc, &[at])?);
+                let shrinks = match resize.scale {
+                    0.0 => {
+                        let (from, to) = (self.b.size(&self.from, DType::F32)?, self.b.size(&self.to, DType::F32)?);
+                        self.map(Func::Less, &[to, from])?
+                    }
+                    scale => self.b.scalar(DType::Bool, ir::Literal::Int((scale < 1.0) as i64)),
+                };
+                self.map(Func::Select, &[shrinks, up, down])
+            }
+            rounding => {
+                let floor = self.map(Func::Floor, &[at])?;
+                let (part, above) = (self.map(Func::Sub, &[at, floor])?, self.number(Func::Add, floor, 1.0)?);
+                let goes_up = if rounding == "round_prefer_ceil" { Func::GreaterEqual } else { Func::Greater };
+                let is_above = self.number(goes_up, part, 0.5)?;
+                self.map(Func::Select, &[is_above, above, floor])
+            }
+        }
+    }
+
+    /// A whole coordinate moved by `offset` and clamped to the axis, as an index.
+    fn place(&mut self, whole: ValueId, offset: i64) -> Vector {
+        let moved = if offset == 0 { whole } else { self.number(Func::Add, whole, offset as f64)? };
+        let index = self.b.convert(moved, DType::I64)?;
+        let last = self.b.size(&(&self.from - 1), DType::I64)?;
+        let index = self.map(Func::Min, &[index, last])?;
+        self.number(Func::Max, index, 0.0)
+    }
+
+    fn linear(&mut self, at: ValueId) -> Result<Vec<Tap>, Diagnostic> {
+        let last = self.b.size(&(&self.from - 1), DType::F32)?;
+        let at = self.map(Func::Min, &[at, last])?;
+        let at = self.number(Func::Max, at, 0.0)?;
+        let floor = self.map(Func::Floor, &[at])?;
+        let part = self.map(Func::Sub, &[at, floor])?;
+        let rest = self.one_minus(part)?;
+        let (low, high) = (self.place(floor, 0)?, self.place(floor, 1)?);
+        Ok(vec![Tap { place: low, weight: Some(rest) }, Tap { place: high, weight: Some(part) }])
+    }
+
+    fn one_minus(&mut self, x: ValueId) -> Vector {
+        let one = self.b.number(DType::F32, 1.0);
+        self.map(Func::Sub, &[one, x])
+    }
+
+    fn cubic(&mut self, resize: &ResizeAttrs, at: ValueId) -> Result<Vec<Tap>, Diagnostic> {
+        let (a, floor) = (resize.cubic, self.map(Func::Floor, &[at])?);
+        let part = self.map(Func::Sub, &[at, floor])?;
+        let rest = self.one_minus(part)?;
+        let (before, behind) = (self.number(Func::Add, part, 1.0)?, self.number(Func::Add, rest, 1.0)?);
+        let (far, near) = ([a, -5.0 * a, 8.0 * a, -4.0 * a], [a + 2.0, -(a + 3.0), 0.0, 1.0]);
+        let mut weights = Vec::new();
+        for (distance, polynomial) in [(before, far), (part, near), (rest, near), (behind, far)] {
+            weights.push(self.polynomial(distance, polynomial)?);
+        }
+        if resize.exclude_outside {
+            weights = self.inside(floor, weights)?;
+        }
+        let taps = weights.into_iter().zip(-1..);
+        taps.map(|(weight, offset)| Ok(Tap { place: self.place(floor, offset)?, weight: Some(weight) })).collect()
+    }
+
+    /// The polynomial of `x` with these coefficients, the highest first.
+    fn polynomial(&mut self, x: ValueId, coefficients: [f64; 4]) -> Vector {
+        let mut sum = self.number(Func::Mul, x, coefficients[0])?;
+        for coefficient in &coefficients[1..3] {
+            sum = self.number(Func::Add, sum, *coefficient)?;
+            sum = self.map(Func::Mul, &[sum, x])?;
+        }
+        self.number(Func::Add, sum, coefficients[3])
+    }
+
+    /// The weights of elements outside of the axis are 0, and the others' sum 1.
+    fn inside(&mut self, floor: ValueId, weights: Vec<ValueId>) -> Result<Vec<ValueId>, Diagnostic> {
+        let (zero, mut kept, mut sum) = (self.b.number(DType::F32, 0.0), Vec::new(), None);
+        for (weight, offset) in weights.into_iter().zip(-1..) {
+            let place = self.number(Func::Add, floor, offset as f64)?;
+            let outside = self.outside(place)?;
+            let weight = self.map(Func::Select, &[outside, zero, weight])?;
+            kept.push(weight);
+            sum = Some(match sum {
+                Some(sum) => self.map(Func::Add, &[sum, weight])?,
+                None => weight,
+            });
+        }
+        let Some(sum) = sum else { return Ok(kept) };
+        kept.into_iter().map(|weight| self.map(Func::Div, &[weight, sum])).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{COORDINATES, ROUNDINGS, ResizeAttrs};
+    use crate::check::{Case, case, infer_error};
+    use ir::Array;
+
+    fn resize(mode: &str, coordinates: &str, rounding: &str) -> ResizeAttrs {
+        ResizeAttrs {
+            scale: 0.0,
+            mode: mode.to_string(),
+            coordinates: coordinates.to_string(),
+            rounding: rounding.to_string(),
+            cubic: -0.75,
+            exclude_outside: false,
+            roi: [0.25, 1.25],
+            extrapolation: 7.0,
+        }
+    }
+
+    fn resized(resize: &ResizeAttrs, x: &str, axis: usize, size: &str, n: i64) -> Case {
+        case("resize", resize.attrs(axis, &size.parse().unwrap()), &[x], &[("n", n)])
+    }
+
+    #[test]
+    fn meaning() {
+        let nearest = resize("nearest", "asymmetric", "floor");
+        let out = resized(&nearest, "i32[2, 2]", 1, "4", 1).with_ints(0, &[1, 2, 3, 4]).check_decomposition(0.0);
+        assert_eq!(out, Array::ints(ir::DType::I32, vec![2, 4], vec![1, 1, 2, 2, 3, 3, 4, 4]));
+        let linear = resize("linear", "align_corners", "floor");
+        let out = resized(&linear, "f32[2, 1]", 0, "3", 1).with_floats(0, &[1.0, 2.0]).check_decomposition(0.0);
+        assert_eq!(out, Array::floats(ir::DType::F32, vec![3, 1], vec![1.0, 1.5, 2.0]));
+    }
+
+    #[test]
+    fn nearest_elements_by_every_rule() {
+        for (coordinates, rounding) in COORDINATES.into_iter().flat_map(|c| ROUNDINGS.map(|r| (c, r))) {
+            let resize = resize("nearest", coordinates, rounding);
+            for (size, n) in [("2*n", 4), ("3*n", 2), ("3*n", 1), ("7", 5), ("3", 7), ("1", 4), ("n", 3), ("0", 2)] {
+                resized(&resize, "f32[2, n, 3]", 1, size, n).check_decomposition(0.0);
+            }
+            let scaled = ResizeAttrs { scale: 1.75, ..resize };
+            resized(&scaled, "i32[n]", 0, "(7*n)/(4)", 5).check_decomposition(0.0);
+        }
+    }
+
+    #[test]
+    fn sums_of_taps() {
+        // weights are rounded to f32, values are below 4
+        for (mode, coordinates) in ["linear", "cubic"].into_iter().flat_map(|mode| COORDINATES.map(|c| (mode, c))) {
+            for (exclude_outside, (size, n)) in
+                [(false, ("2*n", 4)), (true, ("7", 5)), (true, ("3", 7)), (false, ("1", 4)), (true, ("5", 1))]
+            {
+                let resize = ResizeAttrs { exclude_outside, ..resize(mode, coordinates, "floor") };
+                for dtype in ["f32", "f64"] {
+                    resized(&resize, &format!("{dtype}[2, n, 3]"), 1, size, n).check_decomposition(1e-5);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn constraints() {
+        let error = |resize: ResizeAttrs, x: &str, size: &str| infer_error("resize", resize.attrs(0, &size.parse().unwrap()), &[x]);
+        let nearest = || resize("nearest", "asymmetric", "floor");
+        assert_eq!(error(nearest(), "f32[3]", "-1"), "size: -1 is less than 0");
+        assert_eq!(error(nearest(), "f32[0]", "2"), "size of the resized axis: 0 is less than 1");
+        assert_eq!(
+            error(resize("area", "asymmetric", "floor"), "f32[3]", "2"),
+            "attribute `mode` is area, not one of nearest, linear, cubic"
+        );
+        assert!(error(resize("linear", "asymmetric", "floor"), "i32[3]", "2").contains("i32"));
+    }
+}
