@@ -24,7 +24,7 @@ With --json, standard output holds one JSON document on one line; everything els
 pub enum Command {
     /// Compile a model, run it once, and sum up its outputs
     Run(RunArgs),
-    /// Time a model, one matrix product, or one convolution
+    /// Time a model, one matrix product, one convolution, or attention
     Bench(BenchArgs),
     /// Print a level of a compiled model
     Inspect(InspectArgs),
@@ -150,6 +150,28 @@ pub enum Bench {
     Gemm(GemmArgs),
     /// Time one convolution as it stands inside of a model, weights known and channels last, beside the most that this machine can do
     Conv(ConvArgs),
+    /// Time attention, softmax(Q K^T / sqrt(depth)) V over f32, beside the most that this machine can do
+    Attention(AttentionArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct AttentionArgs {
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=65536))]
+    pub batch: u32,
+    #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u32).range(1..=65536))]
+    pub heads: u32,
+    /// Rows of Q, K and V
+    #[arg(long, default_value_t = 512, value_parser = clap::value_parser!(u32).range(1..=65536))]
+    pub length: u32,
+    /// Columns of a head
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=65536))]
+    pub depth: u32,
+
+    #[command(flatten)]
+    pub machine: MachineArgs,
+
+    #[command(flatten)]
+    pub form: FormArgs,
 }
 
 #[derive(Debug, Args)]

@@ -1,6 +1,7 @@
 //! `inkle bench`: the time of a model's calls.
 
 use crate::args::{Bench, BenchArgs};
+use crate::attention;
 use crate::conv;
 use crate::failure::Failure;
 use crate::gemm;
@@ -25,6 +26,7 @@ pub fn bench(arguments: &BenchArgs, started: Started) -> Result<Report, Failure>
     match (&arguments.product, &arguments.model) {
         (Some(Bench::Gemm(product)), _) => gemm::gemm(product),
         (Some(Bench::Conv(convolution)), _) => conv::conv(convolution),
+        (Some(Bench::Attention(arguments)), _) => attention::attention(arguments),
         (None, Some(path)) => bench_model(arguments, path, started),
         (None, None) => Err(Failure::bug("the command line names nothing to time")),
     }

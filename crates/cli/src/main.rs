@@ -1,7 +1,7 @@
 //! The `inkle` command: arguments in, a report or a failure out.
 //!
 //! - [`args`]: the command line
-//! - [`run`], [`bench`], [`gemm`], [`conv`], [`inspect`], [`check`], [`kept`]: the commands
+//! - [`run`], [`bench`], [`gemm`], [`conv`], [`attention`], [`inspect`], [`check`], [`kept`]: the commands
 //! - [`model`]: from the command line to a compiled model
 //! - [`inputs`], [`content`], [`random`], [`npz`]: tensors of a call
 //! - [`measure`], [`profile`], [`timings`], [`peak`], [`against_peak`]: times
@@ -10,6 +10,7 @@
 
 mod against_peak;
 mod args;
+mod attention;
 mod bench;
 mod check;
 mod content;
@@ -70,6 +71,7 @@ fn wants_json(command: &Command) -> bool {
         Command::Bench(arguments) => match &arguments.product {
             Some(Bench::Gemm(product)) => product.form.json,
             Some(Bench::Conv(convolution)) => convolution.form.json,
+            Some(Bench::Attention(attention)) => attention.form.json,
             None => arguments.form.json,
         },
         Command::Inspect(arguments) => arguments.form.json,

@@ -32,7 +32,6 @@ mod bind;
 
 mod tensors;
 
-
 mod frame;
 
 mod executable;
