@@ -139,9 +139,14 @@ impl Expr {
     }
 
     pub fn mentions(&self, sym: &Sym) -> bool {
+        self.mentions_any(&|other| other == sym)
+    }
+
+    /// Whether a symbol that `picked` accepts stands anywhere in the expression.
+    pub fn mentions_any(&self, picked: &dyn Fn(&Sym) -> bool) -> bool {
         self.terms.iter().flat_map(|(monomial, _)| monomial).any(|atom| match atom {
-            Atom::Sym(s) => s == sym,
-            Atom::FloorDiv(a, b) | Atom::Min(a, b) | Atom::Max(a, b) => a.mentions(sym) || b.mentions(sym),
+            Atom::Sym(sym) => picked(sym),
+            Atom::FloorDiv(a, b) | Atom::Min(a, b) | Atom::Max(a, b) => a.mentions_any(picked) || b.mentions_any(picked),
         })
     }
 

@@ -72,9 +72,14 @@ impl Ranges {
         Some(expr)
     }
 
+    /// Whether the expression holds no bounded symbol.
+    fn is_over_sizes(&self, expr: &Expr) -> bool {
+        !expr.mentions_any(&|sym| self.bounds.contains_key(sym))
+    }
+
     /// Bounds of the divisions, minima and maxima that hold bounded symbols; those over sizes alone stay.
     fn bound_atoms(&self, expr: &Expr, upper: bool) -> Option<Expr> {
-        let over_sizes = |e: &Expr| !self.order.iter().any(|s| e.mentions(s));
+        let over_sizes = |e: &Expr| self.is_over_sizes(e);
         let mut sum = Expr::zero();
         for (monomial, c) in expr.terms() {
             let mut product = Expr::from(*c);
@@ -154,7 +159,7 @@ impl Ranges {
     }
 
     /// Drops divisions whose result the ranges determine: `floor(r/c) = 0` for `0 <= r < c`, also after taking whole multiples out;
-    /// and minima and maxima that are decided.
+    /// and minima and maxima that are decided. What is over sizes alone stays as it is written: shape rules have simplified it.
     pub fn simplify(&self, expr: &Expr) -> Expr {
         let mut sum = Expr::zero();
         for (monomial, c) in expr.terms() {
@@ -169,6 +174,9 @@ impl Ranges {
 
     fn simplify_atom(&self, atom: &Atom) -> Expr {
         match atom {
+            Atom::FloorDiv(a, b) | Atom::Min(a, b) | Atom::Max(a, b) if self.is_over_sizes(a) && self.is_over_sizes(b) => {
+                Expr::atom(atom.clone())
+            }
             Atom::Sym(sym) => match self.bounds.get(sym) {
                 Some((low, high)) if low == high => low.clone(),
                 _ => Expr::sym(sym),
@@ -271,5 +279,6 @@ mod tests {
         assert!(!from_one.nonnegative(&"(n - 2)/3".parse().unwrap()));
         check(&r, "min(i, n - 1)", "i");
         check(&r, "max(i - n, 0)", "0");
+        check(&r, "max(n, 0) + i/n", "max(n, 0)");
     }
 }
