@@ -46,6 +46,7 @@ pub fn timed(problem: Problem, machine: &MachineArgs, exact: &dyn Fn(usize) -> f
         ("dtype".to_string(), json!(problem.dtype.name())),
         ("threads".to_string(), json!(machine.threads)),
         ("median_ms".to_string(), json!(times.median() * 1e3)),
+        ("p10_ms".to_string(), json!(times.quantile(0.1) * 1e3)),
         ("gflops".to_string(), json!(gflops)),
         ("peak_gflops".to_string(), json!(peak_gflops)),
         ("of_peak".to_string(), json!(gflops / peak_gflops)),

@@ -1,4 +1,5 @@
-//! The most multiply-adds that this machine does: a generated kernel that works in registers alone.
+//! The most multiply-adds that this machine does: a generated kernel that works in registers alone, with the instruction that products of
+//! an element type are made with.
 
 use crate::failure::Failure;
 use crate::model::Machine;
@@ -8,6 +9,7 @@ use llvm::{EmitOptions, PrintOptions};
 use runtime::{AlignedBuffer, Code, KernelFn, Pool};
 use std::time::{Duration, Instant};
 use sym::{Expr, Sym};
+use target::Target;
 
 /// Independent chains of multiply-adds: more than latency times units, and they fit into 16 registers with two to spare.
 const CHAINS: usize = 12;
@@ -24,33 +26,53 @@ const TIME: Duration = Duration::from_millis(200);
 pub struct Peak {
     code: Code,
     pool: Pool,
+    step: Step,
+}
+
+/// What one instruction of a chain does: `lanes` sums of type `sum`, to each the product of `group` factors of types `factors`.
+#[derive(Clone, Copy, Debug)]
+struct Step {
+    factors: [DType; 2],
+    sum: DType,
     lanes: u32,
-    dtype: DType,
+    group: u32,
+}
+
+impl Step {
+    /// Where the target has no dot products of the type: f64 in f64, every other type in f32.
+    fn of(target: &Target, dtype: DType) -> Step {
+        let sum = if dtype == DType::F64 { DType::F64 } else { DType::F32 };
+        let group = target.dot_group(dtype, dtype) as u32;
+        let (factors, sum) = match (group, dtype) {
+            (1, _) => ([sum; 2], sum),
+            (_, DType::BF16) => ([DType::BF16; 2], DType::F32),
+            _ => ([DType::U8, DType::I8], DType::I32),
+        };
+        Step { factors, sum, lanes: target.lanes(sum), group }
+    }
 }
 
 impl Peak {
-    /// For f64 in f64, for every other type in f32.
     pub fn new(machine: &Machine, dtype: DType) -> Result<Peak, Failure> {
-        let dtype = if dtype == DType::F64 { DType::F64 } else { DType::F32 };
-        let lanes = machine.target.lanes(dtype);
+        let step = Step::of(&machine.target, dtype);
         let print = PrintOptions { vector_width: Some(machine.target.vector_bits), profile: false };
-        let text = llvm::print_kernel(&kernel(dtype, lanes), &print);
+        let text = llvm::print_kernel(&kernel(step), &print);
         let target = &machine.target;
         let emit = EmitOptions { cpu: target.cpu.clone(), features: target.feature_text(), triple: target.triple.clone() };
         let object = llvm::emit_object(&text, &emit).map_err(|why| Failure::bug(format!("code generation: {why}")))?;
         let code = Code::load(&[object], &[]).map_err(|why| Failure::bug(why.to_string()))?;
         let pool = Pool::new(machine.threads).map_err(|why| Failure::bug(why.to_string()))?;
-        Ok(Peak { code, pool, lanes, dtype })
+        Ok(Peak { code, pool, step })
     }
 
     /// The best of many runs.
     pub fn flops_per_second(&self) -> Result<f64, Failure> {
         let tasks = TASKS * self.pool.threads();
-        let flops = 2.0 * CHAINS as f64 * f64::from(self.lanes) * STEPS as f64 * tasks as f64;
+        let flops = 2.0 * CHAINS as f64 * f64::from(self.step.lanes * self.step.group) * STEPS as f64 * tasks as f64;
         let memory = |bytes| AlignedBuffer::zeroed(bytes).map_err(|why| Failure::from(runtime::RunError::from(why)));
-        let bytes = self.lanes as usize * self.dtype.size();
-        let (factors, mut sums) = (memory(2 * bytes)?, memory(tasks * bytes)?);
-        let args = [factors.as_ptr() as u64, sums.as_mut_ptr() as u64, tasks as u64];
+        let bytes = self.step.lanes as usize * self.step.sum.size();
+        let (factors, mut sums) = (memory(bytes)?, memory(tasks * bytes)?);
+        let args = [factors.as_ptr() as u64, factors.as_ptr() as u64, sums.as_mut_ptr() as u64, tasks as u64];
         let (start, mut best) = (Instant::now(), f64::INFINITY);
         while start.elapsed() < TIME {
             let run = Instant::now();
@@ -60,7 +82,7 @@ impl Peak {
         Ok(flops / best)
     }
 
-    fn run(&self, args: &[u64; 3], tasks: usize) -> Result<(), Failure> {
+    fn run(&self, args: &[u64; 4], tasks: usize) -> Result<(), Failure> {
         let address = self.code.symbol(NAME).ok_or_else(|| Failure::bug(format!("{NAME} is not in its object")))?;
         // SAFETY: the printer gives every kernel this type; `args` are its buffers, of the sizes that it declares, and its size.
         let result = unsafe {
@@ -73,20 +95,21 @@ impl Peak {
 
 const NAME: &str = "peak";
 
-/// Each task: `CHAINS` vectors, `STEPS` times `v = v*a + b`, then their sum is stored.
-fn kernel(dtype: DType, lanes: u32) -> Kernel {
+/// Each task: `CHAINS` vectors, `STEPS` times the products of two other vectors are added to each, then their sum is stored.
+fn kernel(step: Step) -> Kernel {
+    let Step { factors, sum, lanes, group } = step;
     let (width, tasks) = (Expr::from(i64::from(lanes)), Sym::new("tasks"));
-    let ty = Ty::vector(dtype, lanes);
     let mut b = KernelBuilder::new(NAME);
-    let factors = b.buffer("factors", dtype, &width * 2, Space::Input);
-    let sums = b.buffer("sums", dtype, &width * &Expr::sym(&tasks), Space::Output);
-    let (factor, summand) = (b.load(factors, &Expr::zero(), lanes, None), b.load(factors, &width, lanes, None));
-    let starts: Vec<_> = (0..CHAINS).map(|chain| b.float(chain as f64 + 1.0, ty)).collect();
+    let of = factors.map(|dtype| b.buffer("factors", dtype, &width * i64::from(group), Space::Input));
+    let sums = b.buffer("sums", sum, &width * &Expr::sym(&tasks), Space::Output);
+    let [x, y] = of.map(|buffer| b.load(buffer, &Expr::zero(), lanes * group, None));
+    let ty = Ty::vector(sum, lanes);
+    let start = |b: &mut KernelBuilder, number: i64| if sum.is_float() { b.float(number as f64, ty) } else { b.int(number, ty) };
+    let starts: Vec<_> = (0..CHAINS).map(|chain| start(&mut b, chain as i64 + 1)).collect();
     let ends = b.for_loop("i", (&Expr::zero(), &Expr::from(STEPS), 1), &starts, |b, _, inside| {
-        inside.iter().map(|value| b.mul_add(*value, factor, summand)).collect()
+        inside.iter().map(|value| if group == 1 { b.mul_add(*value, x, y) } else { b.dot(x, y, *value) }).collect()
     });
-    let sum = ends.into_iter().reduce(|sum, value| b.binary(kernel::Binary::Add, sum, value));
-    if let Some(sum) = sum {
+    if let Some(sum) = ends.into_iter().reduce(|sum, value| b.binary(kernel::Binary::Add, sum, value)) {
         b.store(sums, &(&Expr::sym(&Sym::new(kernel::kernel::TASK)) * &width), sum, None);
     }
     b.finish(Expr::sym(&tasks), vec![tasks])

@@ -18,11 +18,20 @@ fn ty(text: &str) -> TensorType {
 
 fn sample(ty: &TensorType, sizes: &BTreeMap<Sym, i64>, seed: usize) -> Array {
     let dims: Vec<usize> = ty.dims.iter().map(|d| d.eval(&|s| sizes.get(s).copied()).unwrap() as usize).collect();
-    Array::from_fn(ty.dtype, dims, |at| Literal::Float((((at * 7 + seed * 5 + at / 11) % 13) as f64 - 6.0) / 4.0))
+    let number = |at: usize| (at * 7 + seed * 5 + at / 11) as i64;
+    let element = |at: usize| match ty.dtype.int_range().filter(|(low, high)| high - low < 256) {
+        Some((low, high)) => Literal::Int(low + number(at) * 37 % (high - low + 1)),
+        None => Literal::Float((number(at) % 13 - 6) as f64 / 4.0),
+    };
+    Array::from_fn(ty.dtype, dims, element)
 }
 
 /// Runs all stages by the nest interpreter, and each matched group's kernel by the kernel interpreter on the same inputs.
 fn check(program: &Program, sizes: &BTreeMap<Sym, i64>, want_kernels: usize) {
+    check_on(&[Target::x86_64_v4(), Target::x86_64_v3()], program, sizes, want_kernels);
+}
+
+fn check_on(targets: &[Target], program: &Program, sizes: &BTreeMap<Sym, i64>, want_kernels: usize) {
     let mut values: Vec<Option<Array>> = program
         .buffers
         .iter()
@@ -53,8 +62,8 @@ fn check(program: &Program, sizes: &BTreeMap<Sym, i64>, want_kernels: usize) {
             continue;
         };
         kernels += 1;
-        for target in [Target::x86_64_v4(), Target::x86_64_v3()] {
-            run_kernel(program, &physical, &ids, &matched, &target, sizes, &values);
+        for target in targets {
+            run_kernel(program, &physical, &ids, &matched, target, sizes, &values);
         }
     }
     assert_eq!(kernels, want_kernels);
@@ -93,7 +102,11 @@ fn run_kernel(
             let value = values[id.0 as usize].as_ref().unwrap();
             let array = layout::to_physical(&program.buffer(*id).layout, value);
             let array = if physical.role == PhysicalRole::Output {
-                Array::filled(array.dtype(), array.dims().to_vec(), Literal::Float(f64::NAN))
+                Array::filled(
+                    array.dtype(),
+                    array.dims().to_vec(),
+                    if array.dtype().is_float() { Literal::Float(f64::NAN) } else { Literal::Int(-77) },
+                )
             } else {
                 array
             };
@@ -114,15 +127,19 @@ fn run_kernel(
         let got = layout::from_physical(layout, &got, want.dims());
         for at in 0..want.count() {
             let (g, w) = (got.get(at).as_f64(), want.get(at).as_f64());
-            assert!((g - w).abs() <= 1e-3, "{}: at {at}: {g} for {w}", program.buffer(*id).name);
+            // sums of at most 600 products of numbers below 2 in f32, then the rounding of a narrower result
+            let limit = if want.dtype().is_float() { 1e-3 + 2.0 * want.dtype().unit_roundoff() * w.abs() } else { 0.0 };
+            assert!((g - w).abs() <= limit, "{}: at {at}: {g} for {w}", program.buffer(*id).name);
         }
     }
 }
 
 fn planned(b: Builder) -> Program {
-    let graph = b.finish();
-    let program = driver::plan::plan(&graph, &Target::x86_64_v4()).unwrap();
-    program
+    planned_for(b, &Target::x86_64_v4())
+}
+
+fn planned_for(b: Builder, target: &Target) -> Program {
+    driver::plan::plan(&b.finish(), target).unwrap()
 }
 
 fn sizes(list: &[(&str, i64)]) -> BTreeMap<Sym, i64> {
@@ -130,7 +147,11 @@ fn sizes(list: &[(&str, i64)]) -> BTreeMap<Sym, i64> {
 }
 
 fn weight(b: &mut Builder, dims: &[usize], seed: usize) -> ir::ValueId {
-    let ty = TensorType::new(DType::F32, dims.iter().map(|d| Expr::from(*d as i64)).collect());
+    weight_of(b, DType::F32, dims, seed)
+}
+
+fn weight_of(b: &mut Builder, dtype: DType, dims: &[usize], seed: usize) -> ir::ValueId {
+    let ty = TensorType::new(dtype, dims.iter().map(|d| Expr::from(*d as i64)).collect());
     let array = sample(&ty, &BTreeMap::new(), seed);
     b.graph.constant(Tensor::from_array(&array), Some(&format!("w{seed}")), "w")
 }
@@ -217,4 +238,88 @@ fn attention_products() {
         }
     }
     check(&program, &sizes(&[("s", 11)]), 3);
+}
+
+/// AVX-512 with the dot products, and without; AVX2.
+fn dot_targets() -> [Target; 3] {
+    [Target { bf16_dot: true, int8_dot: true, ..Target::x86_64_v4() }, Target::x86_64_v4(), Target::x86_64_v3()]
+}
+
+/// The factors' types that the template takes, narrower than its sums.
+const NARROW: [(DType, DType); 6] = [
+    (DType::BF16, DType::BF16),
+    (DType::F16, DType::F16),
+    (DType::I8, DType::I8),
+    (DType::U8, DType::I8),
+    (DType::I8, DType::U8),
+    (DType::U8, DType::U8),
+];
+
+#[test]
+fn narrow_factors_of_any_depth() {
+    for target in dot_targets() {
+        for (x, w) in NARROW {
+            for (m, k, n) in [(5, 7, 19), (17, 64, 48), (1, 3, 16), (20, 2, 33), (3, 130, 70)] {
+                let mut b = Builder::new("g");
+                let x = b.input("x", ty(&format!("{x}[{m}, {k}]")));
+                let w = weight_of(&mut b, w, &[k, n], 1);
+                let y = b.contract("mk,kn->mn", x, w).unwrap();
+                b.output("y", y);
+                check_on(std::slice::from_ref(&target), &planned_for(b, &target), &sizes(&[]), 1);
+            }
+        }
+    }
+}
+
+#[test]
+fn narrow_factors_that_are_both_unknown_before_the_call() {
+    for target in dot_targets() {
+        for (x, w) in NARROW {
+            let mut b = Builder::new("g");
+            let (x, w) = (b.input("x", ty(&format!("{x}[h, s, k]"))), b.input("w", ty(&format!("{w}[h, k, 40]"))));
+            let y = b.contract("hsk,hkn->hsn", x, w).unwrap();
+            b.output("y", y);
+            let program = planned_for(b, &target);
+            for k in [1, 4, 6, 11] {
+                check_on(std::slice::from_ref(&target), &program, &sizes(&[("h", 2), ("s", 9), ("k", k)]), 1);
+            }
+        }
+    }
+}
+
+#[test]
+fn narrow_convolutions() {
+    for target in dot_targets() {
+        for (x, w) in NARROW {
+            for (c, m, size, k, stride, pad) in [(3, 8, 9, 3, 1, 1), (16, 33, 8, 3, 2, 1), (6, 16, 7, 1, 1, 0)] {
+                let mut b = Builder::new("g");
+                let x = b.input("x", ty(&format!("{x}[1, {c}, {size}, {size}]")));
+                let w = weight_of(&mut b, w, &[m, c, k, k], 1);
+                let window = WindowAttrs { strides: vec![stride; 2], low: vec![pad; 2], high: vec![pad; 2], ..WindowAttrs::plain(2) };
+                let y = b.conv(x, w, &window, 1).unwrap();
+                b.output("y", y);
+                check_on(std::slice::from_ref(&target), &planned_for(b, &target), &sizes(&[]), 1);
+            }
+        }
+    }
+}
+
+#[test]
+fn dots_are_used_where_the_target_has_them() {
+    let [with, without, _] = dot_targets();
+    for (x, w, group) in [(DType::BF16, DType::BF16, 2), (DType::I8, DType::I8, 4), (DType::U8, DType::I8, 4), (DType::F16, DType::F16, 1)]
+    {
+        for (target, want) in [(&with, group), (&without, 1)] {
+            let mut b = Builder::new("g");
+            let x = b.input("x", ty(&format!("{x}[8, 16]")));
+            let w = weight_of(&mut b, w, &[16, 32], 1);
+            let y = b.contract("mk,kn->mn", x, w).unwrap();
+            b.output("y", y);
+            let program = planned_for(b, target);
+            let Some(Step::Group(group)) = program.steps.last() else { panic!("no group") };
+            let (physical, _) = PhysicalGroup::new(&program, group);
+            let matched = contract::matched(&physical.stages[0].nest).unwrap();
+            assert_eq!(matched.group(), want, "{:?}", physical.stages[0].nest);
+        }
+    }
 }

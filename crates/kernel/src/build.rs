@@ -129,6 +129,11 @@ impl KernelBuilder {
         self.op(Op::MulAdd(a, b, c), self.ty(a))
     }
 
+    /// `c` plus the products of groups of lanes; see [`Op::Dot`].
+    pub fn dot(&mut self, a: ValueId, b: ValueId, c: ValueId) -> ValueId {
+        self.op(Op::Dot(a, b, c), self.ty(c))
+    }
+
     pub fn select(&mut self, cond: ValueId, a: ValueId, b: ValueId) -> ValueId {
         self.op(Op::Select(cond, a, b), self.ty(a))
     }
@@ -138,9 +143,10 @@ impl KernelBuilder {
         if ty.dtype == to { a } else { self.op(Op::Convert(a), Ty { dtype: to, lanes: ty.lanes }) }
     }
 
+    /// As many lanes of `to` as the value's bits make.
     pub fn bits(&mut self, a: ValueId, to: DType) -> ValueId {
-        let lanes = self.ty(a).lanes;
-        self.op(Op::Bits(a), Ty { dtype: to, lanes })
+        let Ty { dtype, lanes } = self.ty(a);
+        self.op(Op::Bits(a), Ty { dtype: to, lanes: lanes * dtype.size() as u32 / to.size() as u32 })
     }
 
     pub fn fold(&mut self, monoid: Monoid, a: ValueId) -> ValueId {

@@ -4,7 +4,7 @@
 //! compiled once to a compact form in which one instruction works on all lanes of a value.
 //!
 //! - [`index`]: indices as linear forms
-//! - [`lanes`], [`convert`], [`round`]: arithmetic on lanes
+//! - [`lanes`], [`dot`], [`convert`], [`round`]: arithmetic on lanes
 //! - [`code`], [`compile`]: the compact form
 //! - [`memory`]: buffers and checked accesses
 //! - [`machine`]: running it
@@ -12,6 +12,7 @@
 mod code;
 mod compile;
 mod convert;
+mod dot;
 mod index;
 mod lanes;
 mod machine;

@@ -167,11 +167,17 @@ pub enum Op {
     Compare(Compare, ValueId, ValueId),
     /// `a*b + c`, rounded once; floats.
     MulAdd(ValueId, ValueId, ValueId),
+    /// `dot(a, b, c)`: to each lane of c the products of a group of lanes of a and b.
+    ///
+    /// - Into i32, of four u8 by four i8 or the other way round: `c[l] + sum of a[4l+g]*b[4l+g]`, which wraps.
+    /// - Into f32, of two bf16: `fma(a[2l], b[2l], fma(a[2l+1], b[2l+1], c[l]))`, with every operand and result that is subnormal taken
+    ///   as a zero of its sign.
+    Dot(ValueId, ValueId, ValueId),
     /// `select(bool, a, b)`, lane by lane.
     Select(ValueId, ValueId, ValueId),
     /// Between element types as `nest::ScalarOp::Convert`.
     Convert(ValueId),
-    /// The same bits as another type of the same width.
+    /// The same bits as lanes of another type; as wide in all as the operand.
     Bits(ValueId),
     /// Folds the lanes to a scalar: halves onto each other (`x[..n/2] op x[n/2..]`) until one is left; lanes is a power of two.
     Fold(Monoid, ValueId),
@@ -290,7 +296,7 @@ impl Op {
             Op::Gather { offsets, mask, .. } => std::iter::once(*offsets).chain(*mask).collect(),
             Op::Splat(a) | Op::Unary(_, a) | Op::Convert(a) | Op::Bits(a) | Op::Fold(_, a) => vec![*a],
             Op::Binary(_, a, b) | Op::Compare(_, a, b) | Op::Shuffle(a, b, _) => vec![*a, *b],
-            Op::MulAdd(a, b, c) | Op::Select(a, b, c) => vec![*a, *b, *c],
+            Op::MulAdd(a, b, c) | Op::Dot(a, b, c) | Op::Select(a, b, c) => vec![*a, *b, *c],
         }
     }
 }

@@ -16,6 +16,7 @@
 //! - K14: what a loop carries has one type in all four places; the step is positive.
 //! - K15: a check's value is an i64 scalar, and its code `1 + site` fits 32 bits.
 //! - K16: a condition's value is a Bool scalar.
+//! - K17: a dot's result is f32 or i32 in 4, 8 or 16 lanes; its factors are two bf16 a lane, or four u8 and four i8.
 
 mod ops;
 #[cfg(test)]
@@ -256,7 +257,7 @@ fn parts(op: &Op) -> (Vec<&Expr>, Option<ValueId>) {
         Op::Load { index, mask, .. } | Op::Gather { index, mask, .. } => (vec![index], *mask),
         Op::LoadStrided { index, stride, mask, .. } => (vec![index, stride], *mask),
         Op::Literal(_) | Op::Lanes | Op::Splat(_) | Op::Unary(..) | Op::Binary(..) | Op::Compare(..) => (vec![], None),
-        Op::MulAdd(..) | Op::Select(..) | Op::Convert(_) | Op::Bits(_) | Op::Fold(..) | Op::Shuffle(..) => (vec![], None),
+        Op::MulAdd(..) | Op::Dot(..) | Op::Select(..) | Op::Convert(_) | Op::Bits(_) | Op::Fold(..) | Op::Shuffle(..) => (vec![], None),
     }
 }
 
@@ -264,6 +265,8 @@ fn accessed(op: &Op) -> Option<BufferId> {
     match op {
         Op::Load { buffer, .. } | Op::LoadStrided { buffer, .. } | Op::Gather { buffer, .. } => Some(*buffer),
         Op::Literal(_) | Op::Index(_) | Op::Lanes | Op::Below(_) | Op::Splat(_) | Op::Unary(..) | Op::Binary(..) => None,
-        Op::Compare(..) | Op::MulAdd(..) | Op::Select(..) | Op::Convert(_) | Op::Bits(_) | Op::Fold(..) | Op::Shuffle(..) => None,
+        Op::Compare(..) | Op::MulAdd(..) | Op::Dot(..) | Op::Select(..) | Op::Convert(_) | Op::Bits(_) | Op::Fold(..) | Op::Shuffle(..) => {
+            None
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{check, elements};
+use common::{check, check_on, elements, host_with};
 use ir::{DType, Literal};
 use kernel::{Binary, Compare, Kernel, KernelBuilder, Op, Space, Ty, Unary, ValueId};
 use nest::Monoid;
@@ -136,6 +136,48 @@ fn bits() {
             check_map("bits", &[from], to, |b, x| b.bits(x[0], to));
         }
     }
+}
+
+#[test]
+fn bits_of_other_lanes() {
+    for (from, to) in [(DType::I8, DType::I32), (DType::F64, DType::BF16), (DType::U16, DType::I64)] {
+        let kernel = mapped("wide_bits", &[from], from, 16, |b, x| {
+            let bits = b.bits(x[0], to);
+            let turned = (0..b.ty(bits).lanes).rev().collect();
+            let turned = b.shuffle(bits, bits, turned);
+            b.bits(turned, from)
+        });
+        let buffers = [elements(from, COUNT as usize, 3), vec![0; COUNT as usize * from.size()]];
+        check(&kernel, &buffers, &[], COUNT / 16);
+    }
+}
+
+/// `y = dot(a, b, c)`, the factors' groups as the types ask.
+fn check_dot(feature: &str, a: DType, b: DType, c: DType, group: u32) {
+    for lanes in [4, 8, 16] {
+        let mut k = KernelBuilder::new(&format!("dot_{a}_{b}_{lanes}"));
+        let inputs = [(a, group), (b, group), (c, 1)].map(|(dtype, group)| {
+            let buffer = k.buffer("x", dtype, Expr::from(COUNT * i64::from(group)), Space::Input);
+            let value = k.load(buffer, &(task() * i64::from(lanes * group)), lanes * group, None);
+            (value, elements(dtype, COUNT as usize * group as usize, u64::from(lanes)))
+        });
+        let y = k.buffer("y", c, Expr::from(COUNT), Space::Output);
+        let [x0, x1, x2] = inputs.each_ref().map(|(value, _)| *value);
+        let sum = k.dot(x0, x1, x2);
+        k.store(y, &(task() * i64::from(lanes)), sum, None);
+        let tasks = COUNT / i64::from(lanes);
+        let kernel = k.finish(Expr::from(tasks), vec![]);
+        let buffers: Vec<Vec<u8>> = inputs.into_iter().map(|(_, bytes)| bytes).chain([vec![0; COUNT as usize * c.size()]]).collect();
+        check_on(&host_with(feature), &kernel, &buffers, &[], tasks);
+    }
+}
+
+/// With subnormals, infinities and the ends of the integers among the elements.
+#[test]
+fn dots() {
+    check_dot("avx512bf16", DType::BF16, DType::BF16, DType::F32, 2);
+    check_dot("avx512vnni", DType::U8, DType::I8, DType::I32, 4);
+    check_dot("avx512vnni", DType::I8, DType::U8, DType::I32, 4);
 }
 
 /// Repeats a scalar result over the lanes, so that it can be stored like any other.

@@ -111,3 +111,30 @@ fn entry() {
     let entry = Entry { name: "main".into(), sizes: vec![Sym::new("b")], steps };
     assert_snapshot!(print_entry(&entry, &[kernel.interface()], &PrintOptions { vector_width: None, profile: true }));
 }
+
+/// A group of four bytes in all lanes, turned to unsigned, by a vector of groups; and bf16 pairs.
+#[test]
+fn dots() {
+    let mut k = KernelBuilder::new("dots");
+    let a = k.buffer("a", DType::I8, Expr::from(4), Space::Input);
+    let b = k.buffer("b", DType::I8, Expr::from(64), Space::Input);
+    let c = k.buffer("c", DType::BF16, Expr::from(32), Space::Input);
+    let sums = k.buffer("sums", DType::I32, Expr::from(16), Space::Output);
+    let floats = k.buffer("floats", DType::F32, Expr::from(16), Space::Output);
+    let group = k.load(a, &Expr::zero(), 4, None);
+    let group = k.bits(group, DType::I32);
+    let groups = k.splat(group, 16);
+    let top = k.int(i64::from(0x8080_8080_u32 as i32), k.ty(groups));
+    let turned = k.binary(kernel::Binary::Xor, groups, top);
+    let turned = k.bits(turned, DType::U8);
+    let column = k.load(b, &Expr::zero(), 64, None);
+    let zero = k.int(0, Ty::vector(DType::I32, 16));
+    let sum = k.dot(turned, column, zero);
+    k.store(sums, &Expr::zero(), sum, None);
+    let pairs = k.load(c, &Expr::zero(), 32, None);
+    let zero = k.float(0.0, Ty::vector(DType::F32, 16));
+    let sum = k.dot(pairs, pairs, zero);
+    k.store(floats, &Expr::zero(), sum, None);
+    let kernel = k.finish(Expr::one(), vec![]);
+    assert_snapshot!(print_kernel(&kernel, &PrintOptions::default()));
+}

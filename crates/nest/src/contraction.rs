@@ -2,6 +2,7 @@
 
 use crate::func::Func;
 use crate::nest::{Index, IterKind, Monoid, Nest, Read, ScalarId, ScalarOp};
+use ir::{DType, Literal};
 use sym::{Expr, Sym};
 
 /// The parts of a contraction `c(batch, m, n) = sum over k of a(batch, m, k) * b(batch, k, n)`, with any epilogue after the sum.
@@ -25,7 +26,8 @@ pub fn contraction(nest: &Nest, prefer_b: &dyn Fn(&Read) -> bool) -> Option<Cont
     let ScalarOp::Reduce(Monoid::Sum, product) = nest.body[*sum].op else { return None };
     let ScalarOp::Apply(Func::Mul, factors) = &nest.scalar(product).op else { return None };
     let (x, y) = (source(nest, factors[0])?, source(nest, factors[1])?);
-    if x == y || !nest.scalar(product).dtype.is_float() {
+    let dtype = nest.scalar(product).dtype;
+    if x == y || !(dtype.is_float() || dtype == DType::I32) {
         return None;
     }
     let direct = roles(nest, ScalarId(*sum as u32), x, y);
@@ -42,13 +44,39 @@ fn read_of(nest: &Nest, id: ScalarId) -> Option<&Read> {
     }
 }
 
-/// The read behind conversions between float types.
+/// The read behind conversions between float types, behind a widening of integers, or behind a byte's turn.
 fn source(nest: &Nest, id: ScalarId) -> Option<ScalarId> {
-    match &nest.scalar(id).op {
+    let scalar = nest.scalar(id);
+    match &scalar.op {
         ScalarOp::Read(read) => read.index.iter().all(|i| matches!(i, Index::Map(_))).then_some(id),
-        ScalarOp::Convert(inner) if nest.scalar(*inner).dtype.is_float() => source(nest, *inner),
+        ScalarOp::Convert(inner) if converts(nest.scalar(*inner).dtype, scalar.dtype) => source(nest, *inner),
+        ScalarOp::Apply(..) => source(nest, turned_byte(nest, id)?),
         _ => None,
     }
+}
+
+fn converts(from: DType, to: DType) -> bool {
+    if from.is_float() { to.is_float() } else { from.is_int() && to.is_int() && from.size() < to.size() }
+}
+
+/// What is added to a byte so that it fits the byte type of the other sign: its top bit is flipped.
+pub fn turn_of(dtype: DType) -> Option<i64> {
+    match dtype {
+        DType::I8 => Some(128),
+        DType::U8 => Some(-128),
+        _ => None,
+    }
+}
+
+/// The read of a byte in `convert(byte) + turn_of(its type)`.
+pub fn turned_byte(nest: &Nest, id: ScalarId) -> Option<ScalarId> {
+    let ScalarOp::Apply(Func::Add, operands) = &nest.scalar(id).op else { return None };
+    let (ScalarOp::Convert(byte), ScalarOp::Literal(Literal::Int(number))) = (&nest.scalar(operands[0]).op, &nest.scalar(operands[1]).op)
+    else {
+        return None;
+    };
+    let wide = nest.scalar(id).dtype.is_int() && nest.scalar(id).dtype.size() > 1;
+    (wide && turn_of(nest.scalar(*byte).dtype) == Some(*number)).then_some(*byte)
 }
 
 fn roles(nest: &Nest, sum: ScalarId, a: ScalarId, b: ScalarId) -> Option<Contraction> {

@@ -11,6 +11,7 @@ pub mod convert;
 pub mod einsum;
 pub mod elementwise;
 pub mod gather;
+pub mod integer;
 pub mod join;
 pub mod layout;
 pub mod logic;
@@ -39,7 +40,7 @@ pub type Import = fn(&mut Call) -> Outcome;
 pub struct Entry(pub &'static str, pub i64, pub Import);
 
 /// Every family, with its domain.
-static FAMILIES: [(&str, &[Entry]); 22] = [
+static FAMILIES: [(&str, &[Entry]); 23] = [
     ("", elementwise::OPS),
     ("", activation::OPS),
     ("", logic::OPS),
@@ -47,6 +48,7 @@ static FAMILIES: [(&str, &[Entry]); 22] = [
     ("", matmul::OPS),
     ("", einsum::OPS),
     ("", conv::OPS),
+    ("", integer::OPS),
     ("", pool::OPS),
     ("", norm::OPS),
     ("", softmax::OPS),

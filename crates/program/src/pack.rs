@@ -2,13 +2,18 @@
 //!
 //! Needs: layouts assigned. Gives: each contraction reads its `b` operand from a buffer in panel layout `[.., n/block, k.., n%block]`,
 //! written by a copy step: a prepare step where `b` is known before the first call.
+//!
+//! Where the machine adds dot products of groups of elements (`Target::dot_group`), a group stands together:
+//! `[.., n/block, k.., k%group]` with the last of `k` divided by the group, then `n%block`, then `k%group`. Bytes are multiplied unsigned by
+//! signed: of two bytes of one sign, `sum a*b` becomes `sum (a + 128)*b - 128 * sum b` (-128 for unsigned ones), exact in i32 that wraps.
 
 use crate::layout::{Axis, Layout};
 use crate::layouts::stage_contraction;
 use crate::physical::PhysicalGroup;
 use crate::program::{Buffer, BufferId, Group, Program, Role, Stage, Step};
-use ir::TensorType;
-use nest::{Contraction, Index, IterKind, Nest, Operand, Read, Scalar, ScalarOp, Write, rewrite};
+use ir::{DType, Literal, TensorType};
+use nest::contraction::turn_of;
+use nest::{Contraction, Func, Index, IterKind, Nest, Operand, Read, Scalar, ScalarOp, Write, rewrite};
 use std::collections::HashMap;
 use std::sync::Arc;
 use sym::{Expr, Sym};
@@ -60,13 +65,15 @@ fn pack_operand(program: &mut Program, group: &mut Group, at: usize, c: &Contrac
     let ScalarOp::Read(b) = stage.nest.scalar(c.b).op.clone() else { return };
     let Some(n) = vector_iterator(&stage.nest, c) else { return };
     let block = panel_width(&stage.nest, c, &n, target);
-    if is_streamable(program, group, at, c, &n, target) {
+    let walk = Walk::new(program, group, at, c);
+    let dot = dot_group(&stage.nest, c, &walk, target);
+    if dot == 1 && is_streamable(program, group, at, c, &n, target) {
         return;
     }
-    let order = reduction_order(program, group, at, c);
-    let iters: Vec<Sym> = c.batch.iter().chain(c.n.iter().filter(|s| **s != n)).chain([&n]).chain(&order).cloned().collect();
+    let order = &walk.order;
+    let iters: Vec<Sym> = c.batch.iter().chain(c.n.iter().filter(|s| **s != n)).chain([&n]).chain(order).cloned().collect();
     let copy = copy_nest(&stage.nest, &b, &iters);
-    let layout = panel_layout(&iters, &n, block);
+    let layout = panel_layout(&iters, &n, block, dot);
     let known = matches!(program.buffer(stage.operands[b.operand]).role, Role::Constant { .. } | Role::Prepared);
     let key = (copy.clone(), layout.clone());
     let id = match packed.get(&key) {
@@ -77,9 +84,15 @@ fn pack_operand(program: &mut Program, group: &mut Group, at: usize, c: &Contrac
             id
         }
     };
+    let turned = dot == 4 && factor_types(&stage.nest, c).is_some_and(|[a, b]| a == b);
+    let sums = turned.then(|| add_sums(program, stage, c, &b, known));
     let stage = &mut group.stages[at];
     stage.nest = read_packed(&stage.nest, c, &iters, &program.buffer(id).name, &program.buffer(id).ty);
     stage.operands.push(id);
+    if let Some(sums) = sums {
+        stage.nest = turn_bytes(&stage.nest, c, &program.buffer(sums).name, &program.buffer(sums).ty);
+        stage.operands.push(sums);
+    }
     let nest = rewrite::tidy(&stage.nest);
     let find = |name: &str| stage.nest.operands.iter().position(|o| o.name == name).map_or(BufferId(u32::MAX), |k| stage.operands[k]);
     stage.operands = nest.operands.iter().map(|o| find(&o.name)).collect();
@@ -99,7 +112,7 @@ pub fn tile_rows(target: &Target, columns: u32) -> u32 {
 
 /// Elements of a panel: the number of vector columns that wastes the least of `n`, wider where rows are few.
 fn panel_width(nest: &Nest, c: &Contraction, n: &Sym, target: &Target) -> i64 {
-    let lanes = target.lanes(ir::DType::F32) as i64;
+    let lanes = target.lanes(DType::F32) as i64;
     let extent = |s: &Sym| nest.iter(s).map_or(Expr::one(), |iter| iter.extent.clone());
     let rows: f64 = c.m.iter().map(|s| extent(s).eval(&|_| Some(64)).unwrap_or(64) as f64).product();
     let width = extent(n).as_const();
@@ -124,9 +137,9 @@ fn is_streamable(program: &Program, group: &Group, at: usize, c: &Contraction, n
     let Some(physical) = index.map(|index| buffer.layout.physical_index(&index)) else { return false };
     let last = physical.last().and_then(|e| e.split_linear(n)).is_some_and(|(c, _)| c.is_one());
     let others = physical.iter().rev().skip(1).all(|e| !e.mentions(n));
-    let whole = stage.nest.iter(n).and_then(|i| i.extent.as_const()).is_some_and(|w| w % target.lanes(ir::DType::F32) as i64 == 0);
+    let whole = stage.nest.iter(n).and_then(|i| i.extent.as_const()).is_some_and(|w| w % target.lanes(DType::F32) as i64 == 0);
     let known = matches!(buffer.role, Role::Constant { .. } | Role::Prepared);
-    last && others && whole && !known && buffer.ty.dtype == ir::DType::F32 && !spans_pages(stage, c, &physical, buffer)
+    last && others && whole && !known && !spans_pages(stage, c, &physical, buffer)
 }
 
 /// Bytes of a page of memory, and how many of them a core's first address cache holds, about.
@@ -147,17 +160,114 @@ fn spans_pages(stage: &Stage, c: &Contraction, physical: &[Expr], buffer: &Buffe
     extent(&c.k) * widest.min(PAGE) > PAGES * PAGE && extent(&c.m) >= 32
 }
 
-/// The reduction iterators from the widest stride in `a` to the narrowest.
-fn reduction_order(program: &Program, group: &Group, at: usize, c: &Contraction) -> Vec<Sym> {
-    let (physical, _) = PhysicalGroup::new(program, group);
-    let nest = &physical.stages[at].nest;
-    let mut order = c.k.clone();
-    if let ScalarOp::Read(a) = &nest.scalar(c.a).op {
+/// How the reduction walks `a` in memory.
+struct Walk {
+    /// The reduction iterators from the widest stride to the narrowest.
+    order: Vec<Sym>,
+    /// Whether neighbours along the last of them are neighbours in memory, all of them elements of `a`.
+    dense: bool,
+}
+
+impl Walk {
+    fn new(program: &Program, group: &Group, at: usize, c: &Contraction) -> Walk {
+        let (physical, _) = PhysicalGroup::new(program, group);
+        let nest = &physical.stages[at].nest;
+        let mut order = c.k.clone();
+        let ScalarOp::Read(a) = &nest.scalar(c.a).op else { return Walk { order, dense: false } };
         let address = linear_address(&nest.operands[a.operand].ty.dims, &a.index);
-        let stride = |s: &Sym| address.split_linear(s).and_then(|(c, _)| c.eval(&|_| Some(64))).unwrap_or(0);
-        order.sort_by_key(|s| std::cmp::Reverse(stride(s)));
+        let stride = |s: &Sym| address.split_linear(s).map(|(stride, _)| stride);
+        order.sort_by_key(|s| std::cmp::Reverse(stride(s).and_then(|c| c.eval(&|_| Some(64))).unwrap_or(0)));
+        let dense = order.last().and_then(stride).is_some_and(|stride| stride.is_one()) && a.fill.is_none();
+        Walk { order, dense }
     }
-    order
+}
+
+/// The element types of `a` and `b`, where the product is of nothing but them, widened.
+fn factor_types(nest: &Nest, c: &Contraction) -> Option<[DType; 2]> {
+    let ScalarOp::Reduce(_, product) = nest.scalar(c.sum).op else { return None };
+    let ScalarOp::Apply(_, factors) = &nest.scalar(product).op else { return None };
+    let plain = |id: &nest::ScalarId| matches!(nest.scalar(*id).op, ScalarOp::Convert(read) if read == c.a || read == c.b);
+    let accumulates = matches!(nest.scalar(c.sum).dtype, DType::F32 | DType::I32);
+    (accumulates && factors.iter().all(plain)).then(|| [c.a, c.b].map(|id| nest.scalar(id).dtype))
+}
+
+/// How many elements of the innermost reduction stand together in a panel.
+fn dot_group(nest: &Nest, c: &Contraction, walk: &Walk, target: &Target) -> i64 {
+    match factor_types(nest, c) {
+        Some([a, b]) if walk.dense => target.dot_group(a, b),
+        _ => 1,
+    }
+}
+
+/// A buffer with the sum over `k` of what `b` reads, `[batch.., n..]`, and the step that fills it.
+fn add_sums(program: &mut Program, stage: &Stage, c: &Contraction, b: &Read, known: bool) -> BufferId {
+    let id = BufferId(program.buffers.len() as u32);
+    let name: Arc<str> = Arc::from(format!("{}.sums{}", stage.nest.operands[b.operand].name, id.0));
+    let iter = |s: &Sym| stage.nest.iter(s).cloned();
+    let columns: Vec<nest::Iter> = c.batch.iter().chain(&c.n).filter_map(iter).collect();
+    let ty = TensorType::new(DType::I32, columns.iter().map(|iter| iter.extent.clone()).collect());
+    let index = columns.iter().map(|iter| Expr::sym(&iter.sym)).collect();
+    let operand = stage.nest.operands[b.operand].clone();
+    let ops = [
+        (ScalarOp::Read(Read { operand: 0, ..b.clone() }), operand.ty.dtype),
+        (ScalarOp::Convert(nest::ScalarId(0)), DType::I32),
+        (ScalarOp::Reduce(nest::Monoid::Sum, nest::ScalarId(1)), DType::I32),
+    ];
+    let nest = Nest {
+        iters: columns.into_iter().chain(c.k.iter().filter_map(iter)).collect(),
+        operands: vec![operand],
+        body: ops.into_iter().map(|(op, dtype)| Scalar { op, dtype }).collect(),
+        writes: vec![Write { name: name.to_string(), ty: ty.clone(), index, value: nest::ScalarId(2) }],
+    };
+    let layout = Layout::row_major(ty.rank());
+    let role = if known { Role::Prepared } else { Role::Temp };
+    program.buffers.push(Buffer { name, ty, layout, role });
+    let made = Stage { nest, operands: vec![stage.operands[b.operand]], writes: vec![id], location: stage.location.clone() };
+    let step = Step::Group(Group { outer: vec![], stages: vec![made] });
+    if known {
+        program.prepare.push(step)
+    } else {
+        program.steps.push(step)
+    }
+    id
+}
+
+/// `sum a*b` as `sum (a + turn)*b - turn*sums[batch, n]`; the operand `sums` is added.
+fn turn_bytes(nest: &Nest, c: &Contraction, sums: &str, ty: &TensorType) -> Nest {
+    let turn = turn_of(nest.scalar(c.a).dtype).unwrap_or(0);
+    let mut out = nest.clone();
+    out.operands.push(Operand { name: sums.to_string(), ty: ty.clone() });
+    let read =
+        Read { operand: out.operands.len() - 1, index: c.batch.iter().chain(&c.n).map(|s| Index::Map(Expr::sym(s))).collect(), fill: None };
+    out.body.clear();
+    let mut ids: Vec<nest::ScalarId> = Vec::with_capacity(nest.body.len());
+    for (at, scalar) in nest.body.iter().enumerate() {
+        let op = scalar.op.map(&|id| ids[id.0 as usize], &Expr::clone);
+        let made = push(&mut out, op, scalar.dtype);
+        let id = match &scalar.op {
+            ScalarOp::Convert(inner) if *inner == c.a => {
+                let turn = push(&mut out, ScalarOp::Literal(Literal::Int(turn)), DType::I32);
+                push(&mut out, ScalarOp::Apply(Func::Add, vec![made, turn]), DType::I32)
+            }
+            ScalarOp::Reduce(..) if at == c.sum.0 as usize => {
+                let sums = push(&mut out, ScalarOp::Read(read.clone()), DType::I32);
+                let turn = push(&mut out, ScalarOp::Literal(Literal::Int(turn)), DType::I32);
+                let excess = push(&mut out, ScalarOp::Apply(Func::Mul, vec![sums, turn]), DType::I32);
+                push(&mut out, ScalarOp::Apply(Func::Sub, vec![made, excess]), DType::I32)
+            }
+            _ => made,
+        };
+        ids.push(id);
+    }
+    for write in &mut out.writes {
+        write.value = ids[write.value.0 as usize];
+    }
+    out
+}
+
+fn push(nest: &mut Nest, op: ScalarOp, dtype: DType) -> nest::ScalarId {
+    nest.body.push(Scalar { op, dtype });
+    nest::ScalarId(nest.body.len() as u32 - 1)
 }
 
 fn linear_address(dims: &[Expr], index: &[Index]) -> Expr {
@@ -176,17 +286,14 @@ fn copy_nest(nest: &Nest, b: &Read, iters: &[Sym]) -> Nest {
     Nest { iters: kept, operands: vec![operand], body, writes: vec![write] }
 }
 
-/// `[.., n/block, k.., n%block]`
-fn panel_layout(iters: &[Sym], n: &Sym, block: i64) -> Layout {
+/// `[.., n/block, k.., n%block]`, and with a group `[.., n/block, k.., k/group, n%block, k%group]`, for the last of `k`.
+fn panel_layout(iters: &[Sym], n: &Sym, block: i64, group: i64) -> Layout {
     let mut axes = Vec::new();
-    let mut inner = None;
+    let mut inner = Vec::new();
     for (dim, sym) in iters.iter().enumerate() {
-        if sym == n {
-            axes.push(Axis { dim, div: block, modulo: None });
-            inner = Some(Axis { dim, div: 1, modulo: Some(block) });
-        } else {
-            axes.push(Axis::whole(dim));
-        }
+        let cut = if sym == n { Some(block) } else { Some(group).filter(|group| *group > 1 && dim + 1 == iters.len()) };
+        axes.push(Axis { dim, div: cut.unwrap_or(1), modulo: None });
+        inner.extend(cut.map(|cut| Axis { dim, div: 1, modulo: Some(cut) }));
     }
     axes.extend(inner);
     Layout { axes, halo: vec![(0, 0); iters.len()], pad: 0 }

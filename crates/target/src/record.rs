@@ -27,9 +27,9 @@ pub struct Target {
     pub cores: u32,
     /// Fused multiply-add of f32 and f64 vectors.
     pub fma: bool,
-    /// Dot products of bf16 pairs into f32.
+    /// Dot products of bf16 pairs into f32 (`vdpbf16ps`).
     pub bf16_dot: bool,
-    /// Dot products of unsigned by signed bytes, four at a time, into i32.
+    /// Dot products of unsigned by signed bytes, four at a time, into i32, without saturation (`vpdpbusd`).
     pub int8_dot: bool,
 }
 
@@ -71,6 +71,17 @@ impl Target {
         (self.vector_bits / 8 / dtype.size() as u32).max(1)
     }
 
+    /// How many neighbouring products of these types one instruction adds to a lane of a sum (see `kernel::Op::Dot`); 1 where none does.
+    /// Bytes are multiplied unsigned by signed.
+    pub fn dot_group(&self, a: DType, b: DType) -> i64 {
+        let bytes = [a, b].iter().all(|dtype| matches!(dtype, DType::I8 | DType::U8));
+        match (a, b) {
+            (DType::BF16, DType::BF16) if self.bf16_dot => 2,
+            _ if bytes && self.int8_dot => 4,
+            _ => 1,
+        }
+    }
+
     /// The features as LLVM reads them: `+avx2,+fma`.
     pub fn feature_text(&self) -> String {
         let signed: Vec<String> = self.features.iter().map(|feature| format!("+{feature}")).collect();
@@ -101,6 +112,14 @@ mod tests {
         for target in [Target::x86_64_v3(), Target::x86_64_v4(), Target::native()] {
             assert_eq!(target.to_string().parse(), Ok(target));
         }
+    }
+
+    #[test]
+    fn dots_take_as_many_as_fill_a_lane() {
+        let target = Target { bf16_dot: true, int8_dot: true, ..Target::x86_64_v4() };
+        let pairs = [(DType::BF16, DType::BF16), (DType::U8, DType::I8), (DType::I8, DType::I8), (DType::BF16, DType::F32)];
+        assert_eq!(pairs.map(|(a, b)| target.dot_group(a, b)), [2, 4, 4, 1]);
+        assert_eq!(pairs.map(|(a, b)| Target::x86_64_v4().dot_group(a, b)), [1; 4]);
     }
 
     #[test]

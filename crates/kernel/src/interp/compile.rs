@@ -2,6 +2,7 @@
 
 use super::code::{Access, Code, Copy, FormId, Inst, Lanes, Loop, Place, Span, Test};
 use super::convert::convert;
+use super::dot::dot;
 use super::index::Poly;
 use super::lanes::{binary, compare, copied, mul_add, select, splat, unary};
 use crate::kernel::{Binary, BufferId, Carried, Cond, Kernel, Op, Stmt, TASK, Ty, ValueId};
@@ -206,6 +207,11 @@ impl Compiler<'_> {
             Op::MulAdd(a, b, c) => {
                 let map = mul_add(ty.dtype).ok_or_else(undefined)?;
                 Inst::Map3 { map, a: self.span(*a)?, b: self.span(*b)?, c: self.span(*c)?, to: self.define(value)? }
+            }
+            Op::Dot(a, b, c) => {
+                let (a, dtype) = operand(self, a)?;
+                let map = dot(dtype).ok_or_else(undefined)?;
+                Inst::Map3 { map, a, b: self.span(*b)?, c: self.span(*c)?, to: self.define(value)? }
             }
             Op::Select(cond, a, b) => {
                 let (a, b, c) = (self.span(*cond)?, self.span(*a)?, self.span(*b)?);

@@ -106,6 +106,11 @@ fn comparisons_select_and_bits() {
     assert_eq!(unequal, [0, 1, 0, 0]);
     let bits: Vec<i32> = mapped(DType::F32, DType::I32, &mine, |b, v| b.bits(v, DType::I32));
     assert_eq!(bits[0], 0x3f80_0000);
+    let bytes: Vec<u8> = mapped(DType::I32, DType::U8, &[0x0403_0201_i32, -1], |b, v| {
+        let bytes = b.bits(v, DType::U8);
+        b.shuffle(bytes, bytes, vec![1, 7])
+    });
+    assert_eq!(bytes, [2, 255]);
 }
 
 #[test]

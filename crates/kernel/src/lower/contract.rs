@@ -13,16 +13,19 @@
 //! Where rows of `a` lie a multiple of a page apart, they compete for the same sets of the cache: a task then copies its rows into scratch
 //! first, at a stride that is none.
 //!
-//! It serves every f32 contraction whose `a` is affine without padding and whose `b` has stride 1 along `n`: products of matrices and
-//! convolutions differ only in the strides of `a`. What it does not serve, `rows` does.
+//! It serves every contraction accumulated in f32 or i32 whose `a` is affine without padding and whose `b` has stride 1 along `n`: products
+//! of matrices and convolutions differ only in the strides of `a`. Factors of narrower types are converted as they are loaded; or, where
+//! `b` is packed in groups of the reduction (`program::pack`), multiplied as they are by [`crate::kernel::Op::Dot`]. What the template does
+//! not serve, `rows` does.
 
 use crate::build::KernelBuilder;
-use crate::kernel::{BufferId, Cond, Space, TASK, Ty, ValueId};
+use crate::kernel::{Binary, BufferId, Compare, Cond, Space, TASK, Ty, ValueId};
 use crate::lower::contract_schedule::ContractSchedule;
 use crate::lower::point::{Access, Memo, Point, StageCx, lane_sym};
 use crate::lower::scalars;
-use ir::DType;
-use nest::{Contraction, Iter, Nest, Read, ScalarOp, contraction};
+use ir::{DType, Literal};
+use nest::contraction::turned_byte;
+use nest::{Contraction, Iter, Nest, Read, ScalarId, ScalarOp, contraction};
 use std::collections::BTreeMap;
 use std::fmt;
 use sym::{Expr, ParseError, Parser, Sym};
@@ -35,6 +38,44 @@ pub struct Matched {
     pub n: Sym,
     /// Elements of a panel of a packed `b`; None where `b` is read in place.
     pub panel: Option<i64>,
+    /// Where `b` is packed in groups of the reduction.
+    pub dot: Option<Dot>,
+}
+
+/// A reduction in groups: `inner = group*step + g`, and one dot multiplies all `g` of a step.
+#[derive(Clone, Debug)]
+pub struct Dot {
+    pub inner: Sym,
+    pub group: i64,
+    /// Whether `a` is a byte that is turned to the other sign.
+    pub turned: bool,
+}
+
+impl Matched {
+    /// Elements of the reduction in one step.
+    pub fn group(&self) -> i64 {
+        self.dot.as_ref().map_or(1, |dot| dot.group)
+    }
+
+    /// An address with the innermost reduction iterator replaced by its step.
+    fn stepped(&self, nest: &Nest, address: &Expr) -> Expr {
+        let Some(dot) = &self.dot else { return address.clone() };
+        nest.ranges().simplify(&address.replace(&dot.inner, &(Expr::sym(&step_sym()) * dot.group)))
+    }
+
+    /// Elements of the innermost reduction beyond the last whole group.
+    pub fn rest(&self, nest: &Nest) -> Expr {
+        self.dot.as_ref().map_or(Expr::zero(), |dot| extent_of(nest, &dot.inner).modulo(&Expr::from(dot.group)))
+    }
+}
+
+/// The number of a group along the innermost reduction.
+fn step_sym() -> Sym {
+    Sym::new("$step")
+}
+
+fn extent_of(nest: &Nest, sym: &Sym) -> Expr {
+    nest.iter(sym).map_or(Expr::one(), |iter| iter.extent.clone())
 }
 
 /// The contraction of a physical nest that the template can serve.
@@ -61,36 +102,73 @@ fn served(nest: &Nest, parts: Contraction) -> Option<Matched> {
     let last = nest.writes.first()?.index.last()?;
     let n = parts.n.iter().find(|s| last.mentions(s)).cloned()?;
     let (a, b) = (read_of(nest, parts.a)?, read_of(nest, parts.b)?);
-    let floats = [parts.a, parts.b, parts.sum].iter().all(|id| nest.scalar(*id).dtype == DType::F32);
-    let linear = |e: &Expr, syms: &[&Vec<Sym>]| syms.iter().flat_map(|s| s.iter()).all(|s| e.split_linear(s).is_some());
-    let a_address = address(nest, a);
-    let panel = panel_of(nest, b, &n);
-    let b_address = in_panel(nest, &address(nest, b), &n, panel);
-    let unit = b_address.split_linear(&lane_sym()).is_some_and(|(c, _)| c.is_one());
-    let fits = floats
-        && a.fill.is_none()
-        && unit
-        && linear(&a_address, &[&parts.m, &parts.k, &parts.batch])
-        && linear(&b_address, &[&parts.k, &parts.batch])
-        && direct_product(nest, &parts)
-        && scalars::may_vectorise(nest, &n);
-    fits.then_some(Matched { parts, n, panel })
+    let linear = |e: &Expr, syms: &[Sym]| syms.iter().all(|s| e.split_linear(s).is_some());
+    let turned = turned(nest, &parts)?;
+    let dot = dot_of(nest, &parts, b, turned);
+    let panel = panel_of(nest, b, &n, dot.is_some());
+    let matched = Matched { parts, n, panel, dot };
+    let Matched { parts, n, .. } = &matched;
+    let a_address = matched.stepped(nest, &address(nest, a));
+    let b_address = in_panel(nest, &matched.stepped(nest, &address(nest, b)), n, panel);
+    let stride = b_address.split_linear(&lane_sym()).map(|(stride, _)| stride);
+    let steps: Vec<Sym> = reduction(nest, &matched).into_iter().map(|(sym, _)| sym).collect();
+    let fits = a.fill.is_none()
+        && stride == Some(Expr::from(matched.group()))
+        && turned == matched.dot.as_ref().is_some_and(|dot| dot.turned)
+        && [&parts.m, &steps, &parts.batch].into_iter().all(|syms| linear(&a_address, syms))
+        && [&steps, &parts.batch].into_iter().all(|syms| linear(&b_address, syms))
+        && scalars::may_vectorise(nest, n);
+    fits.then_some(matched)
 }
 
-fn read_of(nest: &Nest, id: nest::ScalarId) -> Option<&Read> {
+/// The reduction iterators with their extents, the innermost one in steps where it goes by groups.
+fn reduction(nest: &Nest, matched: &Matched) -> Vec<(Sym, Expr)> {
+    let step = |s: &Sym| match &matched.dot {
+        Some(dot) if dot.inner == *s => (step_sym(), extent_of(nest, s).floor_div(&Expr::from(dot.group))),
+        _ => (s.clone(), extent_of(nest, s)),
+    };
+    matched.parts.k.iter().map(step).collect()
+}
+
+fn read_of(nest: &Nest, id: ScalarId) -> Option<&Read> {
     match &nest.scalar(id).op {
         ScalarOp::Read(read) => Some(read),
         _ => None,
     }
 }
 
-/// Whether the product is of the reads themselves, without conversions between.
-fn direct_product(nest: &Nest, parts: &Contraction) -> bool {
-    let ScalarOp::Reduce(_, product) = nest.scalar(parts.sum).op else { return false };
-    match &nest.scalar(product).op {
-        ScalarOp::Apply(_, factors) => factors.iter().all(|f| *f == parts.a || *f == parts.b),
-        _ => false,
-    }
+/// Whether `a` is a byte turned to the other sign. None where the product is of anything else than that and the two reads, accumulated in
+/// a type that holds them.
+fn turned(nest: &Nest, parts: &Contraction) -> Option<bool> {
+    let ScalarOp::Reduce(_, product) = nest.scalar(parts.sum).op else { return None };
+    let ScalarOp::Apply(_, factors) = &nest.scalar(product).op else { return None };
+    let is_read = |id: ScalarId| id == parts.a || id == parts.b;
+    let plain =
+        |id: ScalarId| is_read(id) || matches!(nest.scalar(id).op, ScalarOp::Convert(read) if is_read(read) && widens(nest, read, id));
+    let turned = |id: ScalarId| turned_byte(nest, id) == Some(parts.a);
+    let accumulates = matches!(nest.scalar(parts.sum).dtype, DType::F32 | DType::I32);
+    let fits = accumulates && factors.iter().all(|id| plain(*id) || turned(*id));
+    fits.then(|| factors.iter().any(|id| turned(*id)))
+}
+
+fn widens(nest: &Nest, from: ScalarId, to: ScalarId) -> bool {
+    let (from, to) = (nest.scalar(from).dtype, nest.scalar(to).dtype);
+    from.size() < to.size() && (from.is_float() && to.is_float() || from.is_int() && to.is_int())
+}
+
+/// The groups in which `b` is packed: its last physical dim holds `inner % group`, or `inner` itself where one group holds all.
+fn dot_of(nest: &Nest, parts: &Contraction, b: &Read, turned: bool) -> Option<Dot> {
+    let group = match ([parts.a, parts.b].map(|id| nest.scalar(id).dtype), turned) {
+        ([DType::BF16, DType::BF16], false) => 2,
+        ([DType::U8, DType::I8] | [DType::I8, DType::U8], false) => 4,
+        ([DType::I8, DType::I8] | [DType::U8, DType::U8], true) => 4,
+        _ => return None,
+    };
+    let (last, dim) = (b.index.last()?.as_map()?, nest.operands[b.operand].ty.dims.last()?.as_const()?);
+    let inner = parts.k.iter().find(|k| last.mentions(k))?.clone();
+    let one_group = last.as_sym() == Some(&inner) && extent_of(nest, &inner).as_const().is_some_and(|extent| extent <= group);
+    let packed = dim == group && (one_group || *last == Expr::sym(&inner).modulo(&Expr::from(group)));
+    packed.then_some(Dot { inner, group, turned })
 }
 
 fn address(nest: &Nest, read: &Read) -> Expr {
@@ -98,10 +176,12 @@ fn address(nest: &Nest, read: &Read) -> Expr {
     crate::lower::point::address(&nest.operands[read.operand].ty.dims, &maps)
 }
 
-/// The block of a packed operand: its last physical dim, where the index there is `n % block`, or `n` itself where one block holds all.
-fn panel_of(nest: &Nest, read: &Read, n: &Sym) -> Option<i64> {
-    let last = read.index.last()?.as_map()?;
-    let block = nest.operands[read.operand].ty.dims.last()?.as_const()?;
+/// The block of a packed operand: its last physical dim (the last but one in front of groups), where the index there is `n % block`, or `n`
+/// itself where one block holds all.
+fn panel_of(nest: &Nest, read: &Read, n: &Sym, grouped: bool) -> Option<i64> {
+    let at = read.index.len().checked_sub(1 + usize::from(grouped))?;
+    let last = read.index[at].as_map()?;
+    let block = nest.operands[read.operand].ty.dims[at].as_const()?;
     let one_block = nest.iter(n)?.extent.as_const().is_some_and(|width| width <= block && block <= WIDEST_PANEL);
     let packed = if last.as_sym() == Some(n) { one_block } else { *last == Expr::sym(n).modulo(&Expr::from(block)) };
     packed.then_some(block)
@@ -123,14 +203,13 @@ fn in_panel(nest: &Nest, address: &Expr, n: &Sym, panel: Option<i64>) -> Expr {
 pub type Merged = Vec<(Sym, Expr)>;
 
 /// Iterators in order, neighbours joined where every address that mentions them walks them as one.
-pub fn merge(nest: &Nest, addresses: &[Expr], syms: &[Sym]) -> Vec<Merged> {
+fn merge(addresses: &[Expr], iters: Vec<(Sym, Expr)>) -> Vec<Merged> {
     let mut out: Vec<Merged> = Vec::new();
-    for sym in syms {
-        let extent = nest.iter(sym).map_or(Expr::one(), |iter| iter.extent.clone());
-        let joins = out.last().and_then(|m| m.last()).is_some_and(|(outer, _)| addresses.iter().all(|e| walks_on(e, outer, sym, &extent)));
+    for (sym, extent) in iters {
+        let joins = out.last().and_then(|m| m.last()).is_some_and(|(outer, _)| addresses.iter().all(|e| walks_on(e, outer, &sym, &extent)));
         match out.last_mut() {
-            Some(last) if joins => last.push((sym.clone(), extent)),
-            _ => out.push(vec![(sym.clone(), extent)]),
+            Some(last) if joins => last.push((sym, extent)),
+            _ => out.push(vec![(sym, extent)]),
         }
     }
     out
@@ -170,17 +249,22 @@ pub fn row_addresses(cx: &StageCx, matched: &Matched) -> Vec<Expr> {
 /// The rows of `m` in the order of their strides in `a`, joined; the reduction likewise in `a` and `b`.
 pub fn loops(cx: &StageCx, matched: &Matched) -> (Vec<Merged>, Vec<Merged>) {
     let nest = cx.nest();
-    let (a, b) = (cx.address(Access::Read(matched.parts.a)), cx.address(Access::Read(matched.parts.b)));
+    let a = factor_address(cx, matched, matched.parts.a);
+    let b = in_panel(nest, &factor_address(cx, matched, matched.parts.b), &matched.n, matched.panel);
     let stride = |s: &Sym| a.split_linear(s).and_then(|(c, _)| c.eval(&|_| Some(64))).unwrap_or(0);
-    let sorted = |syms: &[Sym]| {
-        let mut syms = syms.to_vec();
-        syms.sort_by_key(|s| std::cmp::Reverse(stride(s)));
-        syms
+    let sorted = |mut iters: Vec<(Sym, Expr)>| {
+        iters.sort_by_key(|(s, _)| (*s == step_sym(), std::cmp::Reverse(stride(s))));
+        iters
     };
-    let m = merge(nest, &row_addresses(cx, matched), &sorted(&matched.parts.m));
-    let walked = [a.clone(), in_panel(nest, &b, &matched.n, matched.panel)];
-    let k = merge(nest, &walked, &sorted(&matched.parts.k));
+    let rows = matched.parts.m.iter().map(|s| (s.clone(), extent_of(nest, s))).collect();
+    let m = merge(&row_addresses(cx, matched), sorted(rows));
+    let k = merge(&[a.clone(), b], sorted(reduction(nest, matched)));
     (m, k)
+}
+
+/// The address of `a` or `b` over the iterators, with steps for the innermost reduction.
+fn factor_address(cx: &StageCx, matched: &Matched, id: ScalarId) -> Expr {
+    matched.stepped(cx.nest(), &cx.address(Access::Read(id)))
 }
 
 /// What the emission of one kernel needs throughout.
@@ -189,6 +273,8 @@ struct Emit<'a> {
     matched: &'a Matched,
     schedule: &'a ContractSchedule,
     k: Vec<Merged>,
+    /// Elements of the innermost reduction beyond its whole groups.
+    rest: Expr,
     /// The last two joined `m` iterators; missing ones have extent 1.
     rows: [Option<Merged>; 2],
     width: Expr,
@@ -201,7 +287,10 @@ struct Emit<'a> {
 struct Staged {
     buffer: BufferId,
     stride: i64,
+    /// Elements of a row.
     depth: i64,
+    /// Elements that are copied at once.
+    lanes: u32,
 }
 
 /// Writes the kernel of a one-stage group. Gives the number of tasks.
@@ -210,10 +299,11 @@ pub fn emit(b: &mut KernelBuilder, cx: &StageCx, matched: &Matched, schedule: &C
     let (mut m, k) = loops(cx, matched);
     let last = m.pop();
     let second = m.pop();
-    let width = nest.iter(&matched.n).map_or(Expr::one(), |iter| iter.extent.clone());
-    let staged = schedule.stage_rows.then(|| staged(b, schedule, &k)).flatten();
-    let emit = Emit { cx, matched, schedule, k, rows: [second, last], width, staged };
-    let single = |s: &Sym| vec![(s.clone(), nest.iter(s).map_or(Expr::one(), |iter| iter.extent.clone()))];
+    let width = extent_of(nest, &matched.n);
+    let rest = matched.rest(nest);
+    let staged = schedule.stage_rows.then(|| staged(b, cx, matched, schedule, &k)).flatten();
+    let emit = Emit { cx, matched, schedule, k, rest, rows: [second, last], width, staged };
+    let single = |s: &Sym| vec![(s.clone(), extent_of(nest, s))];
     let others = matched.parts.n.iter().filter(|s| **s != matched.n);
     let outer: Vec<Merged> = matched.parts.batch.iter().chain(others).map(single).chain(m).collect();
     emit.task(b, &outer)
@@ -268,8 +358,8 @@ impl Tiles {
 /// Writes a contraction over all its rows and panels, as a stage of a larger kernel; `point` binds the iterators of its batch.
 pub fn emit_stage(b: &mut KernelBuilder, cx: &StageCx, point: &Point, matched: &Matched, tiles: &Tiles) {
     let (mut m, k) = loops(cx, matched);
-    let width = cx.nest().iter(&matched.n).map_or(Expr::one(), |iter| iter.extent.clone());
-    let emit = Emit { cx, matched, schedule: &tiles.schedule(), k, rows: [None, m.pop()], width, staged: None };
+    let (width, rest) = (extent_of(cx.nest(), &matched.n), matched.rest(cx.nest()));
+    let emit = Emit { cx, matched, schedule: &tiles.schedule(), k, rest, rows: [None, m.pop()], width, staged: None };
     let (rows, panels) = (emit.extent(1), emit.panels());
     b.each("p", &Expr::zero(), &panels, 1, |b, panel| {
         let mut point = point.clone();
@@ -278,18 +368,20 @@ pub fn emit_stage(b: &mut KernelBuilder, cx: &StageCx, point: &Point, matched: &
     });
 }
 
-fn staged(b: &mut KernelBuilder, schedule: &ContractSchedule, k: &[Merged]) -> Option<Staged> {
+fn staged(b: &mut KernelBuilder, cx: &StageCx, matched: &Matched, schedule: &ContractSchedule, k: &[Merged]) -> Option<Staged> {
     let [only] = k else { return None };
-    let depth = merged_extent(only).as_const()?;
-    let stride = depth + schedule.lanes as i64;
-    let buffer = b.buffer("rows", DType::F32, Expr::from(stride * schedule.block_m), Space::Scratch);
-    Some(Staged { buffer, stride, depth })
+    let depth = merged_extent(only).as_const()? * matched.group();
+    let dtype = cx.nest().scalar(matched.parts.a).dtype;
+    let lanes = schedule.lanes * 4 / dtype.size() as u32;
+    let stride = depth + lanes as i64;
+    let buffer = b.buffer("rows", dtype, Expr::from(stride * schedule.block_m), Space::Scratch);
+    Some(Staged { buffer, stride, depth, lanes })
 }
 
-/// The distance in `a` of neighbouring rows, and of neighbouring elements of the reduction, where rows and reduction are one loop each.
+/// The distance in `a` of neighbouring rows, and of neighbouring steps of the reduction, where rows and reduction are one loop each.
 pub fn row_strides(cx: &StageCx, matched: &Matched, m: &[Merged], k: &[Merged]) -> Option<(i64, i64)> {
     let ([m], [k]) = (m, k) else { return None };
-    let a = cx.address(Access::Read(matched.parts.a));
+    let a = factor_address(cx, matched, matched.parts.a);
     let stride = |merged: &Merged| a.split_linear(&merged.last()?.0)?.0.as_const();
     Some((stride(m)?, stride(k)?))
 }
@@ -358,14 +450,14 @@ impl Emit<'_> {
     /// Copies the task's rows of `a` into scratch, whole vectors at a time.
     fn stage_rows(&self, b: &mut KernelBuilder, point: &Point, start: &Expr, end: &Expr) {
         let Some(staged) = &self.staged else { return };
-        let lanes = self.schedule.lanes;
+        let lanes = staged.lanes;
         let from = self.read_buffer(self.matched.parts.a);
         b.each("r", start, end, 1, |b, row| {
             let mut point = point.clone();
             self.declare_row(&mut point, row, 1, 1);
             self.bind_rows(&mut point, [&Expr::zero(), row]);
             self.k.iter().flatten().for_each(|(sym, _)| point.bind(sym, Expr::zero()));
-            let base = b.name("x", &point.at(&self.cx.address(Access::Read(self.matched.parts.a))));
+            let base = b.name("x", &point.at(&factor_address(self.cx, self.matched, self.matched.parts.a)));
             let to = b.name("x", &((row - start) * Expr::from(staged.stride)));
             b.each("k", &Expr::zero(), &Expr::from(staged.depth), lanes as i64, |b, k| {
                 let vector = b.load(from, &(&base + k), lanes, None);
@@ -458,7 +550,7 @@ impl Emit<'_> {
             .collect();
         let (a, a_strides) = match &self.staged {
             Some(staged) => self.staged_rows(b, staged, &(&at[1] - start), size[1]),
-            None => self.split(b, Access::Read(self.matched.parts.a), &rows, None),
+            None => self.split(b, self.matched.parts.a, &rows, None),
         };
         let sums = self.reduce(b, &rows, panel, (a, a_strides));
         self.finish(b, &rows, panel, &sums);
@@ -478,10 +570,10 @@ impl Emit<'_> {
 
     /// The sums of a tile: `acc[row * vectors + vector]`.
     fn reduce(&self, b: &mut KernelBuilder, rows: &[Point], panel: &Expr, (a, a_strides): (Vec<Expr>, Vec<Expr>)) -> Vec<ValueId> {
-        let ty = Ty::vector(DType::F32, self.schedule.lanes);
-        let zero = b.float(0.0, ty);
+        let ty = Ty::vector(self.accumulator(), self.schedule.lanes);
+        let zero = b.literal(Literal::zero(ty.dtype), ty);
         let init = vec![zero; rows.len() * self.vectors() as usize];
-        let (bs, b_strides) = self.split(b, Access::Read(self.matched.parts.b), &rows[..1], Some(panel));
+        let (bs, b_strides) = self.split(b, self.matched.parts.b, &rows[..1], Some(panel));
         let a_buffer = self.staged.as_ref().map_or_else(|| self.read_buffer(self.matched.parts.a), |staged| staged.buffer);
         let buffers = (a_buffer, self.read_buffer(self.matched.parts.b));
         self.steps(b, 0, init, (a, bs[0].clone()), (&a_strides, &b_strides), buffers)
@@ -489,10 +581,18 @@ impl Emit<'_> {
 
     fn staged_rows(&self, b: &mut KernelBuilder, staged: &Staged, first: &Expr, count: i64) -> (Vec<Expr>, Vec<Expr>) {
         let base = b.name("x", &(first * &Expr::from(staged.stride)));
-        ((0..count).map(|row| &base + row * staged.stride).collect(), vec![Expr::one()])
+        ((0..count).map(|row| &base + row * staged.stride).collect(), vec![Expr::from(self.matched.group())])
     }
 
-    fn read_buffer(&self, id: nest::ScalarId) -> BufferId {
+    fn dtype(&self, id: ScalarId) -> DType {
+        self.cx.nest().scalar(id).dtype
+    }
+
+    fn accumulator(&self) -> DType {
+        self.dtype(self.matched.parts.sum)
+    }
+
+    fn read_buffer(&self, id: ScalarId) -> BufferId {
         match &self.cx.nest().scalar(id).op {
             ScalarOp::Read(read) => self.cx.operand_buffer(read.operand),
             other => panic!("{id:?} is no read: {other:?}"),
@@ -500,8 +600,8 @@ impl Emit<'_> {
     }
 
     /// An operand's address in each row with the reduction at 0, and its stride along each joined reduction loop.
-    fn split(&self, b: &mut KernelBuilder, access: Access, rows: &[Point], panel: Option<&Expr>) -> (Vec<Expr>, Vec<Expr>) {
-        let address = self.cx.address(access);
+    fn split(&self, b: &mut KernelBuilder, factor: ScalarId, rows: &[Point], panel: Option<&Expr>) -> (Vec<Expr>, Vec<Expr>) {
+        let address = factor_address(self.cx, self.matched, factor);
         let syms: BTreeMap<Sym, Expr> = self.k.iter().flatten().map(|(s, _)| (s.clone(), Expr::zero())).collect();
         let start = address.substitute(&|s| syms.get(s).cloned());
         let place = |point: &Point, e: &Expr| {
@@ -533,15 +633,29 @@ impl Emit<'_> {
         strides: (&[Expr], &[Expr]),
         buffers: (BufferId, BufferId),
     ) -> Vec<ValueId> {
-        let Some(merged) = self.k.get(level) else { return self.multiply_add(b, sums, &a, &bs, buffers) };
+        let Some(merged) = self.k.get(level) else { return self.multiply_add(b, sums, &a, &bs, buffers, None) };
         let extent = merged_extent(merged);
-        b.for_loop("k", (&Expr::zero(), &extent, 1), &sums, |b, k, inside| {
-            let a = a.iter().map(|row| row + &(k * &strides.0[level])).collect();
-            let bs = &bs + &(k * &strides.1[level]);
-            self.steps(b, level + 1, inside.to_vec(), (a, bs), strides, buffers)
+        let at = |k: &Expr| -> (Vec<Expr>, Expr) {
+            (a.iter().map(|row| row + &(k * &strides.0[level])).collect(), &bs + &(k * &strides.1[level]))
+        };
+        let mut sums = sums;
+        if !extent.is_zero() {
+            sums = b.for_loop("k", (&Expr::zero(), &extent, 1), &sums, |b, k, inside| {
+                self.steps(b, level + 1, inside.to_vec(), at(k), strides, buffers)
+            });
+        }
+        if level + 1 < self.k.len() || self.rest.is_zero() {
+            return sums;
+        }
+        // at most one turn
+        let turns = self.rest.minimum(&Expr::one());
+        b.for_loop("k", (&extent, &(&extent + &turns), 1), &sums, |b, k, inside| {
+            let (a, bs) = at(k);
+            self.multiply_add(b, inside.to_vec(), &a, &bs, buffers, Some(&self.rest))
         })
     }
 
+    /// One step of the reduction; of a last group, only its first `rest` elements.
     fn multiply_add(
         &self,
         b: &mut KernelBuilder,
@@ -549,18 +663,69 @@ impl Emit<'_> {
         a: &[Expr],
         bs: &Expr,
         buffers: (BufferId, BufferId),
+        rest: Option<&Expr>,
     ) -> Vec<ValueId> {
-        let lanes = self.schedule.lanes;
-        let columns: Vec<ValueId> = (0..self.vectors()).map(|j| b.load(buffers.1, &(bs + j * lanes as i64), lanes, None)).collect();
+        let width = self.schedule.lanes as i64 * self.matched.group();
+        let columns: Vec<ValueId> = (0..self.vectors()).map(|j| self.column(b, buffers.1, &(bs + j * width), rest)).collect();
         let mut next = Vec::with_capacity(sums.len());
         for (row, at) in a.iter().enumerate() {
-            let element = b.load(buffers.0, at, 1, None);
-            let element = b.splat(element, lanes);
+            let element = self.element(b, buffers.0, at, rest);
             for (j, column) in columns.iter().enumerate() {
-                next.push(b.mul_add(element, *column, sums[row * columns.len() + j]));
+                next.push(self.add_product(b, element, *column, sums[row * columns.len() + j]));
             }
         }
         next
+    }
+
+    fn add_product(&self, b: &mut KernelBuilder, x: ValueId, y: ValueId, sum: ValueId) -> ValueId {
+        match (&self.matched.dot, self.accumulator()) {
+            (Some(_), _) => b.dot(x, y, sum),
+            (None, DType::F32) => b.mul_add(x, y, sum),
+            (None, _) => {
+                let product = b.binary(Binary::Mul, x, y);
+                b.binary(Binary::Add, sum, product)
+            }
+        }
+    }
+
+    /// A vector of `b`. What its groups hold beyond the reduction's end counts as zero: a panel has any bits there.
+    fn column(&self, b: &mut KernelBuilder, buffer: BufferId, at: &Expr, rest: Option<&Expr>) -> ValueId {
+        let lanes = self.schedule.lanes * self.matched.group() as u32;
+        let column = b.load(buffer, at, lanes, None);
+        let Some(rest) = rest else {
+            return if self.matched.dot.is_some() { column } else { b.convert(column, self.accumulator()) };
+        };
+        let ty = Ty::vector(DType::I8, lanes);
+        let (place, mask) = (b.lanes(ty), b.int(self.matched.group() - 1, ty));
+        let place = b.binary(Binary::And, place, mask);
+        let rest = b.index(rest, DType::I64);
+        let rest = b.convert(rest, DType::I8);
+        let rest = b.splat(rest, lanes);
+        let inside = b.compare(Compare::Less, place, rest);
+        let ty = b.ty(column);
+        let zero = b.literal(Literal::zero(ty.dtype), ty);
+        b.select(inside, column, zero)
+    }
+
+    /// An element of `a`, or a group of them, in all lanes.
+    fn element(&self, b: &mut KernelBuilder, buffer: BufferId, at: &Expr, rest: Option<&Expr>) -> ValueId {
+        let lanes = self.schedule.lanes;
+        let Some(dot) = &self.matched.dot else {
+            let element = b.load(buffer, at, 1, None);
+            let element = b.convert(element, self.accumulator());
+            return b.splat(element, lanes);
+        };
+        let mask = rest.map(|rest| b.below(rest, dot.group as u32));
+        let group = b.load(buffer, at, dot.group as u32, mask);
+        let group = b.bits(group, DType::I32);
+        let mut group = b.splat(group, lanes);
+        let mut dtype = self.dtype(self.matched.parts.a);
+        if dot.turned {
+            let top = b.int(i64::from(0x8080_8080_u32 as i32), b.ty(group));
+            group = b.binary(Binary::Xor, group, top);
+            dtype = if dtype == DType::I8 { DType::U8 } else { DType::I8 };
+        }
+        b.bits(group, dtype)
     }
 
     /// The nest's writes for each row and vector of the tile.

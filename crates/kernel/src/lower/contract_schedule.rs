@@ -84,10 +84,13 @@ fn rough(extent: &Expr) -> i64 {
 /// Multiply-adds a microsecond that a core is taken to do: half of what wide vectors reach, for a first idea of a task's length.
 const MULTIPLY_ADDS_PER_US: f64 = 70_000.0;
 
-/// The default choices; None where the vectorised operand does not hold whole vectors.
+/// The default choices; None where the vectorised operand does not hold whole vectors, or is packed for dots that the target lacks.
 pub fn choose(cx: &StageCx, matched: &Matched, target: &Target) -> Option<ContractSchedule> {
     let nest = cx.nest();
     let lanes = target.lanes(DType::F32);
+    if !has_dots(nest, matched, target) {
+        return None;
+    }
     let width = nest.iter(&matched.n).map_or(Expr::one(), |iter| iter.extent.clone());
     let panel = matched.panel.or_else(|| panel_in_place(width.as_const()?, lanes as i64)).filter(|panel| panel % lanes as i64 == 0)?;
     let (m, k) = loops(cx, matched);
@@ -103,15 +106,26 @@ pub fn choose(cx: &StageCx, matched: &Matched, target: &Target) -> Option<Contra
         known: m.iter().all(|merged| merged_extent(merged).as_const().is_some()),
         outer: outer * m.iter().rev().skip(2).map(|merged| rough(&merged_extent(merged))).product::<i64>(),
         panels: (rough(&width) + panel - 1) / panel,
-        depth: k.iter().map(|merged| rough(&merged_extent(merged))).product(),
+        depth: k.iter().map(|merged| rough(&merged_extent(merged))).product::<i64>() * matched.group(),
+        group: matched.group(),
+        bytes: [matched.parts.a, matched.parts.b].map(|id| nest.scalar(id).dtype.size() as i64),
     };
-    let stage_rows = conflicts(row_strides(cx, matched, &m, &k), &shape, lanes as i64);
+    let stage_rows = matched.rest(nest).is_zero() && conflicts(row_strides(cx, matched, &m, &k), &shape, lanes as i64);
     let (block_m, block_n, rows_inner) = if stage_rows { shape.staged_blocks(target) } else { shape.blocks(target) };
     Some(ContractSchedule { panel, lanes, tile, block_m, block_n, rows_inner, stage_rows })
 }
 
-/// The default tiles of a contraction that is a stage of a larger kernel; None where its vectorised operand does not hold whole vectors.
+/// Whether the target has the dots that the operands are packed for.
+fn has_dots(nest: &Nest, matched: &Matched, target: &Target) -> bool {
+    let [a, b] = [matched.parts.a, matched.parts.b].map(|id| nest.scalar(id).dtype);
+    matched.group() == 1 || matched.group() == target.dot_group(a, b)
+}
+
+/// The default tiles of a contraction that is a stage of a larger kernel; None where [`choose`] gives none.
 pub fn tiles(nest: &Nest, matched: &Matched, target: &Target) -> Option<Tiles> {
+    if !has_dots(nest, matched, target) {
+        return None;
+    }
     let lanes = target.lanes(DType::F32);
     let width = nest.iter(&matched.n)?.extent.as_const();
     let in_place = || panel_in_place(width?, lanes as i64);
@@ -125,8 +139,10 @@ const CONFLICT_BYTES: i64 = 4096;
 
 /// Whether a copy of the rows pays: they compete in the cache, and enough panels use the copy.
 fn conflicts(strides: Option<(i64, i64)>, shape: &Shape, lanes: i64) -> bool {
-    let Some((row, 1)) = strides else { return false };
-    shape.known && row * 4 % CONFLICT_BYTES == 0 && shape.depth % lanes == 0 && shape.panels >= 4 && shape.tile[1] > 1
+    let Some((row, step)) = strides.filter(|(_, step)| *step == shape.group) else { return false };
+    let [bytes, _] = shape.bytes;
+    let whole = shape.depth % (lanes * 4 / bytes) == 0;
+    shape.known && row * bytes % CONFLICT_BYTES == 0 && whole && step > 0 && shape.panels >= 4 && shape.tile[1] > 1
 }
 
 /// Columns that divide `n`, for an operand read in place; None where its rows do not hold whole vectors.
@@ -162,14 +178,19 @@ struct Shape {
     known: bool,
     outer: i64,
     panels: i64,
+    /// Elements of the reduction.
     depth: i64,
+    /// Elements of the reduction in one step.
+    group: i64,
+    /// Of an element of `a`, and of `b`.
+    bytes: [i64; 2],
 }
 
 impl Shape {
     /// Blocks of rows by all panels, so that every panel uses the copy: the largest that fit the second cache and leave the cores evenly
     /// loaded.
     fn staged_blocks(&self, target: &Target) -> (i64, i64, bool) {
-        let tile_bytes = self.tile[1] * self.depth * 4;
+        let tile_bytes = self.tile[1] * self.depth * self.bytes[0];
         let most = (target.l2_bytes as i64 * 7 / 10 / tile_bytes).clamp(1, 12);
         let tiles = (self.m[1] + self.tile[1] - 1) / self.tile[1];
         let best = (1..=most).rev().find(|block| self.busiest(*block, target.cores as i64) * 50 <= self.even_share(target) * 51);
@@ -192,11 +213,11 @@ impl Shape {
         let level = if self.two_levels { 0 } else { 1 };
         let unit = self.tile[level];
         let strips = (self.m[level] + unit - 1) / unit;
-        let row_bytes = self.depth * 4 * if self.two_levels { self.m[1] } else { 1 };
+        let row_bytes = self.depth * self.bytes[0] * if self.two_levels { self.m[1] } else { 1 };
         let strip_bytes = unit * row_bytes;
-        let panel_bytes = self.panel * self.depth * 4;
+        let panel_bytes = self.panel * self.depth * self.bytes[1];
         let columns = if self.two_levels { self.m[1] } else { 1 };
-        let strip_us = (unit * columns * self.panel * self.depth) as f64 / MULTIPLY_ADDS_PER_US;
+        let strip_us = (unit * columns * self.panel * self.depth) as f64 / (MULTIPLY_ADDS_PER_US * self.group as f64);
         let all = (strips * self.panels * self.outer) as f64;
         let tasks = ((all * strip_us / 20.0) as i64).max(((all * strip_us / 4.0) as i64).min(8)).max(1);
         let each = ((all as i64) / tasks).max(1);

@@ -242,6 +242,7 @@ impl<'a> Reader<'a, '_> {
             "load" => self.load(),
             "splat" => Ok(Op::Splat(self.value()?)),
             "mul_add" => Ok(Op::MulAdd(self.value()?, self.value()?, self.value()?)),
+            "dot" => Ok(Op::Dot(self.value()?, self.value()?, self.value()?)),
             "select" => Ok(Op::Select(self.value()?, self.value()?, self.value()?)),
             "convert" => Ok(Op::Convert(self.value()?)),
             "bits" => Ok(Op::Bits(self.value()?)),

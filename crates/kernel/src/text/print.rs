@@ -163,6 +163,7 @@ fn op_text(op: &Op) -> String {
         Op::Binary(op, a, b) => format!("{} {a:?} {b:?}", op.name()),
         Op::Compare(op, a, b) => format!("{} {a:?} {b:?}", op.name()),
         Op::MulAdd(a, b, c) => format!("mul_add {a:?} {b:?} {c:?}"),
+        Op::Dot(a, b, c) => format!("dot {a:?} {b:?} {c:?}"),
         Op::Select(cond, a, b) => format!("select {cond:?} {a:?} {b:?}"),
         Op::Convert(a) => format!("convert {a:?}"),
         Op::Bits(a) => format!("bits {a:?}"),

@@ -123,6 +123,7 @@ fn op() -> impl Strategy<Value = Op> {
         (prop::sample::select(Binary::ALL.to_vec()), value(), value()).prop_map(|(op, a, b)| Op::Binary(op, a, b)),
         (prop::sample::select(Compare::ALL.to_vec()), value(), value()).prop_map(|(op, a, b)| Op::Compare(op, a, b)),
         (value(), value(), value()).prop_map(|(a, b, c)| Op::MulAdd(a, b, c)),
+        (value(), value(), value()).prop_map(|(a, b, c)| Op::Dot(a, b, c)),
         (value(), value(), value()).prop_map(|(a, b, c)| Op::Select(a, b, c)),
         value().prop_map(Op::Convert),
         value().prop_map(Op::Bits),

@@ -24,7 +24,7 @@ fn operand_faults(kernel: &Kernel, ty: Ty, op: &Op) -> Vec<String> {
     let wanted = match op {
         Op::Index(_) if ty.lanes != 1 => Some("a scalar"),
         Op::Below(_) | Op::Compare(..) if ty.dtype != DType::Bool => Some("bool"),
-        Op::Bits(a) if kernel.ty(*a).dtype.size() != ty.dtype.size() => Some("as wide as its operand"),
+        Op::Bits(a) if width(kernel.ty(*a)) != width(ty) => Some("as wide as its operand"),
         _ => None,
     };
     faults.extend(wanted.map(|what| format!("the result is {ty}, not {what}")));
@@ -43,8 +43,10 @@ fn wanted_types(kernel: &Kernel, ty: Ty, op: &Op) -> Vec<(ValueId, Ty)> {
         Op::Binary(_, a, b) => vec![(*a, ty), (*b, ty)],
         Op::Compare(_, a, b) => vec![(*a, lanes(own(a))), (*b, lanes(own(a)))],
         Op::MulAdd(a, b, c) => vec![(*a, ty), (*b, ty), (*c, ty)],
+        Op::Dot(_, _, c) => vec![(*c, ty)],
         Op::Select(cond, a, b) => vec![(*cond, lanes(DType::Bool)), (*a, ty), (*b, ty)],
-        Op::Convert(a) | Op::Bits(a) => vec![(*a, lanes(own(a)))],
+        Op::Convert(a) => vec![(*a, lanes(own(a)))],
+        Op::Bits(_) => vec![],
         Op::Fold(_, a) => vec![(*a, Ty { dtype: ty.dtype, lanes: kernel.ty(*a).lanes })],
         Op::Shuffle(a, b, _) => [a, b].map(|id| (*id, Ty { dtype: ty.dtype, lanes: kernel.ty(*id).lanes })).to_vec(),
     }
@@ -63,7 +65,7 @@ fn undefined_on(kernel: &Kernel, ty: Ty, op: &Op) -> Option<DType> {
         Op::Bits(a) => (DType::Bool, ty.dtype != DType::Bool && own(a) != DType::Bool),
         Op::Fold(monoid, _) => (ty.dtype, binary_fits(Binary::folds(*monoid), ty.dtype)),
         Op::Literal(_) | Op::Below(_) | Op::Load { .. } | Op::LoadStrided { .. } | Op::Gather { .. } => return None,
-        Op::Splat(_) | Op::Select(..) | Op::Convert(_) | Op::Shuffle(..) => return None,
+        Op::Splat(_) | Op::Dot(..) | Op::Select(..) | Op::Convert(_) | Op::Shuffle(..) => return None,
     };
     (!defined).then_some(dtype)
 }
@@ -92,7 +94,12 @@ fn binary_fits(op: Binary, dtype: DType) -> bool {
     }
 }
 
-/// K9, K10, K12, K13.
+/// Bytes in all.
+fn width(ty: Ty) -> u64 {
+    u64::from(ty.lanes) * ty.dtype.size() as u64
+}
+
+/// K9, K10, K12, K13, K17.
 fn special_fault(kernel: &Kernel, ty: Ty, op: &Op) -> Option<(u32, String)> {
     match op {
         Op::Literal(value) => {
@@ -108,9 +115,22 @@ fn special_fault(kernel: &Kernel, ty: Ty, op: &Op) -> Option<(u32, String)> {
             (ty.lanes != 1 || !lanes.is_power_of_two()).then(|| (12, format!("{lanes} lanes fold to {}", ty.lanes)))
         }
         Op::Shuffle(a, b, lanes) => shuffle_fault(kernel.ty(*a).lanes + kernel.ty(*b).lanes, ty, lanes).map(|why| (13, why)),
+        Op::Dot(a, b, _) => {
+            let (a, b) = (kernel.ty(*a), kernel.ty(*b));
+            (!is_dot(a, b, ty)).then(|| (17, format!("no dot of {a} and {b} into {ty}")))
+        }
         Op::Index(_) | Op::Lanes | Op::Below(_) | Op::Splat(_) | Op::Unary(..) | Op::Binary(..) | Op::Compare(..) => None,
         Op::MulAdd(..) | Op::Select(..) | Op::Convert(_) | Op::Bits(_) => None,
     }
+}
+
+fn is_dot(a: Ty, b: Ty, ty: Ty) -> bool {
+    let group = match (a.dtype, b.dtype, ty.dtype) {
+        (DType::BF16, DType::BF16, DType::F32) => 2,
+        (DType::U8, DType::I8, DType::I32) | (DType::I8, DType::U8, DType::I32) => 4,
+        _ => return false,
+    };
+    matches!(ty.lanes, 4 | 8 | 16) && [a, b].iter().all(|factor| factor.lanes == group * ty.lanes)
 }
 
 fn shuffle_fault(have: u32, ty: Ty, lanes: &[u32]) -> Option<String> {

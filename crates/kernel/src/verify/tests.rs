@@ -102,3 +102,28 @@ fn control() {
     check("site 0", "site 2147483647", "K15: check r3: site 2147483647 is too large");
     check("@v17", "@v12", "K16: if: v12: boolx8 is no bool");
 }
+
+#[test]
+fn dots() {
+    let faults = |a: &str, b: &str, c: &str| {
+        let literal = |ty: &str| if ty.contains('f') { "0.0" } else { "0" };
+        let [x, y, z] = [a, b, c].map(literal);
+        let text = format!(
+            "kernel dots {{ tasks 1 v0: {a} = literal {x} v1: {b} = literal {y} v2: {c} = literal {z} v3: {c} = dot v0 v1 v2 v4: {c} = dot v0 v1 v0 }}"
+        );
+        verify(&text.parse().unwrap_or_else(|error| panic!("{text}: {error}")))
+    };
+    let wrong_sum = |ty: &str, sum: &str| vec![format!("K6: v4 = dot v0 v1 v0: v0 is {ty}, {sum} is wanted")];
+    for (a, b, c) in [("bf16x32", "bf16x32", "f32x16"), ("u8x16", "i8x16", "i32x4"), ("i8x32", "u8x32", "i32x8")] {
+        assert_eq!(faults(a, b, c), wrong_sum(a, c));
+    }
+    for (a, b, c) in [
+        ("i8x16", "i8x16", "i32x4"),
+        ("bf16x16", "bf16x32", "f32x16"),
+        ("f16x32", "f16x32", "f32x16"),
+        ("bf16x4", "bf16x4", "f32x2"),
+        ("u8x64", "i8x64", "u32x16"),
+    ] {
+        assert_eq!(faults(a, b, c)[0], format!("K17: v3 = dot v0 v1 v2: no dot of {a} and {b} into {c}"));
+    }
+}

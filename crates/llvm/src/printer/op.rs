@@ -27,6 +27,7 @@ impl Function<'_> {
             }
             Op::Compare(op, a, b) => self.compare(*op, *a, *b),
             Op::MulAdd(a, b, c) => self.mul_add(ty, [*a, *b, *c]),
+            Op::Dot(a, b, c) => self.dot(ty, [*a, *b, *c]),
             Op::Select(cond, a, b) => Made::Instruction(format!("select {}, {}, {}", self.typed(*cond), self.typed(*a), self.typed(*b))),
             Op::Convert(a) => self.convert(*a, ty),
             Op::Bits(a) => self.bits(*a, ty),
@@ -168,6 +169,19 @@ impl Function<'_> {
         let operands = operands.map(|value| self.typed(value)).join(", ");
         let (text, name) = (register_type(ty), suffix(lane_type(ty.dtype), ty.lanes));
         Made::Instruction(format!("call {text} @llvm.fma.{name}({operands})"))
+    }
+
+    /// The machine's instruction, which the target must have.
+    fn dot(&mut self, ty: Ty, [a, b, c]: [ValueId; 3]) -> Made {
+        let (text, bits) = (register_type(ty), 32 * ty.lanes);
+        let (name, lanes) = match ty.dtype {
+            DType::F32 => ("avx512bf16.dpbf16ps", widened("bfloat", 2 * ty.lanes)),
+            _ => ("avx512.vpdpbusd", widened("i32", ty.lanes)),
+        };
+        // the unsigned factor stands first
+        let [a, b] = if self.ty(b).dtype == DType::U8 { [b, a] } else { [a, b] };
+        let [a, b] = [a, b].map(|factor| self.code.temp(format!("bitcast {} to {lanes}", self.typed(factor))));
+        Made::Instruction(format!("call {text} @llvm.x86.{name}.{bits}({}, {lanes} {a}, {lanes} {b})", self.typed(c)))
     }
 
     /// Halves onto each other until one lane is left.

@@ -28,6 +28,11 @@ pub fn host() -> EmitOptions {
     EmitOptions { cpu, features, triple: "x86_64-unknown-linux-gnu".into() }
 }
 
+/// The host, where it has a feature.
+pub fn host_with(feature: &str) -> Vec<EmitOptions> {
+    Some(host()).filter(|host| host.features.split(',').any(|has| has.strip_prefix('+') == Some(feature))).into_iter().collect()
+}
+
 /// The host, and older machines whose code it runs as well.
 pub fn machines() -> Vec<EmitOptions> {
     let old = |cpu: &str| EmitOptions { cpu: cpu.into(), features: String::new(), ..host() };
@@ -67,10 +72,15 @@ impl Native {
 
 /// Runs the tasks `0..tasks` on every machine and in the interpreter; gives the interpreter's code and buffers.
 pub fn check(kernel: &Kernel, buffers: &[Vec<u8>], sizes: &[i64], tasks: i64) -> (i32, Vec<Vec<u8>>) {
+    check_on(&machines(), kernel, buffers, sizes, tasks)
+}
+
+/// The same on some machines.
+pub fn check_on(machines: &[EmitOptions], kernel: &Kernel, buffers: &[Vec<u8>], sizes: &[i64], tasks: i64) -> (i32, Vec<Vec<u8>>) {
     let mut expected = buffers.to_vec();
     let code = interp::run(kernel, &mut expected, sizes, 0, tasks).unwrap();
-    for machine in machines() {
-        let mut native = Native::new(kernel, &machine, sizes);
+    for machine in machines {
+        let mut native = Native::new(kernel, machine, sizes);
         let mut found: Vec<AlignedBuffer> = buffers.iter().map(|bytes| AlignedBuffer::copy_of(bytes).unwrap()).collect();
         let found_code = native.run(&mut found, sizes, 0, tasks);
         assert_eq!(found_code, code, "{} on {}", kernel.name, machine.cpu);

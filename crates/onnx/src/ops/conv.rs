@@ -1,9 +1,9 @@
 //! Convolution.
 
 use super::Entry;
-use super::pad::pad_spatial;
 use super::window::{Rounding, Window, read_ints, spatial_dims};
 use crate::import::{Call, Outcome, one, sizes};
+use ::ops::WindowAttrs;
 use ::ops::composites::conv_transpose::Transposed;
 use ir::{Code, Diagnostic, Literal, ValueId};
 use nest::Func;
@@ -16,13 +16,10 @@ fn conv(call: &mut Call) -> Outcome {
     let spatial = spatial_dims(call)?;
     let taps = taps(call, spatial.len())?;
     let window = Window::read(call, taps, &spatial, Rounding::Floor)?;
-    let (mut x, w) = (call.value(0)?, call.value(1)?);
-    let attrs = match window.constant() {
-        Some(attrs) => attrs,
-        None => {
-            x = pad_spatial(call, x, Literal::Int(0), &window.low, &window.high)?;
-            window.unpadded()
-        }
+    let (x, w) = (call.value(0)?, call.value(1)?);
+    let (x, attrs) = match window.constant() {
+        Some(attrs) => (x, attrs),
+        None => unpadded(call, x, None, &window)?,
     };
     let product = call.b().conv(x, w, &attrs, groups)?;
     match call.optional_value(2)? {
@@ -89,8 +86,22 @@ fn transposed(call: &Call, spatial: &[Expr], taps: &[i64]) -> Result<Transposed,
     Ok(Transposed { strides, dilations, low, sizes })
 }
 
+/// The operand with its padding as elements of it, zeros or a scalar, and the window without.
+pub(super) fn unpadded(call: &mut Call, x: ValueId, value: Option<ValueId>, window: &Window) -> Result<(ValueId, WindowAttrs), Diagnostic> {
+    let value = match value {
+        Some(value) => value,
+        None => {
+            let dtype = call.b().dtype(x);
+            call.b().scalar(dtype, Literal::zero(dtype))
+        }
+    };
+    let outer = [Expr::zero(), Expr::zero()];
+    let x = call.b().pad(x, value, &[&outer, &window.low[..]].concat(), &[&outer, &window.high[..]].concat())?;
+    Ok((x, window.unpadded()))
+}
+
 /// The taps of the weights, which `kernel_shape` may repeat.
-fn taps(call: &Call, axes: usize) -> Result<Vec<i64>, Diagnostic> {
+pub(super) fn taps(call: &Call, axes: usize) -> Result<Vec<i64>, Diagnostic> {
     let dims = call.dims(1)?;
     let declared = call.ints("kernel_shape")?;
     let taps: Option<Vec<i64>> = dims.iter().skip(2).map(Expr::as_const).collect();

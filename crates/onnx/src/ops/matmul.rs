@@ -44,7 +44,7 @@ enum Part {
 }
 
 /// The letters, and the operands without the axes along which they repeat.
-fn product_spec(call: &mut Call, operands: [ValueId; 2]) -> Result<(String, [ValueId; 2]), Diagnostic> {
+pub(super) fn product_spec(call: &mut Call, operands: [ValueId; 2]) -> Result<(String, [ValueId; 2]), Diagnostic> {
     let types = operands.map(|id| call.b().ty(id).clone());
     let batch = types.iter().map(|ty| ty.rank().saturating_sub(2)).max().unwrap_or(0);
     if batch > BATCH_LETTERS.len() {

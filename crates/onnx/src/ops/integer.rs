@@ -1,0 +1,222 @@
+//! Products of bytes with zero points.
+//!
+//! `sum (a - p)(b - q)` is computed as `sum ab - p (sum b - K q) - q sum a`, exact in i32 that wraps: the product stays one of bytes, for
+//! which machines have instructions, and what a zero point of 0 would add is left out.
+
+use super::Entry;
+use super::activation::scalar_operand;
+use super::conv::{taps, unpadded};
+use super::matmul::product_spec;
+use super::window::{Rounding, Window, spatial_dims};
+use crate::import::{Call, Outcome, one};
+use ::ops::{Folded, WindowAttrs};
+use ir::{Array, Code, DType, Diagnostic, Literal, Tensor, ValueId};
+use nest::{Func, Monoid};
+use sym::Expr;
+
+pub const OPS: &[Entry] = &[Entry("MatMulInteger", 10, matmul_integer), Entry("ConvInteger", 10, conv_integer)];
+
+type Result<T> = std::result::Result<T, Diagnostic>;
+
+/// Whether operand `at` is a zero point that changes anything.
+fn has_zero_point(call: &Call, at: usize, factor: usize) -> Result<bool> {
+    if call.optional(at).is_none() {
+        return Ok(false);
+    }
+    let (own, of) = (call.dtype(at)?, call.dtype(factor)?);
+    if own != of {
+        return Err(call.error(Code::Type, format!("zero point {at} of {} is {own}, and its operand {of}", call.node.op_type)));
+    }
+    let zero = call.term(at).ok().and_then(|term| call.cx.constant(term)).and_then(|tensor| tensor.uniform());
+    Ok(zero != Some(Literal::Int(0)))
+}
+
+fn check_bytes(call: &Call) -> Result<()> {
+    for at in 0..2 {
+        let dtype = call.dtype(at)?;
+        if !matches!(dtype, DType::I8 | DType::U8) {
+            return Err(call.error(Code::Type, format!("{} is not defined on {dtype}", call.node.op_type)));
+        }
+    }
+    Ok(())
+}
+
+/// The sum of a tensor of bytes over an axis, in i32.
+fn sum(call: &mut Call, x: ValueId, axis: usize, folded: Folded) -> Result<ValueId> {
+    let wide = call.b().convert(x, DType::I32)?;
+    call.b().reduce(Monoid::Sum, wide, &[axis], folded)
+}
+
+fn matmul_integer(call: &mut Call) -> Outcome {
+    check_bytes(call)?;
+    let operands = [call.value(0)?, call.value(1)?];
+    let dims = operands.map(|id| call.b().dims(id).to_vec());
+    if dims.iter().any(Vec::is_empty) {
+        return Err(call.error(Code::Shape, "an operand of MatMulInteger is a scalar").into());
+    }
+    let (spec, factors) = product_spec(call, operands)?;
+    let product = call.b().contract(&spec, factors[0], factors[1])?;
+    let matrices = dims.iter().all(|dims| dims.len() >= 2);
+    let folded = if matrices { Folded::Kept } else { Folded::Dropped };
+    let p = has_zero_point(call, 2, 0)?.then(|| zero_point(call, 2, matrices)).transpose()?;
+    let q = has_zero_point(call, 3, 1)?.then(|| zero_point(call, 3, false)).transpose()?;
+    let (last, depth) = (dims[0].len() - 1, dims[0][dims[0].len() - 1].clone());
+    let mut excess = Vec::new();
+    if let Some(p) = p {
+        let sums = sum(call, operands[1], dims[1].len().saturating_sub(2), folded)?;
+        excess.push(first_excess(call, p, sums, q, &depth)?);
+    }
+    if let Some(q) = q {
+        let sums = sum(call, operands[0], last, folded)?;
+        excess.push(call.b().map_broadcast(Func::Mul, &[q, sums])?);
+    }
+    one(without(call, product, &excess)?)
+}
+
+/// A zero point in i32; a list of them, one for each row, as a column.
+fn zero_point(call: &mut Call, at: usize, of_rows: bool) -> Result<ValueId> {
+    let value = call.value(at)?;
+    let value = call.b().convert(value, DType::I32)?;
+    if of_rows && call.b().dims(value).len() == 1 { call.b().unsqueeze(value, &[1]) } else { Ok(value) }
+}
+
+/// `p (sum b - K q)`, where K is `depth`.
+fn first_excess(call: &mut Call, p: ValueId, sums: ValueId, q: Option<ValueId>, depth: &Expr) -> Result<ValueId> {
+    let Some(q) = q else { return call.b().map_broadcast(Func::Mul, &[p, sums]) };
+    let depth = call.b().size(depth, DType::I32)?;
+    let all = call.b().map_broadcast(Func::Mul, &[q, depth])?;
+    let sums = call.b().map_broadcast(Func::Sub, &[sums, all])?;
+    call.b().map_broadcast(Func::Mul, &[p, sums])
+}
+
+/// `product - excess..`, which must not be larger than the product.
+fn without(call: &mut Call, product: ValueId, excess: &[ValueId]) -> Result<ValueId> {
+    let dims = call.b().dims(product).to_vec();
+    excess.iter().try_fold(product, |left, excess| {
+        let excess = call.b().broadcast(*excess, &dims)?;
+        call.b().map(Func::Sub, &[left, excess])
+    })
+}
+
+fn conv_integer(call: &mut Call) -> Outcome {
+    check_bytes(call)?;
+    let groups = call.int_or("group", 1)?;
+    let spatial = spatial_dims(call)?;
+    let taps = taps(call, spatial.len())?;
+    let window = Window::read(call, taps, &spatial, Rounding::Floor)?;
+    let (x, w) = (call.value(0)?, call.value(1)?);
+    let p = if has_zero_point(call, 2, 0)? { scalar_operand(call, 2)? } else { None };
+    let q = has_zero_point(call, 3, 1)?.then(|| zero_point(call, 3, false)).transpose()?;
+    // padding counts as the zero point
+    let (x, attrs) = match (p, window.constant()) {
+        (None, Some(attrs)) => (x, attrs),
+        (None, None) => unpadded(call, x, None, &window)?,
+        (Some(p), _) => unpadded(call, x, Some(p), &window)?,
+    };
+    let product = call.b().conv(x, w, &attrs, groups)?;
+    let behind: Vec<usize> = (1..=spatial.len()).collect();
+    let q = match q {
+        Some(q) if call.b().dims(q).len() == 1 => Some(call.b().unsqueeze(q, &behind)?),
+        q => q,
+    };
+    let mut excess = Vec::new();
+    if let Some(p) = p {
+        let p = call.b().convert(p, DType::I32)?;
+        let sums = weight_sums(call, w, &behind)?;
+        let depth = Expr::product(&call.b().dims(w).to_vec()[1..]);
+        excess.push(first_excess(call, p, sums, q, &depth)?);
+    }
+    if let Some(q) = q {
+        let sums = window_sums(call, x, w, &attrs, groups)?;
+        excess.push(call.b().map_broadcast(Func::Mul, &[q, sums])?);
+    }
+    one(without(call, product, &excess)?)
+}
+
+/// The sums of the weights of each output channel, `[M, 1..]`.
+fn weight_sums(call: &mut Call, w: ValueId, behind: &[usize]) -> Result<ValueId> {
+    let wide = call.b().convert(w, DType::I32)?;
+    let axes: Vec<usize> = (1..call.b().dims(w).len()).collect();
+    let sums = call.b().reduce(Monoid::Sum, wide, &axes, Folded::Dropped)?;
+    call.b().unsqueeze(sums, behind)
+}
+
+/// The sums of what each window holds: of the same dims as the convolution, or with one channel where there is one group.
+fn window_sums(call: &mut Call, x: ValueId, w: ValueId, attrs: &WindowAttrs, groups: i64) -> Result<ValueId> {
+    let mut dims = call.b().dims(w).to_vec();
+    if groups == 1 {
+        dims[0] = Expr::one();
+    }
+    let ones = call.b().scalar(DType::I8, Literal::Int(1));
+    let ones = match dims.iter().map(Expr::as_const).collect::<Option<Vec<i64>>>() {
+        Some(dims) if groups == 1 => {
+            let dims: Vec<usize> = dims.into_iter().map(|dim| dim as usize).collect();
+            call.b().graph.constant(Tensor::from_array(&Array::filled(DType::I8, dims, Literal::Int(1))), None, "ones")
+        }
+        _ => call.b().broadcast(ones, &dims)?,
+    };
+    call.b().conv(x, ones, attrs, groups)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{check, check_problems, ops_of};
+
+    #[test]
+    fn products_with_zero_points() {
+        let b = "b: i8[2, 2] = 1 -2 3 4";
+        check(&format!("a: u8[1, 2] {b} y = MatMulInteger(a, b) => y"), &["u8[1, 2] 255 2"], &["i32[1, 2] 261 -502"]);
+        let scalars = "p: u8[] = 5 q: i8[] = -1";
+        // (250, -3) by ((2, -1), (4, 5))
+        check(&format!("a: u8[1, 2] {b} {scalars} y = MatMulInteger(a, b, p, q) => y"), &["u8[1, 2] 255 2"], &["i32[1, 2] 488 -265"]);
+        let lists = "p: u8[2] = 1 2 q: i8[2] = 1 2";
+        // ((1, 2), (1, 2)) by ((0, -4), (2, 2))
+        check(&format!("a: u8[2, 2] {b} {lists} y = MatMulInteger(a, b, p, q) => y"), &["u8[2, 2] 2 3 3 4"], &["i32[2, 2] 4 0 4 0"]);
+        let v = "v: u8[2] = 1 2 p: u8[] = 1 q: u8[] = 2";
+        check(&format!("a: u8[n, 2] {v} y = MatMulInteger(a, v, p, q) => y"), &["u8[2, 2] 1 2 3 4"], &["i32[2] 0 -2"]);
+        check(&format!("a: u8[2, n] {v} y = MatMulInteger(v, a, p, q) => y"), &["u8[2, 2] 1 2 3 4"], &["i32[2] 1 2"]);
+        check(
+            "a: i8[2, 1, 1, n] b: i8[2, n, 1] p: i8[] = 1 y = MatMulInteger(a, b, p) => y",
+            &["i8[2, 1, 1, 2] 1 2 3 4", "i8[2, 2, 1] 1 2 3 4"],
+            &["i32[2, 2, 1, 1] 2 4 8 18"],
+        );
+    }
+
+    #[test]
+    fn zero_points_of_zero_cost_nothing() {
+        let text = "a: u8[3, 2] b: i8[2, 2] = 1 2 3 4 p: u8[] = 0 q: i8[2] = 0 0 y = MatMulInteger(a, b, p, q) => y";
+        assert_eq!(ops_of(text), "contract");
+        let text = "x: u8[1, 2, 4] w: i8[2, 2, 3] = 1 2 3 4 5 6 7 8 9 1 2 3 p: u8[] = 0 y = ConvInteger {pads = [1, 1]} (x, w, p) => y";
+        assert_eq!(ops_of(text), "conv");
+    }
+
+    #[test]
+    fn convolutions_with_zero_points() {
+        let w = "w: i8[1, 1, 2] = 1 2";
+        check(&format!("x: u8[1, 1, 3] {w} y = ConvInteger(x, w) => y"), &["u8[1, 1, 3] 1 2 3"], &["i32[1, 1, 2] 5 8"]);
+        let points = "p: u8[] = 1 q: i8[1] = -1";
+        // (0, 1, 2) with zeros around, by (2, 3)
+        check(
+            &format!("x: u8[1, 1, 3] {w} {points} y = ConvInteger {{pads = [1, 1]}} (x, w, p, q) => y"),
+            &["u8[1, 1, 3] 1 2 3"],
+            &["i32[1, 1, 4] 0 3 8 4"],
+        );
+        check(
+            "x: u8[1, 2, 2] w: i8[2, 1, 2] = 1 2 3 4 q: i8[2] = 1 2 y = ConvInteger {group = 2} (x, w, _, q) => y",
+            &["u8[1, 2, 2] 1 2 3 4"],
+            &["i32[1, 2, 1] 2 11"],
+        );
+    }
+
+    #[test]
+    fn types_must_fit() {
+        check_problems(
+            "a: i32[2, 2] b: i8[2, 2] y = MatMulInteger(a, b) => y",
+            &["[E004] MatMulInteger#0: MatMulInteger is not defined on i32"],
+        );
+        check_problems(
+            "a: u8[2, 2] b: i8[2, 2] p: i8[] = 1 y = MatMulInteger(a, b, p) => y",
+            &["[E004] MatMulInteger#0: zero point 2 of MatMulInteger is i8, and its operand u8"],
+        );
+    }
+}
