@@ -5,7 +5,8 @@ use crate::code::{self, CacheUse};
 use crate::error::Error;
 use crate::options::{Level, Options, Source};
 use crate::plan;
-use ir::{Graph, Tensor};
+use ir::{Code, Diagnostics, Graph, Location, Tensor};
+use kernel::Kernel;
 use kernel::module::Module;
 use llvm::{EmitOptions, PrintOptions};
 use onnx::{ImportOptions, ModelFile};
@@ -15,6 +16,7 @@ use runtime::Image;
 use std::collections::HashMap;
 use std::path::Path;
 use std::time::Instant;
+use target::Target;
 
 /// A compiled model with every level that it went through.
 pub struct Compiled {
@@ -127,10 +129,22 @@ fn from_text(level: Level, text: &str, weights: Option<&Path>, options: &Options
         Level::Program => from_program(crate::text::program(text, &weight)?, options, clock),
         Level::Kernel => {
             let (program, kernels) = crate::text::kernels(text, &weight)?;
+            kernels.iter().try_for_each(|kernel| check_dots(kernel, &options.target))?;
             let memory = memory::plan(&program);
             let mut assembly = assemble::assemble(&program, &memory, &options.target, None);
             assembly.replace(kernels)?;
             from_assembly(program, memory, assembly, options, clock)
+        }
+    }
+}
+
+/// E006 where a kernel multiplies by dots that the target lacks.
+fn check_dots(kernel: &Kernel, target: &Target) -> Result<(), Error> {
+    match kernel.dot_types().into_iter().find(|[a, b]| target.dot_group(*a, *b) == 1) {
+        None => Ok(()),
+        Some([a, b]) => {
+            let why = format!("kernel {}: {} has no dot of {a} and {b}", kernel.name, target.name);
+            Err(Error::Diagnostics(Diagnostics::one(Code::Unsupported, &Location::default(), why)))
         }
     }
 }

@@ -6,6 +6,7 @@
 
 use ir::{DType, Literal};
 use nest::Monoid;
+use std::collections::BTreeSet;
 use sym::{Expr, Sym};
 
 /// The name of the loop variable over tasks.
@@ -262,6 +263,26 @@ pub struct Kernel {
 }
 
 impl Kernel {
+    /// The element types that dots multiply.
+    pub fn dot_types(&self) -> BTreeSet<[DType; 2]> {
+        let mut types = BTreeSet::new();
+        self.collect_dots(&self.body, &mut types);
+        types
+    }
+
+    fn collect_dots(&self, stmts: &[Stmt], types: &mut BTreeSet<[DType; 2]>) {
+        for stmt in stmts {
+            match stmt {
+                Stmt::Def { op: Op::Dot(a, b, _), .. } => {
+                    types.insert([*a, *b].map(|factor| self.ty(factor).dtype));
+                }
+                Stmt::For { body, .. } => self.collect_dots(body, types),
+                Stmt::If { then, otherwise, .. } => [then, otherwise].into_iter().for_each(|block| self.collect_dots(block, types)),
+                Stmt::Def { .. } | Stmt::Name { .. } | Stmt::Check { .. } | Stmt::Store { .. } => {}
+            }
+        }
+    }
+
     pub fn ty(&self, id: ValueId) -> Ty {
         self.values[id.0 as usize]
     }

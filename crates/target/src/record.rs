@@ -99,7 +99,14 @@ impl fmt::Display for Target {
 impl std::str::FromStr for Target {
     type Err = String;
     fn from_str(text: &str) -> Result<Target, String> {
-        serde_json::from_str(text).map_err(|why| format!("target record: {why}"))
+        let target: Target = serde_json::from_str(text).map_err(|why| format!("target record: {why}"))?;
+        let dots = [(target.bf16_dot, "bf16_dot", "avx512bf16"), (target.int8_dot, "int8_dot", "avx512vnni")];
+        for (has, field, feature) in dots {
+            if has && !(target.vector_bits == 512 && target.features.iter().any(|own| own == feature)) {
+                return Err(format!("target record: {field} needs 512 vector_bits and {feature} among the features"));
+            }
+        }
+        Ok(target)
     }
 }
 
@@ -112,6 +119,15 @@ mod tests {
         for target in [Target::x86_64_v3(), Target::x86_64_v4(), Target::native()] {
             assert_eq!(target.to_string().parse(), Ok(target));
         }
+    }
+
+    #[test]
+    fn dots_need_their_feature() {
+        let target = Target { bf16_dot: true, ..Target::x86_64_v4() };
+        let why = "target record: bf16_dot needs 512 vector_bits and avx512bf16 among the features";
+        assert_eq!(target.to_string().parse::<Target>(), Err(why.to_string()));
+        let target = Target { features: vec!["avx512bf16".to_string()], ..target };
+        assert_eq!(target.to_string().parse(), Ok(target));
     }
 
     #[test]
