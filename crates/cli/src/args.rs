@@ -49,8 +49,18 @@ pub struct ModelArgs {
     #[arg(long, value_name = "INPUT=D,D,..", value_parser = parsed_shape)]
     pub shape: Vec<(String, Shape)>,
 
+    /// Whether kernels that differ in sizes alone become one, with sizes as parameters
+    #[arg(long, value_name = "HOW", default_value = "on")]
+    pub share_kernels: Switch,
+
     #[command(flatten)]
     pub machine: MachineArgs,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Switch {
+    On,
+    Off,
 }
 
 /// The machine to generate for and to run on.

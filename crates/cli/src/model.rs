@@ -1,6 +1,6 @@
 //! From the command line to a compiled model that can be called.
 
-use crate::args::{MachineArgs, ModelArgs};
+use crate::args::{MachineArgs, ModelArgs, Switch};
 use crate::failure::Failure;
 use crate::machine;
 use crate::report;
@@ -95,5 +95,5 @@ pub fn source(model: &Path, weights: Option<&Path>) -> Result<Source, Failure> {
 /// The driver's options for a model's arguments.
 pub fn options(arguments: &ModelArgs, machine: &Machine) -> Options {
     let (dims, shapes) = (arguments.dim.iter().cloned().collect(), arguments.shape.iter().cloned().collect());
-    Options { dims, shapes, ..machine.options() }
+    Options { dims, shapes, share_kernels: arguments.share_kernels == Switch::On, ..machine.options() }
 }

@@ -1,17 +1,19 @@
 //! Program + memory plan -> module: a kernel for each distinct group, and the two entries.
 
+use crate::choices::{self, Choice};
 use crate::code::{self, Lookup};
 use crate::error::Error;
+use crate::launches::{self, Planned, PlannedLaunch};
+use crate::options::Options;
 use cache::{Key, Store};
 use kernel::module::{Entry, EntryStep, Launch, Module, Place};
-use kernel::schedule::{self, Schedule};
+use kernel::schedule::Schedule;
 use kernel::{Interface, Kernel};
 use program::memory::MemoryPlan;
-use program::{BufferId, Group, PhysicalGroup, Program, Role, Step, physical};
+use program::{BufferId, PhysicalGroup, Program, Role};
 use std::collections::HashMap;
 use std::sync::OnceLock;
 use sym::{Expr, Sym};
-use target::Target;
 
 /// A kernel with what it was made from. It is made when it is first asked for: where its object is there, it may never be.
 #[derive(Clone, Debug)]
@@ -29,17 +31,18 @@ pub struct Lowered {
 }
 
 impl Lowered {
-    fn new(group: PhysicalGroup, label: &str, target: &Target, lookup: &Lookup) -> Lowered {
-        let schedule = schedule::choose(&group, target);
-        let key = lookup.kernel_key(&group, &schedule);
+    fn new(choice: &Choice, label: &str, lookup: &Lookup) -> Lowered {
+        let Choice { group, schedule, .. } = choice;
+        let key = lookup.kernel_key(group, schedule);
         let name = code::kernel_name(&key);
         let (interface, kernel, object) = match lookup.kernel(&key, &name) {
             Some((interface, object)) => (interface, OnceLock::new(), Some(object)),
             None => {
-                let kernel = kernel::lower::lower(&name, &group, &schedule);
+                let kernel = kernel::lower::lower(&name, group, schedule);
                 (kernel.interface(), OnceLock::from(kernel), None)
             }
         };
+        let (group, schedule) = (group.clone(), schedule.clone());
         Lowered { group, schedule, label: label.to_string(), interface, kernel, key: Some(key), object }
     }
 
@@ -69,18 +72,21 @@ pub struct Assembly {
 }
 
 /// Objects that the store has are taken from there; their kernels are not made.
-pub fn assemble(program: &Program, memory: &MemoryPlan, target: &Target, store: Option<&Store>) -> Assembly {
+pub fn assemble(program: &Program, memory: &MemoryPlan, options: &Options, store: Option<&Store>) -> Assembly {
     let sizes: Vec<Sym> = program.symbols.keys().cloned().collect();
-    let mut assembler = Assembler { program, memory, target, lookup: Lookup::new(target, store), known: HashMap::new(), out: empty() };
-    let prepare = assembler.steps(&program.prepare);
+    let [prepare, main] = [&program.prepare, &program.steps].map(|steps| launches::launches(program, steps));
+    let choices = choices::choices([&prepare, &main], options);
+    let lookup = Lookup::new(&options.target, store);
+    let mut assembler = Assembler { program, memory, lookup, choices, known: HashMap::new(), out: empty() };
+    let prepare = assembler.steps(prepare);
     assembler.out.prepare_steps = assembler.out.labels.len();
-    let mut main: Vec<EntryStep> = (0..program.guards.len())
+    let mut steps: Vec<EntryStep> = (0..program.guards.len())
         .map(|at| EntryStep::Guard { condition: program.guards[at].condition.clone(), guard: at as u32 })
         .collect();
-    main.extend(assembler.steps(&program.steps));
+    steps.extend(assembler.steps(main));
     let mut out = assembler.out;
     out.module.prepare = Entry { name: "inkle_prepare".to_string(), sizes: vec![], steps: prepare };
-    out.module.main = Entry { name: "inkle_main".to_string(), sizes, steps: main };
+    out.module.main = Entry { name: "inkle_main".to_string(), sizes, steps };
     out.module.kernels = out.interfaces();
     out
 }
@@ -99,59 +105,52 @@ fn empty() -> Assembly {
 struct Assembler<'a> {
     program: &'a Program,
     memory: &'a MemoryPlan,
-    target: &'a Target,
     lookup: Lookup<'a>,
-    known: HashMap<PhysicalGroup, usize>,
+    choices: HashMap<PhysicalGroup, Choice>,
+    known: HashMap<(PhysicalGroup, Schedule), usize>,
     out: Assembly,
 }
 
 impl Assembler<'_> {
-    fn steps(&mut self, steps: &[Step]) -> Vec<EntryStep> {
-        steps.iter().flat_map(|step| self.step(step)).collect()
+    fn steps(&mut self, steps: Vec<Planned>) -> Vec<EntryStep> {
+        steps.into_iter().map(|step| self.step(step)).collect()
     }
 
-    fn step(&mut self, step: &Step) -> Vec<EntryStep> {
+    fn step(&mut self, step: Planned) -> EntryStep {
         match step {
-            Step::Group(group) => vec![self.group(group)],
-            Step::Border(id) => {
-                let label = format!("border of {}", self.program.buffer(*id).name);
-                let groups = physical::border_groups(self.program, *id);
-                groups.into_iter().map(|group| self.launch(group, &[*id], label.clone())).collect()
-            }
-            Step::If { condition, then, otherwise } => {
-                let condition = self.place(*condition);
-                vec![EntryStep::If { condition, then: self.steps(then), otherwise: self.steps(otherwise) }]
+            Planned::Launch(launch) => self.launch(launch),
+            Planned::If { condition, then, otherwise } => {
+                let condition = self.place(condition);
+                EntryStep::If { condition, then: self.steps(then), otherwise: self.steps(otherwise) }
             }
         }
     }
 
-    fn group(&mut self, group: &Group) -> EntryStep {
-        let (physical, ids) = PhysicalGroup::new(self.program, group);
-        self.launch(physical, &ids, group.location().to_string())
-    }
-
-    fn launch(&mut self, group: PhysicalGroup, ids: &[BufferId], label: String) -> EntryStep {
-        let at = self.kernel(group, &label);
-        let Lowered { schedule, interface, .. } = &self.out.lowered[at];
-        let (tasks, grain) = (interface.tasks.clone(), Expr::from(schedule.grain()));
-        let sizes = interface.sizes.iter().map(Expr::sym).collect();
-        let params: Vec<BufferId> = interface.params.iter().filter_map(|param| ids.get(*param).copied()).collect();
+    fn launch(&mut self, PlannedLaunch { group, buffers, label }: PlannedLaunch) -> EntryStep {
+        let choice = self.choices[&group].clone();
+        let at = self.kernel(&choice, &label);
+        let interface = &self.out.lowered[at].interface;
+        let value = |sym: &Sym| choice.values.iter().find(|(known, _)| known == sym).map(|(_, value)| value.clone());
+        let tasks = interface.tasks.substitute(&value);
+        let sizes = interface.sizes.iter().map(|sym| value(sym).unwrap_or_else(|| Expr::sym(sym))).collect();
+        let scratch_bytes = interface.scratch_bytes.substitute(&value);
+        let params: Vec<BufferId> = interface.params.iter().filter_map(|param| buffers.get(*param).copied()).collect();
         let args = params.into_iter().map(|id| self.place(id)).collect();
+        self.out.scratch_bytes = larger(&self.out.scratch_bytes, &scratch_bytes);
         let step = self.out.labels.len() as u32;
         self.out.labels.push(label);
-        EntryStep::Launch(Launch { kernel: at, args, sizes, tasks, grain, step, parallel: true })
+        EntryStep::Launch(Launch { kernel: at, args, sizes, tasks, grain: Expr::from(choice.grain), step, parallel: true })
     }
 
-    /// The number of the group's kernel; equal groups share one.
-    fn kernel(&mut self, group: PhysicalGroup, label: &str) -> usize {
-        if let Some(at) = self.known.get(&group) {
+    /// The number of a kernel; equal ones are made once.
+    fn kernel(&mut self, choice: &Choice, label: &str) -> usize {
+        let key = (choice.group.clone(), choice.schedule.clone());
+        if let Some(at) = self.known.get(&key) {
             return *at;
         }
         let at = self.out.lowered.len();
-        let lowered = Lowered::new(group.clone(), label, self.target, &self.lookup);
-        self.out.scratch_bytes = larger(&self.out.scratch_bytes, &lowered.interface.scratch_bytes);
-        self.known.insert(group, at);
-        self.out.lowered.push(lowered);
+        self.out.lowered.push(Lowered::new(choice, label, &self.lookup));
+        self.known.insert(key, at);
         at
     }
 

@@ -103,7 +103,7 @@ fn from_core(core: Graph, options: &Options, mut clock: Clock) -> Result<Compile
 fn from_program(program: Program, options: &Options, mut clock: Clock) -> Result<Compiled, Error> {
     let memory = clock.time("memory", || memory::plan(&program));
     let store = options.store.as_deref();
-    let mut assembly = clock.time("schedule", || assemble::assemble(&program, &memory, &options.target, store));
+    let mut assembly = clock.time("schedule", || assemble::assemble(&program, &memory, options, store));
     crate::sabotage::kernels("schedule", &mut assembly, options)?;
     from_assembly(program, memory, assembly, options, clock)
 }
@@ -131,7 +131,7 @@ fn from_text(level: Level, text: &str, weights: Option<&Path>, options: &Options
             let (program, kernels) = crate::text::kernels(text, &weight)?;
             kernels.iter().try_for_each(|kernel| check_dots(kernel, &options.target))?;
             let memory = memory::plan(&program);
-            let mut assembly = assemble::assemble(&program, &memory, &options.target, None);
+            let mut assembly = assemble::assemble(&program, &memory, options, None);
             assembly.replace(kernels)?;
             from_assembly(program, memory, assembly, options, clock)
         }

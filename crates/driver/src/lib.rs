@@ -3,6 +3,8 @@
 //! - [`options`]: what a compile is given
 //! - [`compile`]: the pipeline on one page
 //! - [`plan`]: the program passes, in order
+//! - [`launches`]: its steps as launches of physical groups
+//! - [`choices`]: which kernel serves which group
 //! - [`assemble`]: a kernel for each distinct group, and the entries
 //! - [`code`]: their machine code, generated or from the store
 //! - [`text`]: the levels' texts as input and output
@@ -13,11 +15,13 @@
 //! - [`error`]: why a compile or a check failed
 
 pub mod assemble;
+pub mod choices;
 pub mod code;
 pub mod compile;
 pub mod error;
 pub mod inspect;
 pub mod interpret;
+pub mod launches;
 pub mod options;
 pub mod plan;
 pub mod sabotage;

@@ -48,10 +48,21 @@ pub struct Options {
     pub sabotage: Option<Sabotage>,
     /// Where code is kept from compile to compile; without it everything is generated anew, to the same bytes.
     pub store: Option<Arc<Store>>,
+    /// Whether groups that differ in sizes alone share a kernel.
+    pub share_kernels: bool,
 }
 
 impl Options {
     pub fn new(target: Target, threads: usize) -> Options {
-        Options { target, threads, profile: false, dims: BTreeMap::new(), shapes: BTreeMap::new(), sabotage: None, store: None }
+        Options {
+            target,
+            threads,
+            profile: false,
+            dims: BTreeMap::new(),
+            shapes: BTreeMap::new(),
+            sabotage: None,
+            store: None,
+            share_kernels: true,
+        }
     }
 }

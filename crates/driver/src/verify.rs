@@ -240,7 +240,7 @@ fn kernels(
     report: &mut Report,
 ) -> Result<(), Error> {
     let memory = sabotage::memory(program::memory::plan(program), program, options)?;
-    let mut assembly = assemble::assemble(program, &memory, &options.target, None);
+    let mut assembly = assemble::assemble(program, &memory, options, None);
     sabotage::kernels("schedule", &mut assembly, options)?;
     let mut machine = Machine::new(program, &assembly, &memory, inputs, sizes)?;
     let mut watch = Watch { program, groups: HashMap::new(), sample, worst: 0.0, values: 0, written: HashMap::new() };

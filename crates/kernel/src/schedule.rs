@@ -61,6 +61,14 @@ impl Schedule {
         }
     }
 
+    /// The part that decides the code: how many tasks are handed out together is the caller's to know.
+    pub fn without_grain(&self) -> Schedule {
+        match self {
+            Schedule::Rows(rows) => Schedule::Rows(RowsSchedule { grain: 1, ..rows.clone() }),
+            Schedule::Contract(_) => self.clone(),
+        }
+    }
+
     /// What forbids the schedule for a group; empty where it is legal.
     pub fn faults(&self, group: &PhysicalGroup) -> Vec<String> {
         match self {

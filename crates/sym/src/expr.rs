@@ -1,6 +1,6 @@
 //! The normal form of symbolic integers.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::{Add, AddAssign, Mul, Neg, Sub};
 use std::sync::Arc;
@@ -49,10 +49,10 @@ pub enum Atom {
 /// A product of atoms, sorted; a power is a repeated atom; the empty product is 1.
 pub type Monomial = Vec<Atom>;
 
-/// A polynomial over atoms. Invariant: terms are sorted by monomial, monomials are distinct, no coefficient is 0.
+/// A polynomial over atoms. Invariant: terms are sorted by monomial, monomials are distinct, no coefficient is 0. Clones share memory.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Expr {
-    terms: Vec<(Monomial, i64)>,
+    terms: Arc<[(Monomial, i64)]>,
 }
 
 impl Expr {
@@ -69,16 +69,22 @@ impl Expr {
     }
 
     pub fn atom(atom: Atom) -> Expr {
-        Expr { terms: vec![(vec![atom], 1)] }
+        Expr { terms: Arc::new([(vec![atom], 1)]) }
     }
 
+    /// The sum of terms in any order.
     fn from_terms(terms: impl IntoIterator<Item = (Monomial, i64)>) -> Expr {
-        let mut sums: BTreeMap<Monomial, i64> = BTreeMap::new();
-        for (monomial, coefficient) in terms {
-            let sum = sums.entry(monomial).or_insert(0);
-            *sum = sum.saturating_add(coefficient);
-        }
-        Expr { terms: sums.into_iter().filter(|(_, c)| *c != 0).collect() }
+        let mut terms: Vec<(Monomial, i64)> = terms.into_iter().collect();
+        terms.sort_by(|a, b| a.0.cmp(&b.0));
+        terms.dedup_by(|next, sum| {
+            let same = next.0 == sum.0;
+            if same {
+                sum.1 = sum.1.saturating_add(next.1);
+            }
+            same
+        });
+        terms.retain(|(_, c)| *c != 0);
+        Expr { terms: terms.into() }
     }
 
     pub fn terms(&self) -> &[(Monomial, i64)] {
@@ -95,7 +101,7 @@ impl Expr {
 
     /// The value, where the expression has no symbols.
     pub fn as_const(&self) -> Option<i64> {
-        match self.terms.as_slice() {
+        match &*self.terms {
             [] => Some(0),
             [(monomial, value)] if monomial.is_empty() => Some(*value),
             _ => None,
@@ -103,7 +109,7 @@ impl Expr {
     }
 
     pub fn as_sym(&self) -> Option<&Sym> {
-        match self.terms.as_slice() {
+        match &*self.terms {
             [(monomial, 1)] => match monomial.as_slice() {
                 [Atom::Sym(sym)] => Some(sym),
                 _ => None,
@@ -144,19 +150,16 @@ impl Expr {
 
     /// Whether a symbol that `picked` accepts stands anywhere in the expression.
     pub fn mentions_any(&self, picked: &dyn Fn(&Sym) -> bool) -> bool {
-        self.terms.iter().flat_map(|(monomial, _)| monomial).any(|atom| match atom {
-            Atom::Sym(sym) => picked(sym),
-            Atom::FloorDiv(a, b) | Atom::Min(a, b) | Atom::Max(a, b) => a.mentions_any(picked) || b.mentions_any(picked),
-        })
+        self.terms.iter().flat_map(|(monomial, _)| monomial).any(|atom| atom.mentions_any(picked))
     }
 
     /// `(coefficient, rest)` with `self == coefficient*sym + rest` and neither mentioning `sym`; None where it is not linear in `sym`.
     pub fn split_linear(&self, sym: &Sym) -> Option<(Expr, Expr)> {
         let (mut coefficient, mut rest) = (Vec::new(), Vec::new());
-        for (monomial, c) in &self.terms {
+        for (monomial, c) in self.terms.iter() {
             let direct = monomial.iter().filter(|a| matches!(a, Atom::Sym(s) if s == sym)).count();
             let others: Monomial = monomial.iter().filter(|a| !matches!(a, Atom::Sym(s) if s == sym)).cloned().collect();
-            let nested = others.iter().any(|a| Expr::atom(a.clone()).mentions(sym));
+            let nested = others.iter().any(|atom| atom.mentions_any(&|other| other == sym));
             match (direct, nested) {
                 (0, false) => rest.push((others, *c)),
                 (1, false) => coefficient.push((others, *c)),
@@ -168,21 +171,31 @@ impl Expr {
 
     /// Replaces every symbol that `value` knows, everywhere.
     pub fn substitute(&self, value: &dyn Fn(&Sym) -> Option<Expr>) -> Expr {
-        let mut sum = Expr::zero();
-        for (monomial, c) in &self.terms {
-            let mut product = Expr::from(*c);
+        self.map_atoms(&|atom| match atom {
+            Atom::Sym(sym) => value(sym),
+            Atom::FloorDiv(a, b) => Some(a.substitute(value).floor_div(&b.substitute(value))),
+            Atom::Min(a, b) => Some(a.substitute(value).minimum(&b.substitute(value))),
+            Atom::Max(a, b) => Some(a.substitute(value).maximum(&b.substitute(value))),
+        })
+    }
+
+    /// Replaces every atom for which `value` gives something.
+    pub fn map_atoms(&self, value: &dyn Fn(&Atom) -> Option<Expr>) -> Expr {
+        let mut terms: Vec<(Monomial, i64)> = Vec::with_capacity(self.terms.len());
+        for (monomial, c) in self.terms.iter() {
+            let (mut kept, mut product) = (Vec::with_capacity(monomial.len()), None::<Expr>);
             for atom in monomial {
-                let factor = match atom {
-                    Atom::Sym(sym) => value(sym).unwrap_or_else(|| Expr::sym(sym)),
-                    Atom::FloorDiv(a, b) => a.substitute(value).floor_div(&b.substitute(value)),
-                    Atom::Min(a, b) => a.substitute(value).minimum(&b.substitute(value)),
-                    Atom::Max(a, b) => a.substitute(value).maximum(&b.substitute(value)),
-                };
-                product = &product * &factor;
+                match value(atom) {
+                    Some(factor) => product = Some(product.map_or_else(|| factor.clone(), |product| &product * &factor)),
+                    None => kept.push(atom.clone()),
+                }
             }
-            sum += &product;
+            match product {
+                None => terms.push((kept, *c)),
+                Some(product) => terms.extend((&product * &Expr { terms: Arc::new([(kept, *c)]) }).terms.iter().cloned()),
+            }
         }
-        sum
+        Expr::from_terms(terms)
     }
 
     pub fn replace(&self, sym: &Sym, value: &Expr) -> Expr {
@@ -195,7 +208,7 @@ impl Expr {
     /// The value under an assignment; None where a symbol is unknown, a divisor is not positive or the arithmetic overflows.
     pub fn eval(&self, value: &dyn Fn(&Sym) -> Option<i64>) -> Option<i64> {
         let mut sum = 0i64;
-        for (monomial, c) in &self.terms {
+        for (monomial, c) in self.terms.iter() {
             let mut product = *c;
             for atom in monomial {
                 let factor = match atom {
@@ -219,7 +232,7 @@ impl Expr {
         if self == divisor {
             return (!self.is_zero()).then(Expr::one);
         }
-        if let [(monomial, c)] = divisor.terms.as_slice() {
+        if let [(monomial, c)] = &*divisor.terms {
             let terms: Option<Vec<_>> = self.terms.iter().map(|term| divide_term(term, monomial, *c)).collect();
             return terms.map(Expr::from_terms);
         }
@@ -270,11 +283,11 @@ impl Expr {
 
     /// `(q, r)` with `self == q*divisor + r`, where `q` takes every term that a one-term divisor divides.
     pub fn split_multiples(&self, divisor: &Expr) -> (Expr, Expr) {
-        let [(monomial, c)] = divisor.terms.as_slice() else {
+        let [(monomial, c)] = &*divisor.terms else {
             return (Expr::zero(), self.clone());
         };
         let (mut whole, mut rest) = (Vec::new(), Vec::new());
-        for term in &self.terms {
+        for term in self.terms.iter() {
             match divide_term(term, monomial, *c) {
                 Some(quotient) => whole.push(quotient),
                 None if monomial.is_empty() => {
@@ -290,8 +303,16 @@ impl Expr {
         (Expr::from_terms(whole), Expr::from_terms(rest))
     }
 
+    fn scaled(&self, factor: i64) -> Expr {
+        match factor {
+            0 => Expr::zero(),
+            1 => self.clone(),
+            _ => Expr { terms: self.terms.iter().map(|(m, c)| (m.clone(), c.saturating_mul(factor))).collect() },
+        }
+    }
+
     fn single_atom(&self) -> Option<&Atom> {
-        match self.terms.as_slice() {
+        match &*self.terms {
             [(monomial, 1)] if monomial.len() == 1 => monomial.first(),
             _ => None,
         }
@@ -332,6 +353,15 @@ impl Expr {
     }
 }
 
+impl Atom {
+    fn mentions_any(&self, picked: &dyn Fn(&Sym) -> bool) -> bool {
+        match self {
+            Atom::Sym(sym) => picked(sym),
+            Atom::FloorDiv(a, b) | Atom::Min(a, b) | Atom::Max(a, b) => a.mentions_any(picked) || b.mentions_any(picked),
+        }
+    }
+}
+
 fn divide_term((monomial, c): &(Monomial, i64), divisor: &Monomial, d: i64) -> Option<(Monomial, i64)> {
     if d == 0 || c % d != 0 {
         return None;
@@ -346,7 +376,7 @@ fn divide_term((monomial, c): &(Monomial, i64), divisor: &Monomial, d: i64) -> O
 
 impl From<i64> for Expr {
     fn from(value: i64) -> Expr {
-        Expr::from_terms([(Vec::new(), value)])
+        if value == 0 { Expr::zero() } else { Expr { terms: Arc::new([(Vec::new(), value)]) } }
     }
 }
 
@@ -359,7 +389,10 @@ impl From<&Sym> for Expr {
 impl Add for &Expr {
     type Output = Expr;
     fn add(self, other: &Expr) -> Expr {
-        Expr::from_terms(self.terms.iter().chain(&other.terms).cloned())
+        if self.is_zero() || other.is_zero() {
+            return if self.is_zero() { other.clone() } else { self.clone() };
+        }
+        Expr::from_terms(self.terms.iter().chain(other.terms.iter()).cloned())
     }
 }
 
@@ -380,6 +413,9 @@ impl Neg for &Expr {
 impl Mul for &Expr {
     type Output = Expr;
     fn mul(self, other: &Expr) -> Expr {
+        if let Some((expr, factor)) = other.as_const().map(|c| (self, c)).or_else(|| self.as_const().map(|c| (other, c))) {
+            return expr.scaled(factor);
+        }
         let pairs = self.terms.iter().flat_map(|a| other.terms.iter().map(move |b| (a, b)));
         Expr::from_terms(pairs.map(|((m, c), (n, d))| {
             let mut product: Monomial = m.iter().chain(n).cloned().collect();

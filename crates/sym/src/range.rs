@@ -79,6 +79,9 @@ impl Ranges {
 
     /// Bounds of the divisions, minima and maxima that hold bounded symbols; those over sizes alone stay.
     fn bound_atoms(&self, expr: &Expr, upper: bool) -> Option<Expr> {
+        if expr.terms().iter().flat_map(|(monomial, _)| monomial).all(|atom| matches!(atom, Atom::Sym(_))) {
+            return Some(expr.clone());
+        }
         let over_sizes = |e: &Expr| self.is_over_sizes(e);
         let mut sum = Expr::zero();
         for (monomial, c) in expr.terms() {
@@ -112,7 +115,7 @@ impl Ranges {
 
     /// Shifts every size by its floor; the polynomial is nonnegative where no coefficient is then negative.
     fn size_polynomial_nonnegative(&self, expr: &Expr) -> bool {
-        let shifted = expr.substitute(&|sym| Some(Expr::sym(sym) + self.size_floor));
+        let shifted = if self.size_floor == 0 { expr.clone() } else { expr.substitute(&|sym| Some(Expr::sym(sym) + self.size_floor)) };
         let from_zero = Ranges::new(0);
         shifted.terms().iter().all(|(monomial, c)| *c >= 0 && from_zero.monomial_nonnegative(monomial))
             || from_zero.bounded_by_parts(&shifted)
@@ -161,26 +164,17 @@ impl Ranges {
     /// Drops divisions whose result the ranges determine: `floor(r/c) = 0` for `0 <= r < c`, also after taking whole multiples out;
     /// and minima and maxima that are decided. What is over sizes alone stays as it is written: shape rules have simplified it.
     pub fn simplify(&self, expr: &Expr) -> Expr {
-        let mut sum = Expr::zero();
-        for (monomial, c) in expr.terms() {
-            let mut product = Expr::from(*c);
-            for atom in monomial {
-                product = &product * &self.simplify_atom(atom);
-            }
-            sum += &product;
-        }
-        sum
+        expr.map_atoms(&|atom| self.simplify_atom(atom))
     }
 
-    fn simplify_atom(&self, atom: &Atom) -> Expr {
-        match atom {
-            Atom::FloorDiv(a, b) | Atom::Min(a, b) | Atom::Max(a, b) if self.is_over_sizes(a) && self.is_over_sizes(b) => {
-                Expr::atom(atom.clone())
+    /// None where an atom stays.
+    fn simplify_atom(&self, atom: &Atom) -> Option<Expr> {
+        Some(match atom {
+            Atom::FloorDiv(a, b) | Atom::Min(a, b) | Atom::Max(a, b) if self.is_over_sizes(a) && self.is_over_sizes(b) => return None,
+            Atom::Sym(sym) => {
+                let (low, high) = self.bounds.get(sym)?;
+                return (low == high).then(|| low.clone());
             }
-            Atom::Sym(sym) => match self.bounds.get(sym) {
-                Some((low, high)) if low == high => low.clone(),
-                _ => Expr::sym(sym),
-            },
             Atom::FloorDiv(a, b) => self.divide(&self.simplify(a), &self.simplify(b)),
             Atom::Min(a, b) => {
                 let (a, b) = (self.simplify(a), self.simplify(b));
@@ -202,7 +196,7 @@ impl Ranges {
                     a.maximum(&b)
                 }
             }
-        }
+        })
     }
 
     fn divide(&self, a: &Expr, b: &Expr) -> Expr {

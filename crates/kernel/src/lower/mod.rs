@@ -8,12 +8,14 @@
 //! - [`rows`]: the generic template
 //! - [`rows_schedule`]: its choices
 //! - [`rows_choice`], [`rows_cost`]: their default
+//! - [`general`]: sizes as parameters
 //! - [`template`]: the template that a schedule asks for
 //! - [`math`]: scalar functions as ops of a kernel
 
 pub mod access;
 pub mod contract;
 pub mod contract_schedule;
+pub mod general;
 pub mod math;
 pub mod point;
 pub mod rows;

@@ -5,6 +5,7 @@ use crate::lower::rows::{scheduled, strip};
 use crate::lower::scalars::may_vectorise;
 use nest::{IterKind, Nest};
 use program::{PhysicalGroup, PhysicalStage};
+use std::collections::BTreeMap;
 use std::fmt;
 use sym::{ParseError, Parser, Sym};
 
@@ -93,6 +94,20 @@ impl fmt::Display for Loops {
 }
 
 impl RowsSchedule {
+    /// The same choices for a group whose iterators have other names.
+    pub fn renamed(&self, names: &BTreeMap<Sym, Sym>) -> RowsSchedule {
+        let sym = |sym: &Sym| names.get(sym).unwrap_or(sym).clone();
+        let piece = |piece: &Piece| Piece { sym: sym(&piece.sym), size: piece.size };
+        let stage =
+            |stage: &RowsStage| RowsStage { vector: stage.vector.as_ref().map(sym), tile: stage.tile.as_ref().map(piece), ..stage.clone() };
+        RowsSchedule {
+            outer: self.outer.iter().map(sym).collect(),
+            piece: self.piece.as_ref().map(piece),
+            grain: self.grain,
+            stages: self.stages.iter().map(stage).collect(),
+        }
+    }
+
     /// Reads what `Display` prints.
     pub fn parse(parser: &mut Parser) -> Result<RowsSchedule, ParseError> {
         parser.expect("rows")?;

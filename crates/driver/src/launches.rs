@@ -1,0 +1,50 @@
+//! The steps of a program as launches of physical groups.
+
+use program::{BufferId, PhysicalGroup, Program, Step, physical};
+
+/// A step of an entry before its kernel is chosen.
+pub enum Planned {
+    Launch(PlannedLaunch),
+    If { condition: BufferId, then: Vec<Planned>, otherwise: Vec<Planned> },
+}
+
+pub struct PlannedLaunch {
+    pub group: PhysicalGroup,
+    /// The program's buffer for each of the group's.
+    pub buffers: Vec<BufferId>,
+    /// The model nodes it came from.
+    pub label: String,
+}
+
+pub fn launches(program: &Program, steps: &[Step]) -> Vec<Planned> {
+    steps.iter().flat_map(|step| step_launches(program, step)).collect()
+}
+
+fn step_launches(program: &Program, step: &Step) -> Vec<Planned> {
+    match step {
+        Step::Group(group) => {
+            let (physical, buffers) = PhysicalGroup::new(program, group);
+            vec![Planned::Launch(PlannedLaunch { group: physical, buffers, label: group.location().to_string() })]
+        }
+        Step::Border(id) => {
+            let label = format!("border of {}", program.buffer(*id).name);
+            let launch = |group| Planned::Launch(PlannedLaunch { group, buffers: vec![*id], label: label.clone() });
+            physical::border_groups(program, *id).into_iter().map(launch).collect()
+        }
+        Step::If { condition, then, otherwise } => {
+            vec![Planned::If { condition: *condition, then: launches(program, then), otherwise: launches(program, otherwise) }]
+        }
+    }
+}
+
+/// The groups of all launches in order, those inside branches included.
+pub fn groups(planned: &[Planned]) -> Vec<&PhysicalGroup> {
+    let mut out = Vec::new();
+    for step in planned {
+        match step {
+            Planned::Launch(launch) => out.push(&launch.group),
+            Planned::If { then, otherwise, .. } => out.extend([groups(then), groups(otherwise)].concat()),
+        }
+    }
+    out
+}

@@ -1,0 +1,196 @@
+//! Sizes as parameters, so that groups which differ in sizes alone share one kernel.
+//!
+//! ```text
+//! for i0 in 56, i1 in 1024: y[i0, i1 + 64] = x[i0, i1], x: [56, 1024], y: [56, 1152]
+//! ->
+//! for i0 in s0, i1 in s1: y[s2*i0 + i1 + s3] = x[s1*i0 + i1]     with s0 = 56, s1 = 1024, s2 = 1152, s3 = 64
+//! ```
+//!
+//! The group is flattened as its template would do, its memory is indexed by addresses, its iterators are numbered. Then each extent,
+//! stride, offset and length becomes a parameter, equal ones the same. Constants below [`FIXED`] stay: loops over a window, tiles and unit
+//! strides are what code is shaped by. With the values put back it is the flat group again, so that nothing can change its meaning.
+
+use crate::lower::point::{Access, StageCx};
+use crate::lower::rows::flat::flat;
+use crate::schedule::Schedule;
+use nest::{Index, Nest, Read, ScalarOp, rewrite};
+use program::{PhysicalGroup, PhysicalRole, PhysicalStage};
+use std::collections::BTreeMap;
+use sym::{Expr, Sym};
+
+/// Constants below this one stay in the code.
+const FIXED: i64 = 16;
+
+/// A group and its schedule with parameters for sizes, and the value of each.
+#[derive(Clone, Debug, PartialEq)]
+pub struct General {
+    pub group: PhysicalGroup,
+    pub schedule: Schedule,
+    pub values: Vec<(Sym, Expr)>,
+}
+
+/// None where the group has no such form: it is a contraction of the template, has several stages, pads, or indices read from data; or
+/// where an address is not linear in the iterators.
+pub fn general(group: &PhysicalGroup, schedule: &Schedule) -> Option<General> {
+    let Schedule::Rows(rows) = schedule else { return None };
+    let mut group = flat(group);
+    let [stage] = group.stages.as_mut_slice() else { return None };
+    if group.buffers.iter().any(|buffer| buffer.role == PhysicalRole::Local) || stage.nest.iters.is_empty() {
+        return None;
+    }
+    let lens: Vec<Expr> = group.buffers.iter().map(|buffer| Expr::product(&buffer.ty.dims)).collect();
+    linearise(stage, &lens)?;
+    let names: BTreeMap<Sym, Sym> =
+        stage.nest.iters.iter().enumerate().map(|(at, iter)| (iter.sym.clone(), Sym::new(&format!("i{at}")))).collect();
+    stage.nest = rewrite::rename(&stage.nest, &names);
+    let mut sizes = Sizes::default();
+    sizes.stage(stage)?;
+    for (buffer, len) in group.buffers.iter_mut().zip(&lens) {
+        buffer.ty.dims = vec![sizes.parameter(len)];
+    }
+    group.outer.clear();
+    let schedule = Schedule::Rows(rows.renamed(&names));
+    let fits = schedule.faults(&group).is_empty() && group.sizes().iter().all(|size| sizes.values.iter().any(|(known, _)| known == size));
+    fits.then_some(General { group, schedule, values: sizes.values })
+}
+
+/// Indexes all memory by addresses.
+fn linearise(stage: &mut PhysicalStage, lens: &[Expr]) -> Option<()> {
+    let cx = StageCx::new(stage, &[], 0);
+    let plain = |read: &Read| read.fill.is_none() && read.index.iter().all(|index| index.as_map().is_some());
+    if !stage.nest.reads().all(|(_, read)| plain(read)) {
+        return None;
+    }
+    let address = |access| cx.ranges.simplify(&cx.address(access));
+    let mut nest = stage.nest.clone();
+    for (id, _) in stage.nest.reads() {
+        if let ScalarOp::Read(read) = &mut nest.body[id.0 as usize].op {
+            read.index = vec![Index::Map(address(Access::Read(id)))];
+        }
+    }
+    for (at, write) in nest.writes.iter_mut().enumerate() {
+        write.index = vec![address(Access::Write(at))];
+        write.ty.dims = vec![lens[stage.writes[at]].clone()];
+    }
+    for (operand, at) in nest.operands.iter_mut().zip(&stage.operands) {
+        operand.ty.dims = vec![lens[*at].clone()];
+    }
+    stage.nest = nest;
+    Some(())
+}
+
+/// The parameters so far, with their values.
+#[derive(Default)]
+struct Sizes {
+    values: Vec<(Sym, Expr)>,
+}
+
+impl Sizes {
+    /// What stands for a size that is at least 1 wherever the body runs.
+    fn parameter(&mut self, value: &Expr) -> Expr {
+        if value.as_const().is_some_and(|value| value < FIXED) {
+            return value.clone();
+        }
+        if let Some((sym, _)) = self.values.iter().find(|(_, known)| known == value) {
+            return Expr::sym(sym);
+        }
+        let sym = Sym::new(&format!("s{}", self.values.len()));
+        self.values.push((sym.clone(), value.clone()));
+        Expr::sym(&sym)
+    }
+
+    fn stage(&mut self, stage: &mut PhysicalStage) -> Option<()> {
+        let before = stage.nest.clone();
+        let nest = &mut stage.nest;
+        for iter in &mut nest.iters {
+            iter.extent = self.parameter(&iter.extent);
+        }
+        for scalar in &mut nest.body {
+            match &mut scalar.op {
+                ScalarOp::Read(Read { index, .. }) => {
+                    for index in index.iter_mut() {
+                        *index = Index::Map(self.address(&before, index.as_map()?)?);
+                    }
+                }
+                // it may be computed with, so that its sizes are no strides
+                ScalarOp::Index(map) if !map.symbols().iter().all(|sym| before.iter(sym).is_some()) => return None,
+                ScalarOp::Index(_) | ScalarOp::Literal(_) | ScalarOp::Apply(..) | ScalarOp::Convert(_) | ScalarOp::Reduce(..) => {}
+            }
+        }
+        for write in &mut nest.writes {
+            for index in &mut write.index {
+                *index = self.address(&before, index)?;
+            }
+            write.ty.dims = write.ty.dims.iter().map(|dim| self.parameter(dim)).collect();
+        }
+        for operand in &mut nest.operands {
+            operand.ty.dims = operand.ty.dims.iter().map(|dim| self.parameter(dim)).collect();
+        }
+        Some(())
+    }
+
+    /// An address with parameters for its strides and its offset. None where it is not linear, or its offset is not known.
+    fn address(&mut self, nest: &Nest, address: &Expr) -> Option<Expr> {
+        let (mut rest, mut out) = (address.clone(), Expr::zero());
+        for iter in &nest.iters {
+            let (stride, without) = rest.split_linear(&iter.sym)?;
+            if nest.iters.iter().any(|other| stride.mentions(&other.sym)) || stride.as_const().is_some_and(|stride| stride < 0) {
+                return None;
+            }
+            out = out + &self.parameter(&stride) * &Expr::sym(&iter.sym);
+            rest = without;
+        }
+        let offset = rest.as_const().filter(|offset| *offset >= 0)?;
+        Some(out + self.parameter(&Expr::from(offset)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schedule;
+    use target::Target;
+
+    fn group(extents: [i64; 2], dtype: &str) -> PhysicalGroup {
+        let [rows, columns] = extents;
+        let text = format!(
+            "nest {{\n for i0 in {rows}, i1 in {columns}\n operand b0: {dtype}[{rows}, {columns}]\n v0: {dtype} = b0[i0, i1]\n \
+             write w1: {dtype}[{rows}, {}] at [i0, i1 + 64] = v0\n}}",
+            columns + 128
+        );
+        let nest: Nest = text.parse().unwrap();
+        let buffer = |ty: &ir::TensorType, role| program::PhysicalBuffer { ty: ty.clone(), role };
+        let buffers = vec![buffer(&nest.operands[0].ty, PhysicalRole::Input), buffer(&nest.writes[0].ty, PhysicalRole::Output)];
+        PhysicalGroup { outer: vec![], stages: vec![PhysicalStage { nest, operands: vec![0], writes: vec![1] }], buffers }
+    }
+
+    fn made(extents: [i64; 2], dtype: &str) -> General {
+        let group = group(extents, dtype);
+        general(&group, &schedule::choose(&group, &Target::x86_64_v3()).without_grain()).unwrap()
+    }
+
+    #[test]
+    fn groups_that_differ_in_sizes_become_one() {
+        let (a, b) = (made([100, 1000], "f32"), made([300, 2000], "f32"));
+        assert_eq!((&a.group, &a.schedule), (&b.group, &b.schedule));
+        assert_ne!(a.values, b.values);
+        assert_ne!(a.group, made([100, 1000], "i32").group);
+    }
+
+    #[test]
+    fn with_the_values_back_it_is_the_group_again() {
+        let general = made([100, 1000], "f32");
+        let value = |sym: &Sym| general.values.iter().find(|(known, _)| known == sym).map(|(_, value)| value.clone());
+        let nest = rewrite::substitute(&general.group.stages[0].nest, &value);
+        let write = |nest: &Nest| nest.writes[0].index[0].clone();
+        assert_eq!(write(&nest), "1128*i0 + i1 + 64".parse().unwrap());
+        let extents: Vec<Expr> = nest.iters.iter().map(|iter| iter.extent.substitute(&value)).collect();
+        assert_eq!(extents, [Expr::from(100), Expr::from(1000)]);
+    }
+
+    #[test]
+    fn short_loops_stay() {
+        assert_eq!(made([3, 1000], "f32").group.stages[0].nest.iters[0].extent, Expr::from(3));
+        assert_ne!(made([3, 1000], "f32").group, made([100, 1000], "f32").group);
+    }
+}
