@@ -12,6 +12,7 @@
 
 use crate::lower::point::{Access, StageCx};
 use crate::lower::rows::flat::flat;
+use crate::lower::rows_schedule::{Piece, RowsSchedule};
 use crate::schedule::Schedule;
 use nest::{Index, Nest, Read, ScalarOp, rewrite};
 use program::{PhysicalGroup, PhysicalRole, PhysicalStage};
@@ -21,18 +22,18 @@ use sym::{Expr, Sym};
 /// Constants below this one stay in the code.
 const FIXED: i64 = 16;
 
-/// A group and its schedule with parameters for sizes, and the value of each.
+/// A group with parameters for sizes, and the value of each.
 #[derive(Clone, Debug, PartialEq)]
 pub struct General {
     pub group: PhysicalGroup,
-    pub schedule: Schedule,
     pub values: Vec<(Sym, Expr)>,
+    /// From the iterators of the flat group to those of `group`.
+    names: BTreeMap<Sym, Sym>,
 }
 
-/// None where the group has no such form: it is a contraction of the template, has several stages, pads, or indices read from data; or
-/// where an address is not linear in the iterators.
-pub fn general(group: &PhysicalGroup, schedule: &Schedule) -> Option<General> {
-    let Schedule::Rows(rows) = schedule else { return None };
+/// None where the group has no such form: it has several stages, pads, or indices read from data; or where an address is not linear in the
+/// iterators.
+pub fn general(group: &PhysicalGroup) -> Option<General> {
     let mut group = flat(group);
     let [stage] = group.stages.as_mut_slice() else { return None };
     if group.buffers.iter().any(|buffer| buffer.role == PhysicalRole::Local) || stage.nest.iters.is_empty() {
@@ -49,9 +50,28 @@ pub fn general(group: &PhysicalGroup, schedule: &Schedule) -> Option<General> {
         buffer.ty.dims = vec![sizes.parameter(len)];
     }
     group.outer.clear();
-    let schedule = Schedule::Rows(rows.renamed(&names));
-    let fits = schedule.faults(&group).is_empty() && group.sizes().iter().all(|size| sizes.values.iter().any(|(known, _)| known == size));
-    fits.then_some(General { group, schedule, values: sizes.values })
+    let fits = group.sizes().iter().all(|size| sizes.values.iter().any(|(known, _)| known == size));
+    fits.then_some(General { group, values: sizes.values, names })
+}
+
+impl General {
+    /// The schedule of the group that this one was made of, for this one, with pieces of few sizes; None where it is not legal for it.
+    pub fn schedule(&self, own: &Schedule) -> Option<Schedule> {
+        let Schedule::Rows(rows) = own else { return None };
+        let schedule = Schedule::Rows(rounded(rows.renamed(&self.names)));
+        schedule.faults(&self.group).is_empty().then_some(schedule)
+    }
+}
+
+/// The piece of a task becomes a power of four; as many points as before are handed out together. Pieces that are tiled stay.
+fn rounded(mut rows: RowsSchedule) -> RowsSchedule {
+    let tiled = |piece: &Piece| rows.stages.iter().any(|stage| stage.tile.as_ref().is_some_and(|tile| tile.sym == piece.sym));
+    if let Some(piece) = rows.piece.take_if(|piece| piece.size >= FIXED && !tiled(piece)) {
+        let size = 1 << (piece.size.ilog2() & !1);
+        rows.grain = rows.grain.saturating_mul(piece.size) / size;
+        rows.piece = Some(Piece { size, ..piece });
+    }
+    rows
 }
 
 /// Indexes all memory by addresses.
@@ -129,7 +149,7 @@ impl Sizes {
         Some(())
     }
 
-    /// An address with parameters for its strides and its offset. None where it is not linear, or its offset is not known.
+    /// An address with parameters for its strides and its offset. None where it is not linear.
     fn address(&mut self, nest: &Nest, address: &Expr) -> Option<Expr> {
         let (mut rest, mut out) = (address.clone(), Expr::zero());
         for iter in &nest.iters {
@@ -140,8 +160,13 @@ impl Sizes {
             out = out + &self.parameter(&stride) * &Expr::sym(&iter.sym);
             rest = without;
         }
-        let offset = rest.as_const().filter(|offset| *offset >= 0)?;
-        Some(out + self.parameter(&Expr::from(offset)))
+        // the offset is the address of a point, so not negative; a parameter is at least 1
+        let offset = match rest.as_const() {
+            Some(offset) if offset < 0 => return None,
+            Some(_) => self.parameter(&rest),
+            None => self.parameter(&(rest + 1)) - 1,
+        };
+        Some(out + offset)
     }
 }
 
@@ -165,14 +190,13 @@ mod tests {
     }
 
     fn made(extents: [i64; 2], dtype: &str) -> General {
-        let group = group(extents, dtype);
-        general(&group, &schedule::choose(&group, &Target::x86_64_v3()).without_grain()).unwrap()
+        general(&group(extents, dtype)).unwrap()
     }
 
     #[test]
     fn groups_that_differ_in_sizes_become_one() {
         let (a, b) = (made([100, 1000], "f32"), made([300, 2000], "f32"));
-        assert_eq!((&a.group, &a.schedule), (&b.group, &b.schedule));
+        assert_eq!(a.group, b.group);
         assert_ne!(a.values, b.values);
         assert_ne!(a.group, made([100, 1000], "i32").group);
     }
@@ -186,6 +210,15 @@ mod tests {
         assert_eq!(write(&nest), "1128*i0 + i1 + 64".parse().unwrap());
         let extents: Vec<Expr> = nest.iters.iter().map(|iter| iter.extent.substitute(&value)).collect();
         assert_eq!(extents, [Expr::from(100), Expr::from(1000)]);
+    }
+
+    #[test]
+    fn the_own_schedule_takes_the_new_names() {
+        let (rows, text) = (group([100, 1000], "f32"), "rows outer [i0] piece i1:200 grain 3 {vector i1:8 unroll 2}");
+        let schedule = general(&rows).unwrap().schedule(&text.parse().unwrap()).unwrap();
+        assert_eq!(schedule.to_string(), "rows outer [i0] piece i1:64 grain 9 {vector i1:8 unroll 2}");
+        let own = schedule::choose(&rows, &Target::x86_64_v3());
+        assert!(general(&rows).unwrap().schedule(&own).is_some(), "{own}");
     }
 
     #[test]
