@@ -12,7 +12,7 @@
 
 use crate::lower::point::{Access, StageCx};
 use crate::lower::rows::flat::flat;
-use crate::lower::rows_schedule::{Piece, RowsSchedule};
+use crate::lower::rows_schedule::{Piece, RowsSchedule, RowsStage};
 use crate::schedule::Schedule;
 use nest::{Index, Nest, Read, ScalarOp, rewrite};
 use program::{PhysicalGroup, PhysicalRole, PhysicalStage};
@@ -58,14 +58,19 @@ impl General {
     /// The schedule of the group that this one was made of, for this one, with pieces of few sizes; None where it is not legal for it.
     pub fn schedule(&self, own: &Schedule) -> Option<Schedule> {
         let Schedule::Rows(rows) = own else { return None };
-        let schedule = Schedule::Rows(rounded(rows.renamed(&self.names)));
+        let schedule = Schedule::Rows(rounded(rows.renamed(&self.names)?));
         schedule.faults(&self.group).is_empty().then_some(schedule)
     }
 }
 
 /// The piece of a task becomes a power of four; as many points as before are handed out together. Pieces that are tiled stay.
 fn rounded(mut rows: RowsSchedule) -> RowsSchedule {
-    let tiled = |piece: &Piece| rows.stages.iter().any(|stage| stage.tile.as_ref().is_some_and(|tile| tile.sym == piece.sym));
+    let tiled = |piece: &Piece| {
+        rows.stages.iter().any(|stage| match stage {
+            RowsStage::Loops(loops) => loops.tile.as_ref().is_some_and(|tile| tile.sym == piece.sym),
+            RowsStage::Tiles(_) => true,
+        })
+    };
     if let Some(piece) = rows.piece.take_if(|piece| piece.size >= FIXED && !tiled(piece)) {
         let size = 1 << (piece.size.ilog2() & !1);
         rows.grain = rows.grain.saturating_mul(piece.size) / size;

@@ -94,18 +94,20 @@ impl fmt::Display for Loops {
 }
 
 impl RowsSchedule {
-    /// The same choices for a group whose iterators have other names.
-    pub fn renamed(&self, names: &BTreeMap<Sym, Sym>) -> RowsSchedule {
+    /// The same choices for a group whose iterators have other names. None where tasks are blocks: those names are not the flat group's.
+    pub fn renamed(&self, names: &BTreeMap<Sym, Sym>) -> Option<RowsSchedule> {
         let sym = |sym: &Sym| names.get(sym).unwrap_or(sym).clone();
         let piece = |piece: &Piece| Piece { sym: sym(&piece.sym), size: piece.size };
-        let stage =
-            |stage: &RowsStage| RowsStage { vector: stage.vector.as_ref().map(sym), tile: stage.tile.as_ref().map(piece), ..stage.clone() };
-        RowsSchedule {
-            outer: self.outer.iter().map(sym).collect(),
-            piece: self.piece.as_ref().map(piece),
-            grain: self.grain,
-            stages: self.stages.iter().map(stage).collect(),
-        }
+        let stage = |stage: &RowsStage| match stage {
+            RowsStage::Loops(loops) => {
+                let (vector, tile) = (loops.vector.as_ref().map(sym), loops.tile.as_ref().map(piece));
+                Some(RowsStage::Loops(Loops { vector, tile, ..loops.clone() }))
+            }
+            RowsStage::Tiles(_) => None,
+        };
+        let stages = self.stages.iter().map(stage).collect::<Option<_>>()?;
+        let (outer, own) = (self.outer.iter().map(sym).collect(), self.piece.as_ref().map(piece));
+        self.block.is_none().then_some(RowsSchedule { outer, piece: own, block: None, grain: self.grain, stages })
     }
 
     /// Reads what `Display` prints.
