@@ -6,11 +6,11 @@ use crate::error::Error;
 use crate::launches::{self, Planned, PlannedLaunch};
 use crate::options::Options;
 use cache::{Key, Store};
-use kernel::module::{Entry, EntryStep, Launch, Module, Place};
+use kernel::module::{self, Entry, EntryStep, Launch, Module, Place};
 use kernel::schedule::Schedule;
 use kernel::{Interface, Kernel};
 use program::memory::MemoryPlan;
-use program::{BufferId, PhysicalGroup, Program, Role};
+use program::{BufferId, PhysicalGroup, Program, Role, Times};
 use std::collections::HashMap;
 use std::sync::OnceLock;
 use sym::{Expr, Sym};
@@ -75,7 +75,7 @@ pub struct Assembly {
 pub fn assemble(program: &Program, memory: &MemoryPlan, options: &Options, store: Option<&Store>) -> Assembly {
     let sizes: Vec<Sym> = program.symbols.keys().cloned().collect();
     let [prepare, main] = [&program.prepare, &program.steps].map(|steps| launches::launches(program, steps));
-    let choices = choices::choices([&prepare, &main], options);
+    let choices = choices::choices(program, [&prepare, &main], options);
     let lookup = Lookup::new(&options.target, store);
     let mut assembler = Assembler { program, memory, lookup, choices, known: HashMap::new(), out: empty() };
     let prepare = assembler.steps(prepare);
@@ -122,6 +122,14 @@ impl Assembler<'_> {
             Planned::If { condition, then, otherwise } => {
                 let condition = self.place(condition);
                 EntryStep::If { condition, then: self.steps(then), otherwise: self.steps(otherwise) }
+            }
+            Planned::Loop { counter, times, body, last } => {
+                let times = match times {
+                    Times::Trips(trips) => module::Times::Trips(trips),
+                    Times::While(condition) => module::Times::While(self.place(condition)),
+                };
+                let (body, last) = (self.steps(body), self.steps(last));
+                EntryStep::Loop(module::Loop { counter, times, body, last })
             }
         }
     }

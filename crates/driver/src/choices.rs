@@ -4,7 +4,7 @@ use crate::launches::{Planned, groups};
 use crate::options::Options;
 use kernel::lower::general::general;
 use kernel::schedule::{self, Schedule};
-use program::PhysicalGroup;
+use program::{PhysicalGroup, Program};
 use std::collections::HashMap;
 use sym::{Expr, Sym};
 
@@ -20,8 +20,8 @@ pub struct Choice {
 }
 
 /// A choice for each distinct group of `prepare` and `main`. Groups share a kernel where at least two of them differ in sizes alone and the
-/// schedules that each would have for itself agree.
-pub fn choices([prepare, main]: [&[Planned]; 2], options: &Options) -> HashMap<PhysicalGroup, Choice> {
+/// schedules that each would have for itself agree; those of loops that mention the counter keep their own.
+pub fn choices(program: &Program, [prepare, main]: [&[Planned]; 2], options: &Options) -> HashMap<PhysicalGroup, Choice> {
     let mut own: HashMap<&PhysicalGroup, (Choice, Option<Choice>)> = HashMap::new();
     let mut users: HashMap<(PhysicalGroup, Schedule), usize> = HashMap::new();
     for group in groups(prepare).into_iter().chain(groups(main)) {
@@ -29,7 +29,9 @@ pub fn choices([prepare, main]: [&[Planned]; 2], options: &Options) -> HashMap<P
             continue;
         }
         let schedule = schedule::choose(group, &options.target);
-        let shared = if options.share_kernels { shared(group, &schedule) } else { None };
+        // a loop's counter is no size: what is computed from it may be 0
+        let counted = group.sizes().iter().any(|size| !program.symbols.contains_key(size));
+        let shared = if options.share_kernels && !counted { shared(group, &schedule) } else { None };
         if let Some(shared) = &shared {
             *users.entry((shared.group.clone(), shared.schedule.clone())).or_default() += 1;
         }

@@ -6,7 +6,7 @@ use crate::error::Error;
 use ir::{Array, Code, Diagnostics, Graph, Location, Tensor};
 use kernel::interp::{Compiled as CompiledKernel, Memory};
 use kernel::kernel::Space;
-use kernel::module::{Entry, EntryStep, Launch, Place};
+use kernel::module::{Entry, EntryStep, Launch, Loop, Place, Times};
 use program::{Program, Role};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -145,9 +145,9 @@ impl<'a> Machine<'a> {
                     watch(self, launch)?;
                 }
                 EntryStep::If { condition, then, otherwise } => {
-                    let holds = self.bytes(condition, 1)?.first().is_some_and(|b| *b != 0);
-                    self.steps(if holds { then } else { otherwise }, watch)?;
+                    self.steps(if self.holds(condition)? { then } else { otherwise }, watch)?;
                 }
+                EntryStep::Loop(repeat) => self.repeat(repeat, watch)?,
                 EntryStep::Guard { condition, guard } => {
                     if condition.holds(&|s| self.sizes.get(s).copied()) != Some(true) {
                         return Err(Error::input(format!("guard {guard} does not hold: {condition}")));
@@ -156,6 +156,26 @@ impl<'a> Machine<'a> {
             }
         }
         Ok(())
+    }
+
+    fn repeat(&mut self, repeat: &Loop, watch: &mut dyn FnMut(&mut Machine, &Launch) -> Result<(), Error>) -> Result<(), Error> {
+        let mut runs = 0;
+        self.sizes.insert(repeat.counter.clone(), runs);
+        while match &repeat.times {
+            Times::Trips(trips) => runs < self.eval(trips)?,
+            Times::While(condition) => self.holds(condition)?,
+        } {
+            runs += 1;
+            self.sizes.insert(repeat.counter.clone(), runs);
+            self.steps(&repeat.body, watch)?;
+        }
+        self.steps(&repeat.last, watch)?;
+        self.sizes.remove(&repeat.counter);
+        Ok(())
+    }
+
+    fn holds(&self, condition: &Place) -> Result<bool, Error> {
+        Ok(self.bytes(condition, 1)?.first().is_some_and(|byte| *byte != 0))
     }
 
     pub fn eval(&self, expr: &Expr) -> Result<i64, Error> {

@@ -1,11 +1,13 @@
 //! The steps of a program as launches of physical groups.
 
-use program::{BufferId, PhysicalGroup, Program, Step, physical};
+use program::{BufferId, Loop, PhysicalGroup, Program, Step, Times, physical};
+use sym::Sym;
 
 /// A step of an entry before its kernel is chosen.
 pub enum Planned {
     Launch(PlannedLaunch),
     If { condition: BufferId, then: Vec<Planned>, otherwise: Vec<Planned> },
+    Loop { counter: Sym, times: Times, body: Vec<Planned>, last: Vec<Planned> },
 }
 
 pub struct PlannedLaunch {
@@ -34,16 +36,22 @@ fn step_launches(program: &Program, step: &Step) -> Vec<Planned> {
         Step::If { condition, then, otherwise } => {
             vec![Planned::If { condition: *condition, then: launches(program, then), otherwise: launches(program, otherwise) }]
         }
+        Step::Loop(Loop { counter, times, body, last }) => {
+            let (body, last) = (launches(program, body), launches(program, last));
+            vec![Planned::Loop { counter: counter.clone(), times: times.clone(), body, last }]
+        }
     }
 }
 
-/// The groups of all launches in order, those inside branches included.
+/// The groups of all launches in order, those inside branches and loops included.
 pub fn groups(planned: &[Planned]) -> Vec<&PhysicalGroup> {
     let mut out = Vec::new();
     for step in planned {
         match step {
             Planned::Launch(launch) => out.push(&launch.group),
-            Planned::If { then, otherwise, .. } => out.extend([groups(then), groups(otherwise)].concat()),
+            Planned::If { then: first, otherwise: second, .. } | Planned::Loop { body: first, last: second, .. } => {
+                out.extend([groups(first), groups(second)].concat());
+            }
         }
     }
     out

@@ -36,14 +36,21 @@ pub fn graph(pass: &str, graph: Graph, options: &Options) -> Result<Graph, Error
 pub fn program(pass: &str, mut program: Program, options: &Options) -> Result<Program, Error> {
     let Some(seed) = seed(pass, options) else { return Ok(program) };
     let mut nests: Vec<&mut Nest> = Vec::new();
-    for step in &mut program.steps {
-        if let Step::Group(group) = step {
-            nests.extend(group.stages.iter_mut().map(|stage| &mut stage.nest));
-        }
-    }
+    nests_of(&mut program.steps, &mut nests);
     let count = nests.len().max(1);
     let done = (0..count).any(|turn| nests.get_mut((seed as usize / 5 + turn) % count).is_some_and(|nest| corrupt_nest(nest, seed)));
     if done { Ok(program) } else { Err(nothing(pass)) }
+}
+
+/// The nests of steps. Those of branches are left out: no run is sure to come there.
+fn nests_of<'a>(steps: &'a mut [Step], nests: &mut Vec<&'a mut Nest>) {
+    for step in steps {
+        match step {
+            Step::Group(group) => nests.extend(group.stages.iter_mut().map(|stage| &mut stage.nest)),
+            Step::Loop(repeat) => [&mut repeat.body, &mut repeat.last].into_iter().for_each(|block| nests_of(block, nests)),
+            Step::Border(_) | Step::If { .. } => {}
+        }
+    }
 }
 
 /// Makes two temporaries that live at once share memory.

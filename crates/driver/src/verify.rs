@@ -326,10 +326,7 @@ impl<'a> Watch<'a> {
                 Step::Border(id) => {
                     physical::border_groups(self.program, *id).iter().for_each(|_| drop(launches.next()));
                 }
-                Step::If { then, otherwise, .. } => {
-                    self.pair_steps(then, launches);
-                    self.pair_steps(otherwise, launches);
-                }
+                Step::If { .. } | Step::Loop(_) => step.blocks().into_iter().for_each(|block| self.pair_steps(block, launches)),
             }
         }
     }
@@ -459,11 +456,9 @@ fn flatten(steps: &[EntryStep], out: &mut Vec<Launch>) {
     for step in steps {
         match step {
             EntryStep::Launch(launch) => out.push(launch.clone()),
-            EntryStep::If { then, otherwise, .. } => {
-                flatten(then, out);
-                flatten(otherwise, out);
+            EntryStep::If { .. } | EntryStep::Loop(_) | EntryStep::Guard { .. } => {
+                step.blocks().into_iter().for_each(|block| flatten(block, out));
             }
-            EntryStep::Guard { .. } => {}
         }
     }
 }

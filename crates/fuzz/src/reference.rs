@@ -78,9 +78,13 @@ fn perturbed_outputs(graph: &Graph, inputs: &[Array], sizes: &BTreeMap<Sym, i64>
         if !exact && node.op != "map" && node.regions.is_empty() {
             node.inputs.iter().for_each(|id| perturb(&mut values[id.0 as usize], random));
         }
-        let results = match chosen_region(node, &values) {
-            Some((region, captures)) => perturbed_outputs(region, &captures, sizes, random)?,
-            None => interp::node_results(graph, node, &values, sizes)?,
+        let results = match node.regions.is_empty() {
+            true => interp::node_results(graph, node, &values, sizes)?,
+            false => {
+                let operands: Vec<Array> = node.inputs.iter().filter_map(|id| values[id.0 as usize].clone()).collect();
+                let mut run = |region: &Graph, inputs: &[Array]| perturbed_outputs(region, inputs, sizes, random);
+                interp::regions::results(node, &operands, sizes, &mut run)?
+            }
         };
         kept.into_iter().for_each(|(id, value)| values[id.0 as usize] = value);
         for (id, result) in node.outputs.iter().zip(results) {
@@ -91,15 +95,6 @@ fn perturbed_outputs(graph: &Graph, inputs: &[Array], sizes: &BTreeMap<Sym, i64>
         }
     }
     Ok(graph.outputs.iter().filter_map(|(_, id)| values[id.0 as usize].clone()).collect())
-}
-
-/// The region that an `if` takes, and what it captures.
-fn chosen_region<'a>(node: &'a Node, values: &Values) -> Option<(&'a Graph, Vec<Array>)> {
-    let [then, otherwise] = node.regions.as_slice() else { return None };
-    let operands = node.inputs.iter().map(|id| values[id.0 as usize].clone()).collect::<Option<Vec<Array>>>()?;
-    let (condition, captures) = operands.split_first()?;
-    let region = if condition.get(0).as_i64() != 0 { then } else { otherwise };
-    Some((region, captures.to_vec()))
 }
 
 /// Whether a node rounds nothing.

@@ -41,7 +41,7 @@ pub struct Module {
     pub main: Entry,
 }
 
-/// One function that runs steps in order. All expressions are over `sizes`.
+/// One function that runs steps in order. All expressions are over `sizes` and the counters of the loops around them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Entry {
     pub name: String,
@@ -59,11 +59,41 @@ pub enum EntryStep {
         then: Vec<EntryStep>,
         otherwise: Vec<EntryStep>,
     },
+    Loop(Loop),
     /// Ends the entry with `-(guard + 1)` where the condition does not hold.
     Guard {
         condition: Condition,
         guard: u32,
     },
+}
+
+/// Steps that run again and again.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Loop {
+    /// The number of the present run, from 1 on; in `last` that of runs. The expressions of the steps may mention it.
+    pub counter: Sym,
+    pub times: Times,
+    pub body: Vec<EntryStep>,
+    /// Run once at the end.
+    pub last: Vec<EntryStep>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Times {
+    Trips(Expr),
+    /// As long as the Bool at a place holds.
+    While(Place),
+}
+
+impl EntryStep {
+    /// The lists of steps inside the step, in order.
+    pub fn blocks(&self) -> Vec<&[EntryStep]> {
+        match self {
+            EntryStep::Launch(_) | EntryStep::Guard { .. } => vec![],
+            EntryStep::If { then, otherwise, .. } => vec![then, otherwise],
+            EntryStep::Loop(repeat) => vec![&repeat.body, &repeat.last],
+        }
+    }
 }
 
 /// One run of a kernel.

@@ -31,6 +31,7 @@ mod walk;
 pub use call::{Call, Fault, Outcome, one};
 pub use cx::Cx;
 pub use known::Known;
+pub(crate) use region::Body;
 pub(crate) use tensor::element_type_of;
 pub use term::{Out, Term};
 

@@ -15,11 +15,13 @@ pub mod integer;
 pub mod join;
 pub mod layout;
 pub mod logic;
+pub mod loops;
 pub mod matmul;
 pub mod norm;
 pub mod pad;
 pub mod pool;
 pub mod position;
+pub mod recurrent;
 pub mod reduce;
 pub mod repeat;
 pub mod reshape;
@@ -40,7 +42,7 @@ pub type Import = fn(&mut Call) -> Outcome;
 pub struct Entry(pub &'static str, pub i64, pub Import);
 
 /// Every family, with its domain.
-static FAMILIES: [(&str, &[Entry]); 23] = [
+static FAMILIES: [(&str, &[Entry]); 25] = [
     ("", elementwise::OPS),
     ("", activation::OPS),
     ("", logic::OPS),
@@ -64,6 +66,8 @@ static FAMILIES: [(&str, &[Entry]); 23] = [
     ("", gather::OPS),
     ("", constant::OPS),
     ("", control::OPS),
+    ("", loops::OPS),
+    ("", recurrent::OPS),
 ];
 
 fn entries() -> impl Iterator<Item = (&'static str, &'static Entry)> {

@@ -8,7 +8,7 @@
 //! => y
 //! ```
 //!
-//! Attributes are `3`, `3.0`, `"text"`, `[1, 2]`, `[1.0]`, `f32[2] 1 2`, `@name` (a reference) or `graph { .. }`. `function f(a) { .. }`
+//! Attributes are `3`, `3.0`, `"text"`, `[1, 2]`, `[1.0]`, `["text"]`, `f32[2] 1 2`, `@name` (a reference) or `graph { .. }`. `function f(a) { .. }`
 //! defines a function of domain `my`, which `my.f` calls.
 
 use crate::proto::tensor_shape_proto::{Dimension, Value as Dim};
@@ -180,6 +180,10 @@ fn read_attribute_value(parser: &mut Parser, attribute: &mut AttributeProto) -> 
     if parser.peek("\"") {
         attribute.s = parser.string()?.into_bytes().into();
         return Ok(AttributeType::String);
+    }
+    if parser.rest().starts_with("[\"") {
+        attribute.strings = parser.list("[", "]", |parser| Ok(parser.string()?.into_bytes().into()))?;
+        return Ok(AttributeType::Strings);
     }
     if parser.peek("[") {
         let numbers = parser.list("[", "]", |parser| Ok(number(parser).to_string()))?;

@@ -1,5 +1,7 @@
 //! The interpreter of graphs: every node by its op's reference meaning, composites too.
 
+pub mod regions;
+
 use crate::attrs::concrete;
 use crate::def::{ConcreteType, Kind};
 use ir::{Array, Code, Diagnostic, Diagnostics, Graph, Location, Node, TensorType, ValueId};
@@ -56,19 +58,13 @@ pub fn node_results(graph: &Graph, node: &Node, values: &Values, symbols: &BTree
     let operands = operands.ok_or_else(|| error(Code::Names, format!("an operand of {} has no value", node.op)))?;
     let def = crate::find(node.op).ok_or_else(|| error(Code::Unsupported, format!("there is no op {}", node.op)))?;
     if let Kind::Region = def.kind {
-        return branch(node, &operands, symbols);
+        let operands: Vec<Array> = operands.into_iter().cloned().collect();
+        return regions::results(node, &operands, symbols, &mut |region, inputs| outputs(region, inputs, symbols));
     }
     let unknown = || error(Code::Names, format!("a size of {} is not known", node.op));
     let attrs = concrete(&node.attrs, &|sym| symbols.get(sym).copied()).ok_or_else(unknown)?;
     let types: Option<Vec<ConcreteType>> = node.outputs.iter().map(|id| concrete_type(graph.ty(*id), symbols)).collect();
     (def.reference)(&operands, &attrs, &types.ok_or_else(unknown)?).map_err(|error| error.at(&node.location))
-}
-
-/// `if`: the region that the condition chooses, on the captures.
-fn branch(node: &Node, operands: &[&Array], symbols: &BTreeMap<Sym, i64>) -> Result<Vec<Array>, Diagnostic> {
-    let chosen = if operands[0].get(0).as_i64() != 0 { &node.regions[0] } else { &node.regions[1] };
-    let captures: Vec<Array> = operands[1..].iter().map(|operand| (*operand).clone()).collect();
-    outputs(chosen, &captures, symbols)
 }
 
 /// Element type and dims under an assignment; None where a symbol is unknown or a dim is negative.

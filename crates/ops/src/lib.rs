@@ -29,11 +29,13 @@ pub mod verify;
 mod check;
 
 pub use build::Builder;
-pub use build::core::{Folded, WindowAttrs};
+pub use build::core::{Folded, Scan, WindowAttrs};
+pub use core::region::fixed_inputs;
+pub use core::region::repeat::Parts;
 pub use def::{ConcreteType, Decompose, InferCx, Inferred, Kind, LowerCx, OpDef, OpError, Reference};
 pub use verify::verify;
 
-static OPS: [OpDef; 28] = [
+static OPS: [OpDef; 30] = [
     core::map::DEF,
     core::convert::DEF,
     core::broadcast::DEF,
@@ -51,7 +53,9 @@ static OPS: [OpDef; 28] = [
     core::reduce_window::DEF,
     core::iota::DEF,
     core::sizes::DEF,
-    core::region::IF,
+    core::region::branch::IF,
+    core::region::repeat::WHILE,
+    core::region::repeat::SCAN,
     composites::softmax::DEF,
     composites::layer_norm::DEF,
     composites::gelu::DEF,
@@ -74,13 +78,14 @@ pub fn find(name: &str) -> Option<&'static OpDef> {
 }
 
 /// Names of attributes, as the ops read them.
-const ATTRIBUTES: [&str; 34] = [
+const ATTRIBUTES: [&str; 38] = [
     "alpha",
     "approximate",
     "axes",
     "axis",
     "batch",
     "beta",
+    "carried",
     "coordinates",
     "cubic",
     "dilations",
@@ -98,15 +103,18 @@ const ATTRIBUTES: [&str; 34] = [
     "low",
     "mode",
     "perm",
+    "reverse",
     "rounding",
     "scale",
     "sizes",
     "spec",
+    "stacked",
     "start",
     "starts",
     "steps",
     "strides",
     "to",
+    "trips",
     "values",
     "window",
 ];

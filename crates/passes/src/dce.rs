@@ -31,12 +31,13 @@ fn needed_values(graph: &Graph) -> Vec<bool> {
     needed
 }
 
-/// Drops the dead parts of a node's regions, and with them the captures that no region reads.
+/// Drops the dead parts of a node's regions, and with them the captures that no region reads. Carried values and slices stay.
 fn prune_regions(node: &mut Node) {
     let Some(captures) = node.regions.first().map(|region| region.inputs.len()) else { return };
     node.regions.iter_mut().for_each(|region| region.nodes.iter_mut().for_each(prune_regions));
     let needed: Vec<Vec<bool>> = node.regions.iter().map(needed_values).collect();
-    let reads = |at: usize| node.regions.iter().zip(&needed).any(|(region, needed)| needed[region.inputs[at].0 as usize]);
+    let fixed = ops::fixed_inputs(node);
+    let reads = |at: usize| at < fixed || node.regions.iter().zip(&needed).any(|(region, needed)| needed[region.inputs[at].0 as usize]);
     let read: Vec<bool> = (0..captures).map(reads).collect();
     let first = node.inputs.len() - captures;
     let mut at = 0..;

@@ -21,7 +21,8 @@ pub fn fuse(program: &Program) -> Program {
 }
 
 fn fuse_steps(program: &Program, steps: &[Step]) -> Vec<Step> {
-    let steps: Vec<Step> = steps.iter().map(|step| fuse_branches(program, step)).collect();
+    let inside = |step: &Step| step.clone().with_blocks(&mut |block| fuse_steps(program, &block));
+    let steps: Vec<Step> = steps.iter().map(inside).collect();
     let mut work = Work::new(program, &steps);
     inline_views(&mut work);
     append_epilogues(&mut work);
@@ -29,15 +30,6 @@ fn fuse_steps(program: &Program, steps: &[Step]) -> Vec<Step> {
     append_epilogues(&mut work);
     rows::group_rows(&mut work);
     work.finish()
-}
-
-fn fuse_branches(program: &Program, step: &Step) -> Step {
-    match step {
-        Step::Group(_) | Step::Border(_) => step.clone(),
-        Step::If { condition, then, otherwise } => {
-            Step::If { condition: *condition, then: fuse_steps(program, then), otherwise: fuse_steps(program, otherwise) }
-        }
-    }
 }
 
 /// A nest that only moves elements or writes indices and literals: reading it again costs no more than reading its result.

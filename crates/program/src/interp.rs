@@ -1,7 +1,7 @@
 //! The interpreter: what a program means, on logical arrays in f64 and exact integers. Layouts, borders and the grouping of stages change
 //! nothing here.
 
-use crate::program::{BufferId, Group, Program, Role, Stage, Step};
+use crate::program::{BufferId, Group, Loop, Program, Role, Stage, Step, Times};
 use ir::{Array, DType, Literal, TensorType};
 use std::collections::BTreeMap;
 use sym::Sym;
@@ -68,12 +68,39 @@ fn run_steps(program: &Program, steps: &[Step], sizes: &BTreeMap<Sym, i64>, valu
             Step::Group(group) => run_group(program, group, sizes, values)?,
             Step::Border(_) => {}
             Step::If { condition, then, otherwise } => {
-                let holds = read(program, values, *condition)?.get(0).as_i64() != 0;
-                run_steps(program, if holds { then } else { otherwise }, sizes, values)?;
+                run_steps(program, if holds(program, values, *condition)? { then } else { otherwise }, sizes, values)?;
             }
+            Step::Loop(repeat) => run_loop(program, repeat, sizes, values)?,
         }
     }
     Ok(())
+}
+
+fn run_loop(program: &Program, repeat: &Loop, sizes: &BTreeMap<Sym, i64>, values: &mut BufferValues) -> Result<(), String> {
+    let mut inside = sizes.clone();
+    let mut run = 0;
+    inside.insert(repeat.counter.clone(), run);
+    while again(program, repeat, run, sizes, values)? {
+        run += 1;
+        inside.insert(repeat.counter.clone(), run);
+        run_steps(program, &repeat.body, &inside, values)?;
+    }
+    run_steps(program, &repeat.last, &inside, values)
+}
+
+/// Whether a loop that has run so often runs once more.
+fn again(program: &Program, repeat: &Loop, runs: i64, sizes: &BTreeMap<Sym, i64>, values: &BufferValues) -> Result<bool, String> {
+    match &repeat.times {
+        Times::Trips(trips) => {
+            let trips = trips.eval(&|sym| sizes.get(sym).copied()).ok_or_else(|| format!("{trips} has no value"))?;
+            Ok(runs < trips)
+        }
+        Times::While(condition) => holds(program, values, *condition),
+    }
+}
+
+fn holds(program: &Program, values: &BufferValues, condition: BufferId) -> Result<bool, String> {
+    Ok(read(program, values, condition)?.get(0).as_i64() != 0)
 }
 
 fn run_stage(program: &Program, stage: &Stage, sizes: &BTreeMap<Sym, i64>, values: &mut BufferValues) -> Result<(), String> {

@@ -151,10 +151,14 @@ fn link(stage: &Stage, found: Option<&Contraction>, classes: &mut Classes) {
 /// Copies that give contractions an operand or result of a free layout where the buffer is the caller's.
 fn copy_outside_operands(program: &mut Program) {
     let steps = std::mem::take(&mut program.steps);
+    program.steps = with_copies(program, steps);
+}
+
+fn with_copies(program: &mut Program, steps: Vec<Step>) -> Vec<Step> {
     let mut out = Vec::new();
     for step in steps {
         let Step::Group(mut group) = step else {
-            out.push(step);
+            out.push(step.with_blocks(&mut |block| with_copies(program, block)));
             continue;
         };
         let (mut before, mut after) = (Vec::new(), Vec::new());
@@ -168,7 +172,7 @@ fn copy_outside_operands(program: &mut Program) {
         out.push(Step::Group(group));
         out.extend(after);
     }
-    program.steps = out;
+    out
 }
 
 /// Copies, made once, of the constants that reductions other than contractions read: the weights of a depthwise convolution may then lie

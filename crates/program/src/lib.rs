@@ -9,6 +9,7 @@
 //! - [`work`]: steps under rewriting
 //! - [`fuse`]: which nests become one kernel
 //! - [`rows`]: row-wise groups
+//! - [`invariant`]: what is computed once, in front of a loop
 //! - [`prepare`]: what is computed once, before the first call
 //! - [`layouts`]: innermost dims and halos
 //! - [`pack`]: panels for contractions
@@ -17,6 +18,7 @@
 
 pub mod fuse;
 pub mod interp;
+pub mod invariant;
 pub mod layout;
 pub mod layouts;
 pub mod lower;
@@ -32,4 +34,4 @@ pub mod work;
 
 pub use layout::{Axis, Layout};
 pub use physical::{PhysicalBuffer, PhysicalGroup, PhysicalRole, PhysicalStage};
-pub use program::{Buffer, BufferId, Group, Program, Role, Stage, Step};
+pub use program::{Buffer, BufferId, Group, Loop, Program, Role, Stage, Step, Times};

@@ -1,6 +1,10 @@
 //! Graph -> Program: every node's nests in order, one buffer for each value.
 //!
 //! Needs: a graph of core ops and regions. Gives: single-stage groups whose nests name operands and writes by buffer.
+//!
+//! - [`repeat`]: loops
+
+mod repeat;
 
 use crate::layout::Layout;
 use crate::program::{Buffer, BufferId, Group, Program, Role, Stage, Step};
@@ -11,7 +15,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 pub fn lower(graph: &Graph) -> Result<Program, Diagnostics> {
-    let mut lowering = Lowering { program: empty_program(graph), names: HashMap::new() };
+    let mut lowering = Lowering { program: empty_program(graph), names: HashMap::new(), depth: 0 };
     let mut values = Values::new();
     for (at, input) in graph.inputs.iter().enumerate() {
         let id = lowering.buffer(graph, *input, Role::Input(at), "");
@@ -38,6 +42,12 @@ pub fn lower(graph: &Graph) -> Result<Program, Diagnostics> {
     Ok(lowering.program)
 }
 
+/// What stands before the names of a region's values.
+fn region_prefix(graph: &Graph, node: &Node, prefix: &str, at: usize) -> String {
+    let name = node.outputs.first().map_or("", |id| &*graph.value(*id).name);
+    format!("{prefix}{name}.{at}.")
+}
+
 type Values = HashMap<ValueId, BufferId>;
 
 fn empty_program(graph: &Graph) -> Program {
@@ -48,6 +58,8 @@ struct Lowering {
     program: Program,
     /// How often each buffer name was asked for.
     names: HashMap<String, usize>,
+    /// How many loops are around.
+    depth: usize,
 }
 
 impl Lowering {
@@ -95,7 +107,8 @@ impl Lowering {
         match &def.kind {
             Kind::Core { lower } => self.core_node(graph, node, *lower, prefix, values, steps),
             Kind::Composite { .. } => return Err(unsupported("must be decomposed before it is lowered")),
-            Kind::Region => self.branches(graph, node, prefix, values, steps)?,
+            Kind::Region if node.op == "if" => self.branches(graph, node, prefix, values, steps)?,
+            Kind::Region => self.repeat(graph, node, prefix, values, steps)?,
         }
         Ok(())
     }
@@ -167,7 +180,7 @@ impl Lowering {
         let results: Vec<BufferId> = node.outputs.iter().map(|v| self.place(graph, *v, prefix, values)).collect();
         let mut branches = Vec::new();
         for (at, region) in node.regions.iter().enumerate() {
-            let prefix = format!("{prefix}{}.{at}.", graph.value(node.outputs[0]).name);
+            let prefix = region_prefix(graph, node, prefix, at);
             let mut inner: Values = region.inputs.iter().copied().zip(captures.iter().copied()).collect();
             let mut list = Vec::new();
             self.nodes(region, &prefix, &mut inner, &mut list)?;

@@ -1,6 +1,6 @@
 //! The memory plan: a place in the arena for each temporary, proved free of overlap for every assignment of sizes.
 
-use crate::program::{BufferId, Program, Role};
+use crate::program::{BufferId, Loop, Program, Role, Step};
 use crate::work::step_uses;
 use sym::{Expr, Sym};
 
@@ -13,7 +13,7 @@ pub struct MemoryPlan {
     /// Offset in the prepared memory of each `Prepared` buffer.
     pub prepared: Vec<Option<Expr>>,
     pub prepared_bytes: Expr,
-    /// First and last step that uses each buffer.
+    /// First and last place that uses each buffer, in the order of the text.
     pub lives: Vec<Option<(usize, usize)>>,
 }
 
@@ -40,17 +40,65 @@ fn all_with<'a>(program: &'a Program, role: &'a Role) -> impl Iterator<Item = Bu
     (0..program.buffers.len() as u32).map(BufferId).filter(move |id| program.buffer(*id).role == *role)
 }
 
-/// A branching step is one place in time: what its branches use lives through all of it.
+/// The first and last place at which each buffer is used, the places numbered in the order of the text.
 fn lives(program: &Program) -> Vec<Option<(usize, usize)>> {
-    let mut lives: Vec<Option<(usize, usize)>> = vec![None; program.buffers.len()];
-    for (at, step) in program.steps.iter().enumerate() {
-        let (reads, writes) = step_uses(step);
-        for id in reads.into_iter().chain(writes) {
-            let life = lives[id.0 as usize].get_or_insert((at, at));
-            life.1 = at;
+    let mut walk = Walk { lives: vec![None; program.buffers.len()], uses: use_counts(program, &program.steps), at: 0 };
+    walk.steps(program, &program.steps);
+    walk.lives
+}
+
+/// How often steps use each buffer.
+fn use_counts(program: &Program, steps: &[Step]) -> Vec<usize> {
+    let mut counts = vec![0; program.buffers.len()];
+    for (reads, writes) in steps.iter().map(step_uses) {
+        reads.iter().chain(&writes).for_each(|id| counts[id.0 as usize] += 1);
+    }
+    counts
+}
+
+struct Walk {
+    lives: Vec<Option<(usize, usize)>>,
+    uses: Vec<usize>,
+    /// The present place.
+    at: usize,
+}
+
+impl Walk {
+    fn used(&mut self, id: BufferId, (from, to): (usize, usize)) {
+        let life = self.lives[id.0 as usize].get_or_insert((from, to));
+        *life = (life.0.min(from), life.1.max(to));
+    }
+
+    fn steps(&mut self, program: &Program, steps: &[Step]) {
+        for step in steps {
+            let here = (self.at, self.at);
+            match step {
+                Step::Group(_) | Step::Border(_) => {
+                    let (reads, writes) = step_uses(step);
+                    reads.into_iter().chain(writes).for_each(|id| self.used(id, here));
+                }
+                Step::If { .. } | Step::Loop(_) => step.condition().into_iter().for_each(|id| self.used(id, here)),
+            }
+            self.at += 1;
+            match step {
+                Step::Loop(repeat) => self.repeat(program, repeat),
+                Step::Group(_) | Step::Border(_) | Step::If { .. } => {
+                    step.blocks().into_iter().for_each(|block| self.steps(program, block));
+                }
+            }
         }
     }
-    lives
+
+    /// What a body shares with steps around it lives through all runs. Anything else is written in each run before it is read (P9).
+    fn repeat(&mut self, program: &Program, repeat: &Loop) {
+        let start = self.at;
+        self.steps(program, &repeat.body);
+        let inside = use_counts(program, &repeat.body);
+        let shared = (0..inside.len()).filter(|at| inside[*at] > 0 && inside[*at] < self.uses[*at]).collect::<Vec<_>>();
+        shared.into_iter().for_each(|at| self.used(BufferId(at as u32), (start, self.at)));
+        self.at += 1;
+        self.steps(program, &repeat.last);
+    }
 }
 
 /// Slots in the arena, one after the other; a slot is as large as its largest buffer, and two buffers share one only if their lives are
@@ -149,11 +197,12 @@ fn bounded_maximum(a: &Expr, b: &Expr) -> Expr {
     }
 }
 
-/// The largest sum of bytes that live at once over the order of steps: no plan can need less. For known sizes.
+/// The largest sum of bytes that live at once over the order of places: no plan can need less. For known sizes.
 pub fn lower_bound(program: &Program, plan: &MemoryPlan, value: &dyn Fn(&Sym) -> Option<i64>) -> i64 {
     let live = |at: usize| -> i64 {
         let at_step = |id: &BufferId| plan.lives[id.0 as usize].is_some_and(|life| life.0 <= at && at <= life.1);
         all_with(program, &Role::Temp).filter(at_step).map(|id| buffer_bytes(program, id).eval(value).unwrap_or(0)).sum()
     };
-    (0..program.steps.len()).map(live).max().unwrap_or(0)
+    let places = plan.lives.iter().flatten().map(|life| life.1 + 1).max().unwrap_or(0);
+    (0..places).map(live).max().unwrap_or(0)
 }

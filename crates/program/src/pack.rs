@@ -7,6 +7,7 @@
 //! `[.., n/block, k.., k%group]` with the last of `k` divided by the group, then `n%block`, then `k%group`. Bytes are multiplied unsigned by
 //! signed: of two bytes of one sign, `sum a*b` becomes `sum (a + 128)*b - 128 * sum b` (-128 for unsigned ones), exact in i32 that wraps.
 
+use crate::invariant;
 use crate::layout::{Axis, Layout};
 use crate::layouts::stage_contraction;
 use crate::physical::PhysicalGroup;
@@ -27,7 +28,7 @@ pub fn pack(program: &Program, target: &Target) -> Program {
         let step = pack_step(&mut out, step, target, &mut packed);
         out.steps.push(step);
     }
-    out
+    invariant::hoist(&out)
 }
 
 /// Packed buffers by what they hold: the copy nest with its layout.
@@ -44,19 +45,15 @@ fn pack_step(program: &mut Program, step: Step, target: &Target, packed: &mut Pa
             Step::Group(group)
         }
         Step::Border(id) => Step::Border(id),
-        // a branch packs at its own place: the operand may exist only there
-        Step::If { condition, then, otherwise } => {
-            let mut branch = |steps: Vec<Step>| {
-                let outer = std::mem::take(&mut program.steps);
-                for step in steps {
-                    let step = pack_step(program, step, target, &mut HashMap::new());
-                    program.steps.push(step);
-                }
-                std::mem::replace(&mut program.steps, outer)
-            };
-            let (then, otherwise) = (branch(then), branch(otherwise));
-            Step::If { condition, then, otherwise }
-        }
+        // a block packs at its own place: the operand may exist only there
+        Step::If { .. } | Step::Loop(_) => step.with_blocks(&mut |block| {
+            let outer = std::mem::take(&mut program.steps);
+            for step in block {
+                let step = pack_step(program, step, target, &mut HashMap::new());
+                program.steps.push(step);
+            }
+            std::mem::replace(&mut program.steps, outer)
+        }),
     }
 }
 

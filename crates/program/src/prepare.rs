@@ -1,13 +1,15 @@
 //! What depends on constants alone is computed once, before the first call.
 
+use crate::invariant;
 use crate::physical::PhysicalGroup;
 use crate::program::{BufferId, Program, Role, Step};
 use crate::work::step_uses;
 
-/// Moves steps that read only constants and prepared buffers to `prepare`; what they write becomes `Prepared`.
+/// Moves invariant steps out of loops, and then those that read only constants and prepared buffers to `prepare`; what they write becomes `Prepared`.
 /// before: steps `s = w * scale; y = conv(x, s)` -> after: prepare `s = w * scale`, steps `y = conv(x, s)`.
 pub fn hoist(program: &Program) -> Program {
-    let mut out = program.clone();
+    let mut out = invariant::hoist(program);
+    let program = &out.clone();
     let partial = written_elsewhere(program);
     let mut steps = Vec::new();
     for step in &program.steps {

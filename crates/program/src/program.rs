@@ -6,7 +6,7 @@ use ir::{Guard, Location, Tensor, TensorType};
 use nest::Nest;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use sym::Sym;
+use sym::{Expr, Sym};
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BufferId(pub u32);
@@ -74,6 +74,26 @@ pub enum Step {
         then: Vec<Step>,
         otherwise: Vec<Step>,
     },
+    Loop(Loop),
+}
+
+/// Steps that run again and again.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Loop {
+    /// The number of the present run, from 1 on. The nests of the loop may mention it like a size; dims do not.
+    pub counter: Sym,
+    pub times: Times,
+    pub body: Vec<Step>,
+    /// Run once at the end; the counter is then the number of runs, which may be 0.
+    pub last: Vec<Step>,
+}
+
+/// How often a loop runs.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Times {
+    Trips(Expr),
+    /// As long as the bool scalar in a buffer holds.
+    While(BufferId),
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -126,12 +146,39 @@ fn distinct<'a>(ids: impl Iterator<Item = &'a BufferId>) -> Vec<BufferId> {
 }
 
 impl Step {
-    /// All groups of the step, those inside branches included, in order.
+    /// All groups of the step, those inside branches and loops included, in order.
     pub fn groups(&self) -> Vec<&Group> {
         match self {
             Step::Group(group) => vec![group],
             Step::Border(_) => vec![],
-            Step::If { then, otherwise, .. } => then.iter().chain(otherwise).flat_map(Step::groups).collect(),
+            Step::If { .. } | Step::Loop(_) => self.blocks().into_iter().flatten().flat_map(Step::groups).collect(),
+        }
+    }
+
+    /// The lists of steps inside the step, in order.
+    pub fn blocks(&self) -> Vec<&[Step]> {
+        match self {
+            Step::Group(_) | Step::Border(_) => vec![],
+            Step::If { then, otherwise, .. } => vec![then, otherwise],
+            Step::Loop(repeat) => vec![&repeat.body, &repeat.last],
+        }
+    }
+
+    /// The step with each list of steps inside of it changed.
+    pub fn with_blocks(self, change: &mut dyn FnMut(Vec<Step>) -> Vec<Step>) -> Step {
+        match self {
+            Step::Group(_) | Step::Border(_) => self,
+            Step::If { condition, then, otherwise } => Step::If { condition, then: change(then), otherwise: change(otherwise) },
+            Step::Loop(repeat) => Step::Loop(Loop { body: change(repeat.body), last: change(repeat.last), ..repeat }),
+        }
+    }
+
+    /// The bool scalar that decides which steps inside the step run, or whether they run again.
+    pub fn condition(&self) -> Option<BufferId> {
+        match self {
+            Step::If { condition, .. } => Some(*condition),
+            Step::Loop(Loop { times: Times::While(condition), .. }) => Some(*condition),
+            Step::Loop(Loop { times: Times::Trips(_), .. }) | Step::Group(_) | Step::Border(_) => None,
         }
     }
 }

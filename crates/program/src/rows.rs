@@ -214,17 +214,16 @@ pub fn mark_locals(program: &mut Program) {
     }
 }
 
-/// All steps with those of branches, the branching steps themselves left out but for their condition.
+/// All steps with those of branches and loops, which themselves are left out but for their condition.
 fn flat(steps: &[Step]) -> Vec<Step> {
     let mut out = Vec::new();
     for step in steps {
         match step {
-            Step::If { condition, then, otherwise } => {
-                out.push(Step::If { condition: *condition, then: vec![], otherwise: vec![] });
-                out.extend(flat(then));
-                out.extend(flat(otherwise));
+            Step::If { .. } | Step::Loop(_) => {
+                out.push(step.clone().with_blocks(&mut |_| vec![]));
+                step.blocks().into_iter().for_each(|block| out.extend(flat(block)));
             }
-            step => out.push(step.clone()),
+            Step::Group(_) | Step::Border(_) => out.push(step.clone()),
         }
     }
     out

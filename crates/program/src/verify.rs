@@ -18,14 +18,17 @@
 //! - P14: at a point of the outer iterators a stage reads of what the group writes only what the same point wrote.
 //! - P15: a condition is a bool scalar.
 //! - P16: a border is of a buffer that has a halo and that steps may write.
+//! - P17: a loop's counter is neither a symbol of the program nor the counter of a loop around it; nests and numbers of trips mention the
+//! program's symbols and the counters of the loops around them alone.
 
 mod flow;
 mod group;
+mod scope;
 #[cfg(test)]
 pub mod tests;
 
 use crate::layout::{Axis, Layout};
-use crate::program::{Buffer, BufferId, Program, Role, Stage, Step};
+use crate::program::{Buffer, BufferId, Loop, Program, Role, Stage, Step, Times};
 use ir::TensorType;
 use ir::guard::Condition;
 use std::collections::BTreeSet;
@@ -41,16 +44,43 @@ pub fn verify(program: &Program) -> Vec<String> {
     faults.extend(repeated_names(program));
     faults.extend(interface_faults(program));
     program.buffers.iter().for_each(|buffer| faults.extend(buffer_faults(program, buffer)));
-    for stage in stages(program) {
-        faults.extend(stage_faults(program, stage));
-    }
+    let mut judge = |stage: &Stage, facts: &Ranges| faults.extend(stage_faults(program, stage, facts));
+    each_stage(&program.prepare, &facts(program), &mut judge);
+    each_stage(&program.steps, &facts(program), &mut judge);
     faults.extend(flow::faults(program));
     faults.extend(group::faults(program));
+    if faults.is_empty() {
+        faults.extend(scope::faults(program));
+    }
     faults
 }
 
 fn stages(program: &Program) -> impl Iterator<Item = &Stage> {
     program.prepare.iter().chain(&program.steps).flat_map(Step::groups).flat_map(|group| &group.stages)
+}
+
+/// Calls `judge` with each stage and what is known of the symbols where it runs.
+fn each_stage(steps: &[Step], facts: &Ranges, judge: &mut dyn FnMut(&Stage, &Ranges)) {
+    for step in steps {
+        match step {
+            Step::Group(group) => group.stages.iter().for_each(|stage| judge(stage, facts)),
+            Step::Border(_) => {}
+            Step::If { then, otherwise, .. } => [then, otherwise].into_iter().for_each(|steps| each_stage(steps, facts, judge)),
+            Step::Loop(repeat) => {
+                each_stage(&repeat.body, &counted(facts, repeat, 1), judge);
+                each_stage(&repeat.last, &counted(facts, repeat, 0), judge);
+            }
+        }
+    }
+}
+
+/// The facts with what is known of a loop's counter.
+fn counted(facts: &Ranges, repeat: &Loop, low: i64) -> Ranges {
+    let mut facts = facts.clone();
+    if let Times::Trips(trips) = &repeat.times {
+        facts.bound(&repeat.counter, Expr::from(low), trips.clone());
+    }
+    facts
 }
 
 /// P1.
@@ -68,7 +98,7 @@ fn direct_uses(steps: &[Step]) -> Vec<BufferId> {
     let of = |step: &Step| match step {
         Step::Group(_) => vec![],
         Step::Border(id) => vec![*id],
-        Step::If { condition, then, otherwise } => [vec![*condition], direct_uses(then), direct_uses(otherwise)].concat(),
+        Step::If { .. } | Step::Loop(_) => step.condition().into_iter().chain(step.blocks().into_iter().flat_map(direct_uses)).collect(),
     };
     steps.iter().flat_map(of).collect()
 }
@@ -167,7 +197,7 @@ fn covers(axes: &[Axis], dim: usize) -> bool {
 }
 
 /// P7, P8.
-fn stage_faults(program: &Program, stage: &Stage) -> Vec<String> {
+fn stage_faults(program: &Program, stage: &Stage, facts: &Ranges) -> Vec<String> {
     let mut faults = Vec::new();
     let operands = stage.nest.operands.iter().map(|operand| &operand.ty).collect::<Vec<_>>();
     let writes = stage.nest.writes.iter().map(|write| &write.ty).collect::<Vec<_>>();
@@ -183,7 +213,7 @@ fn stage_faults(program: &Program, stage: &Stage) -> Vec<String> {
     if stage.writes.iter().collect::<BTreeSet<_>>().len() != stage.writes.len() {
         faults.push(format!("P7: {}: writes a buffer twice", stage.location));
     }
-    let nest = nest::verify::verify(&stage.nest, &facts(program));
+    let nest = nest::verify::verify(&stage.nest, facts);
     let decided = !guarded(program, stage);
     let nest = nest.into_iter().filter(|why| decided || !["N5", "N8", "N9"].iter().any(|bound| why.starts_with(bound)));
     faults.extend(nest.map(|why| format!("P8: {}: {why}", stage.location)));

@@ -5,7 +5,7 @@ use nest::Nest;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// One place in the order: a stage that may be rewritten, a group or branch that stands as it is, or nothing any more.
+/// One place in the order: a stage that may be rewritten, a group, branch or loop that stands as it is, or nothing any more.
 #[derive(Clone, Debug)]
 pub enum Slot {
     Stage(Stage),
@@ -127,7 +127,7 @@ fn uses(slot: &Slot) -> (Vec<BufferId>, Vec<BufferId>) {
     }
 }
 
-/// Buffers that a step reads and writes, those of its branches included.
+/// Buffers that a step reads and writes, those of the steps inside of it included.
 pub fn step_uses(step: &Step) -> (Vec<BufferId>, Vec<BufferId>) {
     match step {
         Step::Group(group) => {
@@ -135,9 +135,9 @@ pub fn step_uses(step: &Step) -> (Vec<BufferId>, Vec<BufferId>) {
             (reads, group.writes())
         }
         Step::Border(id) => (vec![], vec![*id]),
-        Step::If { condition, then, otherwise } => {
-            let (mut reads, mut writes) = (vec![*condition], vec![]);
-            for (r, w) in then.iter().chain(otherwise).map(step_uses) {
+        Step::If { .. } | Step::Loop(_) => {
+            let (mut reads, mut writes) = (Vec::from_iter(step.condition()), vec![]);
+            for (r, w) in step.blocks().into_iter().flatten().map(step_uses) {
                 reads.extend(r);
                 writes.extend(w);
             }

@@ -3,8 +3,8 @@
 use ir::{Array, DType, Graph, Literal, TensorType, ValueId};
 use nest::{Func, Monoid};
 use ops::build::Builder;
-use ops::build::core::{Folded, WindowAttrs};
-use program::{Program, fuse, interp, layouts, lower, pack, prepare, text, verify};
+use ops::build::core::{Folded, Scan, WindowAttrs};
+use program::{Program, Step, fuse, interp, layouts, lower, pack, prepare, text, verify};
 use std::collections::HashMap;
 use target::Target;
 
@@ -164,4 +164,92 @@ fn branches() {
         Ok(())
     };
     check(build, &[&[4, 12], &[]]);
+}
+
+/// `h' = tanh(x_t W + h R)`, stacked.
+fn recurrent_step(weights: bool) -> Result<Graph, ir::Diagnostic> {
+    let mut b = Builder::new("step");
+    let (h, x) = (b.input("h", f32s("n, 20")), b.input("x", f32s("n, 6")));
+    let r = if weights { weight(&mut b, &[20, 20]) } else { b.input("r", f32s("20, 20")) };
+    let w = weight(&mut b, &[6, 20]);
+    let (x, h) = (b.contract("mk,kn->mn", x, w)?, b.contract("mk,kn->mn", h, r)?);
+    let sum = b.map(Func::Add, &[x, h])?;
+    let next = b.map(Func::Tanh, &[sum])?;
+    b.output("h", next);
+    b.output("y", next);
+    Ok(b.finish())
+}
+
+fn recurrent(weights: bool, axis: usize, reverse: bool, x: &str) -> impl Fn(&mut Builder) -> Result<(), ir::Diagnostic> {
+    let x = f32s(x);
+    move |b: &mut Builder| {
+        let x = b.input("x", x.clone());
+        let start = b.number(DType::F32, 0.5);
+        let start = b.broadcast(start, &f32s("n, 20").dims)?;
+        let captures = if weights { vec![] } else { vec![b.input("r", f32s("20, 20"))] };
+        let scan = Scan { trips: "t".parse().unwrap_or_default(), scanned: vec![(x, axis, reverse)], stacked: vec![(axis, reverse)] };
+        let results = b.scan(&scan, &[start], &captures, recurrent_step(weights)?)?;
+        b.output("h", results[0]);
+        b.output("y", results[1]);
+        Ok(())
+    }
+}
+
+#[test]
+fn scans() {
+    check(recurrent(true, 0, false, "t, n, 6"), &[&[5, 2, 6]]);
+    check(recurrent(true, 0, true, "t, n, 6"), &[&[1, 3, 6]]);
+    check(recurrent(false, 1, true, "n, t, 6"), &[&[2, 4, 6], &[20, 20]]);
+}
+
+/// What each run would do again stands before the loop, and what constants alone decide before the first call.
+#[test]
+fn weights_are_packed_once() {
+    let planned = |weights: bool| {
+        let mut b = Builder::new("test");
+        recurrent(weights, 0, false, "t, n, 6")(&mut b).unwrap_or_else(|error| panic!("{error}"));
+        PASSES.iter().fold(lower::lower(&b.finish()).unwrap_or_else(|error| panic!("{error}")), |program, (_, pass)| pass(&program))
+    };
+    let (known, given) = (planned(true), planned(false));
+    assert_eq!((known.prepare.len(), given.prepare.len()), (2, 1), "{known}\n{given}");
+    let before = given.steps.iter().take_while(|step| !matches!(step, Step::Loop(_)));
+    assert!(
+        before.flat_map(Step::groups).flat_map(|group| &group.stages).any(|stage| stage.nest.writes[0].name.contains("packed")),
+        "{given}"
+    );
+}
+
+/// The numbers of runs after which `x` exceeds 100 when it is doubled, and `x` itself, in a loop that runs twice for each row.
+#[test]
+fn nested_loops() {
+    let doubling = || {
+        let mut b = Builder::new("doubling");
+        let scalar = |dtype: DType| TensorType::new(dtype, vec![]);
+        let (x, count, most) = (b.input("x", f32s("3")), b.input("count", scalar(DType::I64)), b.input("most", scalar(DType::F32)));
+        let (twice, more) = (b.map(Func::Add, &[x, x])?, b.map_number(Func::Add, count, 1.0)?);
+        let largest = b.reduce(Monoid::Max, twice, &[0], Folded::Dropped)?;
+        let go_on = b.map(Func::Less, &[largest, most])?;
+        ["go_on", "x", "count"].iter().zip([go_on, twice, more]).for_each(|(name, id)| b.output(name, id));
+        Ok::<Graph, ir::Diagnostic>(b.finish())
+    };
+    let row = || {
+        let mut b = Builder::new("row");
+        let (total, x) = (b.input("total", TensorType::new(DType::I64, vec![])), b.input("x", f32s("3")));
+        let (zero, most) = (b.number(DType::I64, 0.0), b.number(DType::F32, 100.0));
+        let go_on = b.map(Func::Less, &[total, total])?;
+        let go_on = b.map(Func::Not, &[go_on])?;
+        let results = b.repeat_while(go_on, &[x, zero], &[most], doubling()?)?;
+        let sum = b.map(Func::Add, &[total, results[1]])?;
+        ["total", "x", "count"].iter().zip([sum, results[0], results[1]]).for_each(|(name, id)| b.output(name, id));
+        Ok::<Graph, ir::Diagnostic>(b.finish())
+    };
+    let build = |b: &mut Builder| {
+        let x = b.input("x", f32s("n, 3"));
+        let zero = b.number(DType::I64, 0.0);
+        let scan = Scan { trips: "n".parse().unwrap_or_default(), scanned: vec![(x, 0, false)], stacked: vec![(1, false), (0, true)] };
+        let results = b.scan(&scan, &[zero], &[], row()?)?;
+        results.iter().enumerate().for_each(|(at, id)| b.output(&format!("y{at}"), *id));
+        Ok(())
+    };
+    check(build, &[&[4, 3]]);
 }

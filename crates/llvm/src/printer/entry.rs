@@ -4,11 +4,11 @@
 //! entry is long and each of its instructions runs once, so LLVM is told not to optimise it: that halves its compile time.
 
 use super::PrintOptions;
-use super::scope::{Bound, Code, Kind};
+use super::scope::{Bound, Code, Kind, Scope};
 use super::text::global;
 use ir::guard::Condition;
 use kernel::Interface;
-use kernel::module::{Entry, EntryStep, Launch, Place};
+use kernel::module::{Entry, EntryStep, Launch, Loop, Place, Times};
 use sym::{Expr, Sym};
 
 /// Byte offsets in the context.
@@ -57,8 +57,7 @@ pub fn launched(entry: &Entry) -> Vec<usize> {
 fn launches<'a>(steps: &'a [EntryStep]) -> Vec<&'a Launch> {
     let of_step = |step: &'a EntryStep| match step {
         EntryStep::Launch(launch) => vec![launch],
-        EntryStep::If { then, otherwise, .. } => [launches(then), launches(otherwise)].concat(),
-        EntryStep::Guard { .. } => vec![],
+        EntryStep::If { .. } | EntryStep::Loop(_) | EntryStep::Guard { .. } => step.blocks().into_iter().flat_map(launches).collect(),
     };
     steps.iter().flat_map(of_step).collect()
 }
@@ -83,6 +82,7 @@ impl Writer<'_> {
             match step {
                 EntryStep::Launch(launch) => self.launch(launch),
                 EntryStep::If { condition, then, otherwise } => self.branch(condition, then, otherwise),
+                EntryStep::Loop(repeat) => self.repeat(repeat),
                 EntryStep::Guard { condition, guard } => self.guard(condition, *guard),
             }
         }
@@ -175,6 +175,46 @@ impl Writer<'_> {
         self.steps(steps);
         self.code.line(&format!("br label %{join}"));
         self.code.close().text
+    }
+
+    /// The test in front of each run counts the runs that are over.
+    fn repeat(&mut self, repeat: &Loop) {
+        let number = self.code.fresh();
+        let label = |part: &str| format!("{part}.{number}");
+        let (runs, run) = (format!("%runs.{number}"), format!("%run.{number}"));
+        let limit = match &repeat.times {
+            Times::Trips(trips) => self.code.index(trips),
+            Times::While(condition) => self.place(condition),
+        };
+        let body = self.counted(&repeat.counter, &run, (Kind::Loop, &label("run")), &repeat.body, &label("again"));
+        let last = self.counted(&repeat.counter, &runs, (Kind::Branch, &label("last")), &repeat.last, &label("after"));
+        let before = self.code.last_block();
+        self.code.line(&format!("br label %{}", label("again")));
+        self.code.block(&label("again"));
+        self.code.line(&format!("{runs} = phi i64 [ 0, %{before} ], [ {run}, %{} ]", body.last));
+        self.code.line(&format!("{run} = add i64 {runs}, 1"));
+        let more = match &repeat.times {
+            Times::Trips(_) => self.code.temp(format!("icmp slt i64 {runs}, {limit}")),
+            Times::While(_) => {
+                let byte = self.code.temp(format!("load i8, ptr {limit}, align 1"));
+                self.code.temp(format!("icmp ne i8 {byte}, 0"))
+            }
+        };
+        self.code.line(&format!("br i1 {more}, label %{}, label %{}", label("run"), label("last")));
+        self.code.append(&body.text);
+        self.code.append(&last.text);
+        self.code.block(&label("after"));
+    }
+
+    /// Steps under a label of their own that know the counter, and then go to `next`.
+    fn counted(&mut self, counter: &Sym, value: &str, (kind, label): (Kind, &str), steps: &[EntryStep], next: &str) -> Scope {
+        self.code.open(kind, label);
+        self.code.block(label);
+        let here = self.code.here();
+        self.code.bind(here, counter, Bound { operand: value.to_string(), nonnegative: true });
+        self.steps(steps);
+        self.code.line(&format!("br label %{next}"));
+        self.code.close()
     }
 
     fn guard(&mut self, condition: &Condition, guard: u32) {

@@ -263,6 +263,12 @@ impl<'a> Call<'a, '_> {
         Ok(Some(text))
     }
 
+    pub fn texts(&self, name: &'static str) -> Result<Option<Vec<&'a str>>> {
+        let Some(attribute) = self.attribute(name, AttributeType::Strings)? else { return Ok(None) };
+        let texts = attribute.strings.iter().map(|text| std::str::from_utf8(text)).collect::<std::result::Result<_, _>>();
+        texts.map(Some).map_err(|_| self.attribute_error(format!("attribute `{name}` is no text")))
+    }
+
     pub fn tensor(&self, name: &'static str) -> Result<Option<Tensor>> {
         let Some(attribute) = self.attribute(name, AttributeType::Tensor)? else { return Ok(None) };
         let empty = TensorProto::default();

@@ -111,18 +111,23 @@ impl<'f> Cx<'f> {
     }
 
     /// A term for a value of the current graph.
-    pub(super) fn built(&mut self, name: &str, id: ValueId) -> Term {
+    pub(crate) fn built(&mut self, name: &str, id: ValueId) -> Term {
         let ty = self.builder().ty(id).clone();
         let term = self.add_term(name, ty, Form::Built);
         self.scope().values.insert(term, id);
         term
     }
 
+    /// A term for known integers.
+    pub(crate) fn known_term(&mut self, name: &str, known: Known) -> Term {
+        self.add_term(name, constant_type(known.dtype, &known.dims), Form::Known(known))
+    }
+
     /// A term under the model's name for it. Values from number `first_new` on take over the name.
     pub(super) fn named(&mut self, name: &str, out: Out, first_new: usize) -> Result<Term, Diagnostic> {
         match out {
             Out::Term(term) => Ok(term),
-            Out::Known(known) => Ok(self.add_term(name, constant_type(known.dtype, &known.dims), Form::Known(known))),
+            Out::Known(known) => Ok(self.known_term(name, known)),
             Out::Constant(tensor) => {
                 let ty = constant_type(tensor.dtype(), tensor.dims());
                 let weight = (self.frames.len() == 1 && tensor.count() > MAX_WRITTEN).then(|| Arc::from(name));

@@ -5,7 +5,8 @@ use super::cx::Cx;
 use super::scope::Scope;
 use super::term::Term;
 use crate::proto::GraphProto;
-use ir::{Graph, ValueId};
+use ::ops::Builder;
+use ir::{Graph, TensorType, ValueId};
 
 /// The branches of an `if`, with equal inputs.
 pub(crate) struct Branches {
@@ -13,6 +14,23 @@ pub(crate) struct Branches {
     pub captures: Vec<ValueId>,
     pub then: Graph,
     pub other: Graph,
+}
+
+/// The body of a loop.
+pub(crate) struct Body {
+    /// The values of the current graph that its last inputs stand for.
+    pub captures: Vec<ValueId>,
+    /// Values of the body, which has no outputs yet.
+    pub outputs: Vec<ValueId>,
+    pub builder: Builder,
+}
+
+impl Body {
+    /// The finished region.
+    pub fn region(mut self, outputs: &[ValueId]) -> Graph {
+        outputs.iter().enumerate().for_each(|(at, id)| self.builder.output(&format!("output{at}"), *id));
+        self.builder.finish()
+    }
 }
 
 impl Cx<'_> {
@@ -32,13 +50,37 @@ impl Cx<'_> {
         Ok(Branches { captures, then: then.builder.finish(), other: other.builder.finish() })
     }
 
-    /// A graph of its own, which starts with inputs for `captures`.
-    fn region(&mut self, (graph, attribute): (&GraphProto, &str), captures: &[Term]) -> Result<Scope, Fault> {
-        let mut scope = Scope::new(&graph.name);
+    /// The body of a loop. Its first inputs have these names and types; `fill` gets them, and gives what is to become outputs.
+    pub(crate) fn body(
+        &mut self,
+        name: &str,
+        inputs: &[(&str, TensorType)],
+        fill: impl FnOnce(&mut Self, Vec<Term>) -> Result<Vec<ValueId>, Fault>,
+    ) -> Result<Body, Fault> {
+        self.enter_region(name);
+        let terms = inputs.iter().map(|(name, ty)| {
+            let id = self.builder().input(name, ty.clone());
+            self.built(name, id)
+        });
+        let terms = terms.collect();
+        let outputs = fill(self, terms);
+        let scope = self.leave();
+        let outputs = outputs?;
+        let captures = scope.captures.iter().map(|term| self.emit(*term)).collect::<Result<Vec<ValueId>, _>>()?;
+        Ok(Body { captures, outputs, builder: scope.builder })
+    }
+
+    fn enter_region(&mut self, name: &str) {
+        let mut scope = Scope::new(name);
         scope.builder.location = self.location().clone();
         let symbols = self.builder().graph.graph().symbols.clone();
         symbols.iter().for_each(|(sym, fact)| scope.builder.graph.symbol(sym, *fact));
         self.scopes.push(scope);
+    }
+
+    /// A graph of its own, which starts with inputs for `captures`.
+    fn region(&mut self, (graph, attribute): (&GraphProto, &str), captures: &[Term]) -> Result<Scope, Fault> {
+        self.enter_region(&graph.name);
         let filled = self.fill(graph, attribute, captures);
         let scope = self.leave();
         filled.map(|()| scope)
@@ -49,7 +91,7 @@ impl Cx<'_> {
         for term in captures {
             self.capture(*term, depth)?;
         }
-        let outputs = self.subgraph(graph, attribute)?;
+        let outputs = self.subgraph(graph, attribute, &[])?;
         for (info, term) in graph.output.iter().zip(outputs) {
             let id = self.emit(term)?;
             self.builder().output(&info.name, id);

@@ -100,8 +100,13 @@ impl<'f> Cx<'f> {
         }
     }
 
-    /// The outputs of a graph inside of the current node, which sees the names around it. `attribute` is where it stands.
-    pub(crate) fn subgraph(&mut self, graph: &GraphProto, attribute: &str) -> Result<Vec<Term>, Fault> {
+    /// The outputs of a graph inside of the current node, which sees the names around it. `attribute` is where it stands, `inputs` are
+    /// the values of its inputs.
+    pub(crate) fn subgraph(&mut self, graph: &GraphProto, attribute: &str, inputs: &[Term]) -> Result<Vec<Term>, Fault> {
+        if graph.input.len() != inputs.len() {
+            let message = format!("`{attribute}` has {} inputs, not {}", graph.input.len(), inputs.len());
+            return Err(Diagnostic::new(Code::Malformed, self.location(), message).into());
+        }
         let label = format!("{}.{attribute}/", self.location());
         let outer = self.frame();
         let frame = Frame {
@@ -113,9 +118,12 @@ impl<'f> Cx<'f> {
             label,
         };
         self.enter(frame)?;
+        let location = self.location().clone();
+        for (info, term) in graph.input.iter().zip(inputs) {
+            self.define(&info.name, Slot::Term(*term), &location);
+        }
         self.initializers(graph, Weights::Unnamed);
         self.nodes(&graph.node);
-        let location = self.location().clone();
         let outputs = graph.output.iter().map(|info| self.defined(&info.name, &location)).collect::<Option<Vec<Term>>>();
         self.frames.pop();
         outputs.ok_or(Fault::Poisoned)

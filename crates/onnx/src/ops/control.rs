@@ -14,7 +14,7 @@ fn branch(call: &mut Call) -> Outcome {
     }
     if let Some(condition) = call.constant(0) {
         let (chosen, label) = if condition == Literal::Int(0) { (other, "else_branch") } else { (then, "then_branch") };
-        let outputs = call.cx.subgraph(chosen, label)?;
+        let outputs = call.cx.subgraph(chosen, label, &[])?;
         return Ok(outputs.into_iter().map(Into::into).collect());
     }
     let condition = call.value(0)?;

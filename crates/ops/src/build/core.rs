@@ -8,6 +8,16 @@ use sym::Expr;
 
 type Result<T> = std::result::Result<T, Diagnostic>;
 
+/// What a `scan` walks along.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Scan {
+    pub trips: Expr,
+    /// Each scanned tensor, with its axis and whether its last slice comes first.
+    pub scanned: Vec<(ValueId, usize, bool)>,
+    /// The axis of each stacked result, and whether the first run gives its last slice.
+    pub stacked: Vec<(usize, bool)>,
+}
+
 /// Window parameters, one entry a spatial axis.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct WindowAttrs {
@@ -208,5 +218,26 @@ impl Builder {
     pub fn branch(&mut self, condition: ValueId, captures: &[ValueId], then: Graph, other: Graph) -> Result<Vec<ValueId>> {
         let operands: Vec<ValueId> = std::iter::once(condition).chain(captures.iter().copied()).collect();
         self.op_with_regions("if", Attrs::new(), &operands, vec![then, other])
+    }
+
+    /// The carried values after `region` has run as long as the condition held; its inputs are the carried values, then the captures.
+    pub fn repeat_while(&mut self, condition: ValueId, carried: &[ValueId], captures: &[ValueId], region: Graph) -> Result<Vec<ValueId>> {
+        let operands = [&[condition], carried, captures].concat();
+        self.op_with_regions("while", Attrs::from([("carried", Attr::Int(carried.len() as i64))]), &operands, vec![region])
+    }
+
+    /// The carried values after the last run of `region`, then the stacked results.
+    pub fn scan(&mut self, scan: &Scan, carried: &[ValueId], captures: &[ValueId], region: Graph) -> Result<Vec<ValueId>> {
+        let scanned: Vec<ValueId> = scan.scanned.iter().map(|(id, ..)| *id).collect();
+        let axes = scan.scanned.iter().map(|(_, axis, _)| axis).chain(scan.stacked.iter().map(|(axis, _)| axis));
+        let reverse = scan.scanned.iter().map(|(.., flag)| flag).chain(scan.stacked.iter().map(|(_, flag)| flag));
+        let attrs = Attrs::from([
+            ("trips", Attr::Exprs(vec![scan.trips.clone()])),
+            ("carried", Attr::Int(carried.len() as i64)),
+            ("stacked", Attr::Int(scan.stacked.len() as i64)),
+            ("axes", Attr::Ints(axes.map(|axis| *axis as i64).collect())),
+            ("reverse", Attr::Ints(reverse.map(|flag| *flag as i64).collect())),
+        ]);
+        self.op_with_regions("scan", attrs, &[carried, &scanned, captures].concat(), vec![region])
     }
 }

@@ -1,7 +1,7 @@
 //! From text to programs. The parser takes what has the form of a program; `verify` judges it.
 
 use crate::layout::{Axis, Layout};
-use crate::program::{Buffer, BufferId, Group, Program, Role, Stage, Step};
+use crate::program::{Buffer, BufferId, Group, Loop, Program, Role, Stage, Step, Times};
 use ir::graph::SymbolFact;
 use ir::text::constant::parse_elements;
 use ir::text::{parse_condition, parse_location, parse_tensor_type};
@@ -10,7 +10,7 @@ use nest::text::parse_nest;
 use std::sync::Arc;
 use sym::{ParseError, Parser, Sym};
 
-/// How deep branches may nest.
+/// How deep branches and loops may nest.
 const MAX_DEPTH: usize = 64;
 
 /// Parses a whole text. `weights` gives the tensor that the model file holds under a name.
@@ -147,7 +147,7 @@ impl Reader<'_, '_> {
     fn steps(&mut self) -> Result<Vec<Step>, ParseError> {
         self.depth += 1;
         if self.depth > MAX_DEPTH {
-            return self.parser.error("branches nested too deeply");
+            return self.parser.error("steps nested too deeply");
         }
         self.parser.expect("{")?;
         let mut steps = Vec::new();
@@ -167,8 +167,22 @@ impl Reader<'_, '_> {
                 self.parser.expect("else")?;
                 Ok(Step::If { condition, then, otherwise: self.steps()? })
             }
+            "loop" => self.repeat().map(Step::Loop),
             other => self.parser.error(format!("`{other}` starts no step")),
         }
+    }
+
+    /// `t0 to 3*n { .. } last { .. }` or `t0 while b4 { .. } last { .. }`
+    fn repeat(&mut self) -> Result<Loop, ParseError> {
+        let counter = Sym::new(self.parser.ident()?);
+        let times = match self.parser.ident()? {
+            "to" => Times::Trips(self.parser.expr()?),
+            "while" => Times::While(self.buffer_id()?),
+            other => return self.parser.error(format!("expected `to` or `while`, found `{other}`")),
+        };
+        let body = self.steps()?;
+        self.parser.expect("last")?;
+        Ok(Loop { counter, times, body, last: self.steps()? })
     }
 
     fn group(&mut self) -> Result<Group, ParseError> {

@@ -1,6 +1,6 @@
 //! From programs to text.
 
-use crate::program::{Buffer, BufferId, Group, Program, Role, Stage, Step};
+use crate::program::{Buffer, BufferId, Group, Loop, Program, Role, Stage, Step, Times};
 use ir::text::constant::elements_text;
 use ir::text::location_text;
 use nest::text::print_nest;
@@ -82,6 +82,15 @@ impl Printer {
             Step::If { condition, then, otherwise } => {
                 self.block(&format!("if {condition:?} {{"), then);
                 self.block("} else {", otherwise);
+                self.line("}");
+            }
+            Step::Loop(Loop { counter, times, body, last }) => {
+                let times = match times {
+                    Times::Trips(trips) => format!("to {trips}"),
+                    Times::While(condition) => format!("while {condition:?}"),
+                };
+                self.block(&format!("loop {counter} {times} {{"), body);
+                self.block("} last {", last);
                 self.line("}");
             }
         }

@@ -1,6 +1,6 @@
 use super::*;
 use crate::layout::{Axis, Layout};
-use crate::program::{Buffer, BufferId, Group, Program, Role, Stage, Step};
+use crate::program::{Buffer, BufferId, Group, Loop, Program, Role, Stage, Step, Times};
 use ir::graph::SymbolFact;
 use ir::guard::Condition;
 use ir::{Array, DType, Guard, Location, Tensor, TensorType};
@@ -165,7 +165,12 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let group = (outer, prop::collection::vec(stage(), 0..3)).prop_map(|(outer, stages)| Step::Group(Group { outer, stages }));
     let step = prop_oneof![group, id().prop_map(Step::Border)].prop_recursive(2, 8, 3, |inner| {
         let list = || prop::collection::vec(inner.clone(), 0..3);
-        (id(), list(), list()).prop_map(|(condition, then, otherwise)| Step::If { condition, then, otherwise })
+        let branch = (id(), list(), list()).prop_map(|(condition, then, otherwise)| Step::If { condition, then, otherwise });
+        let times = prop_oneof![expr().prop_map(Times::Trips), id().prop_map(Times::While)];
+        let counter = "t[0-9]".prop_map(|name| Sym::new(&name));
+        let repeat =
+            (counter, times, list(), list()).prop_map(|(counter, times, body, last)| Step::Loop(Loop { counter, times, body, last }));
+        prop_oneof![branch, repeat]
     });
     prop::collection::vec(step, 0..4)
 }

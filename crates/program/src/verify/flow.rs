@@ -1,8 +1,8 @@
 //! What is written before what is read, and by whom.
 
-use crate::program::{BufferId, Group, Program, Role, Stage, Step};
+use crate::program::{BufferId, Group, Loop, Program, Role, Stage, Step, Times};
 use ir::DType;
-use nest::IterKind;
+use nest::{IterKind, Write};
 
 /// P9, P10, P11, P15, P16.
 pub fn faults(program: &Program) -> Vec<String> {
@@ -17,6 +17,18 @@ pub fn faults(program: &Program) -> Vec<String> {
         flow.read(*id, &format!("output {name}"));
     }
     flow.faults
+}
+
+/// The buffers of which each run of a counted loop writes one slice of as many as there are runs.
+fn stacked(repeat: &Loop) -> Vec<BufferId> {
+    let Times::Trips(trips) = &repeat.times else { return vec![] };
+    let groups = repeat.body.iter().filter_map(|step| match step {
+        Step::Group(group) => Some(group),
+        Step::Border(_) | Step::If { .. } | Step::Loop(_) => None,
+    });
+    let slices = |write: &Write| write.index.iter().zip(&write.ty.dims).any(|(at, dim)| dim == trips && at.mentions(&repeat.counter));
+    let writes = groups.flat_map(|group| &group.stages).flat_map(|stage| stage.nest.writes.iter().zip(&stage.writes));
+    writes.filter(|(write, _)| slices(write)).map(|(_, id)| *id).collect()
 }
 
 struct Flow<'a> {
@@ -36,7 +48,7 @@ impl Flow<'_> {
             match step {
                 Step::Group(group) => self.prepare_group(group),
                 Step::Border(id) => self.fault(11, *id, "prepare", "has a border step"),
-                Step::If { condition, .. } => self.fault(11, *condition, "prepare", "decides a branch"),
+                Step::If { .. } | Step::Loop(_) => self.faults.push("P11: prepare: there is a branch or loop".to_string()),
             }
         }
     }
@@ -78,21 +90,40 @@ impl Flow<'_> {
                 }
             }
             Step::If { condition, then, otherwise } => self.branch(*condition, then, otherwise),
+            Step::Loop(repeat) => self.repeat(repeat),
         }
     }
 
     /// What both branches write is written.
     fn branch(&mut self, condition: BufferId, then: &[Step], otherwise: &[Step]) {
-        self.read(condition, "if");
-        let ty = &self.program.buffer(condition).ty;
-        if ty.dtype != DType::Bool || ty.rank() != 0 {
-            self.fault(15, condition, "if", &format!("is {ty}"));
-        }
+        self.condition(condition, "if");
         let before = self.written.clone();
         self.steps(then);
         let after = std::mem::replace(&mut self.written, before);
         self.steps(otherwise);
         self.written.iter_mut().zip(after).for_each(|(written, then)| *written &= then);
+    }
+
+    fn condition(&mut self, condition: BufferId, place: &str) {
+        self.read(condition, place);
+        let ty = &self.program.buffer(condition).ty;
+        if ty.dtype != DType::Bool || ty.rank() != 0 {
+            self.fault(15, condition, place, &format!("is {ty}"));
+        }
+    }
+
+    /// A body may never run: behind the loop, what it writes counts for its stacked results alone, which then are empty.
+    fn repeat(&mut self, repeat: &Loop) {
+        if let Times::While(condition) = &repeat.times {
+            self.condition(*condition, "loop");
+        }
+        let before = self.written.clone();
+        self.steps(&repeat.body);
+        self.written = before;
+        for id in stacked(repeat) {
+            self.written[id.0 as usize] = true;
+        }
+        self.steps(&repeat.last);
     }
 
     fn may_write(&mut self, id: BufferId, place: &str) {

@@ -1,0 +1,273 @@
+//! Loops over graphs.
+
+use super::Entry;
+use crate::import::{Body, Call, Cx, Fault, Known, Outcome, Term, sizes};
+use crate::proto::GraphProto;
+use ::ops::Scan;
+use ::ops::dims::{Relation, relation};
+use ir::guard::Condition;
+use ir::{Code, DType, Diagnostic, TensorType, ValueId};
+use nest::Func;
+use sym::Expr;
+
+pub const OPS: &[Entry] = &[Entry("Loop", 1, repeat), Entry("Scan", 9, scan)];
+
+type Result<T, E = Diagnostic> = std::result::Result<T, E>;
+
+/// A Loop whose number of runs is known as a size is a `scan`; any other is a `while`.
+fn repeat(call: &mut Call) -> Outcome {
+    let graph = call.graph("body")?;
+    let count = call.operand_count().saturating_sub(2);
+    let Some(stacked) = graph.output.len().checked_sub(1 + count) else {
+        let message = format!("the body has {} outputs for a condition and {count} carried values", graph.output.len());
+        return Err(call.error(Code::Malformed, message).into());
+    };
+    let (first, trips) = (condition(call)?, trip_count(call));
+    let carried: Vec<ValueId> = (2..2 + count).map(|at| call.value(at)).collect::<Result<_>>()?;
+    let mut inputs = named_types(call, &carried, graph, 2);
+    inputs.push((input_name(graph, 0), TensorType::new(DType::I64, vec![])));
+    let mut always = false;
+    let body = call.cx.body(&graph.name, &inputs, |cx, mut terms| {
+        let truth = cx.known_term("condition", Known::scalar(DType::Bool, Expr::one()));
+        let given: Vec<Term> = terms.pop().into_iter().chain([truth]).chain(terms).collect();
+        let outputs = cx.subgraph(graph, "body", &given)?;
+        always = cx.known(outputs[0]).is_some_and(|known| known.values == [Expr::one()]);
+        let go_on = scalar_condition(cx, outputs[0])?;
+        let next = next_values(cx, &outputs[1..], &inputs[..count])?;
+        Ok([vec![go_on], next].concat())
+    })?;
+    let results = match trips {
+        Some(trips) if always && first.is_none() => counted(call, trips, &carried, stacked, body)?,
+        _ if stacked > 0 => {
+            let message = "how often it runs is computed from data, and with it the size of its stacked results";
+            return Err(call.unsupported(message).into());
+        }
+        None if always && call.optional(0).is_none() => return Err(call.unsupported("it never ends").into()),
+        trips => until(call, first, trips, &carried, body)?,
+    };
+    Ok(results.into_iter().map(Into::into).collect())
+}
+
+/// The first condition, where it is not known to be true.
+fn condition(call: &mut Call) -> Result<Option<ValueId>> {
+    match (call.optional(1), call.constant(1)) {
+        (None, _) => Ok(None),
+        (Some(_), Some(known)) if known.as_i64() != 0 => Ok(None),
+        (Some(term), _) => scalar_condition(call.cx, term).map(Some),
+    }
+}
+
+fn scalar_condition(cx: &mut Cx, term: Term) -> Result<ValueId> {
+    let dtype = cx.ty(term).dtype;
+    if dtype != DType::Bool {
+        return Err(cx.builder().error(Code::Type, format!("the condition is {dtype}, not bool")));
+    }
+    let value = cx.emit(term)?;
+    cx.builder().reshape(value, &[])
+}
+
+/// The trip count as a size.
+fn trip_count(call: &Call) -> Option<Expr> {
+    let known = call.known(0)?;
+    (known.values.len() == 1).then(|| sizes::bounded(sizes::maximum(&known.values[0], &Expr::zero()))).flatten()
+}
+
+fn input_name(graph: &GraphProto, at: usize) -> &str {
+    graph.input.get(at).map_or("input", |info| info.name.as_str())
+}
+
+/// The names that the body has for its inputs from number `first` on, with the types of what they are given.
+fn named_types<'a>(call: &mut Call, values: &[ValueId], graph: &'a GraphProto, first: usize) -> Vec<(&'a str, TensorType)> {
+    values.iter().enumerate().map(|(at, id)| (input_name(graph, first + at), call.b().ty(*id).clone())).collect()
+}
+
+/// The body's outputs as values, the first ones with the types of the carried values.
+fn next_values(cx: &mut Cx, outputs: &[Term], carried: &[(&str, TensorType)]) -> Result<Vec<ValueId>, Fault> {
+    let mut values = Vec::new();
+    for (at, term) in outputs.iter().enumerate() {
+        let value = cx.emit(*term)?;
+        values.push(carried.get(at).map_or(Ok(value), |(name, ty)| of_type(cx, value, name, ty))?);
+    }
+    Ok(values)
+}
+
+/// The value under the type that it must have; the sizes of a call decide what is open.
+fn of_type(cx: &mut Cx, value: ValueId, name: &str, ty: &TensorType) -> Result<ValueId> {
+    let b = cx.builder();
+    let found = b.ty(value).clone();
+    let differs = || found.dims.iter().zip(&ty.dims).any(|(a, b)| relation(a, b) == Relation::Different);
+    if found.dtype != ty.dtype || found.rank() != ty.rank() || differs() {
+        return Err(b.error(Code::Unsupported, format!("the carried value `{name}` is {ty} before a run and {found} after it")));
+    }
+    let location = b.location.clone();
+    for (a, c) in found.dims.iter().zip(&ty.dims).filter(|(a, c)| a != c) {
+        b.graph.guard(Condition::Equal(a.clone(), c.clone()), &location);
+    }
+    b.reshape(value, &ty.dims)
+}
+
+/// A `scan` whose only slices are the numbers of its runs.
+fn counted(call: &mut Call, trips: Expr, carried: &[ValueId], stacked: usize, body: Body) -> Result<Vec<ValueId>> {
+    let runs = call.b().iota(std::slice::from_ref(&trips), 0, DType::I64)?;
+    let scan = Scan { trips, scanned: vec![(runs, 0, false)], stacked: vec![(0, false); stacked] };
+    let (captures, outputs) = (body.captures.clone(), body.outputs[1..].to_vec());
+    call.b().scan(&scan, carried, &captures, body.region(&outputs))
+}
+
+/// A `while` that also carries the number of its runs, where that is limited.
+fn until(call: &mut Call, first: Option<ValueId>, trips: Option<Expr>, carried: &[ValueId], mut body: Body) -> Result<Vec<ValueId>> {
+    let limit = limit(call, trips)?;
+    let b = call.b();
+    let truth = b.number(DType::Bool, 1.0);
+    let (zero, mut first) = (b.number(DType::I64, 0.0), first.unwrap_or(truth));
+    let inner = &mut body.builder;
+    let run = inner.graph.graph().inputs[carried.len()];
+    let next = inner.map_number(Func::Add, run, 1.0)?;
+    let mut go_on = body.outputs[0];
+    if let Some(limit) = limit {
+        let most = inner.input("limit", TensorType::new(DType::I64, vec![]));
+        body.captures.push(limit);
+        let more = inner.map(Func::Less, &[next, most])?;
+        go_on = inner.map(Func::And, &[go_on, more])?;
+        let any = b.map(Func::Less, &[zero, limit])?;
+        first = b.map(Func::And, &[first, any])?;
+    }
+    let (captures, outputs) = (body.captures.clone(), [&[go_on], &body.outputs[1..], &[next]].concat());
+    let mut results = b.repeat_while(first, &[carried, &[zero]].concat(), &captures, body.region(&outputs))?;
+    results.truncate(carried.len());
+    Ok(results)
+}
+
+/// The trip count as a scalar.
+fn limit(call: &mut Call, trips: Option<Expr>) -> Result<Option<ValueId>> {
+    match (trips, call.optional(0)) {
+        (Some(trips), _) => call.b().size(&trips, DType::I64).map(Some),
+        (None, None) => Ok(None),
+        (None, Some(term)) => {
+            let value = call.cx.emit(term)?;
+            let value = call.b().reshape(value, &[])?;
+            call.b().convert(value, DType::I64).map(Some)
+        }
+    }
+}
+
+/// The axes and directions of a Scan's tensors, which its attributes give for as many as there are.
+fn scan(call: &mut Call) -> Outcome {
+    let graph = call.graph("body")?;
+    let scanned = call.int("num_scan_inputs")?.and_then(|count| usize::try_from(count).ok());
+    let counts = scanned.and_then(|scanned| call.operand_count().checked_sub(scanned).map(|carried| (carried, scanned)));
+    let Some((count, scanned)) = counts.filter(|(_, scanned)| *scanned > 0) else {
+        return Err(call.attribute_error(format!("`num_scan_inputs` does not fit {} operands", call.operand_count())).into());
+    };
+    let Some(stacked) = graph.output.len().checked_sub(count) else {
+        return Err(call.error(Code::Malformed, format!("the body has {} outputs for {count} carried values", graph.output.len())).into());
+    };
+    let values = call.values()?;
+    let (carried, whole) = values.split_at(count);
+    let ranks: Vec<usize> = whole.iter().map(|id| call.b().dims(*id).len()).collect();
+    let axes = axes(call, "scan_input_axes", &ranks)?;
+    let reverse = directions(call, "scan_input_directions", scanned)?;
+    let trips = call.b().dims(whole[0])[axes[0]].clone();
+    let mut inputs = named_types(call, &values, graph, 0);
+    for ((_, ty), axis) in inputs[count..].iter_mut().zip(&axes) {
+        ty.dims.remove(*axis);
+    }
+    let body = call.cx.body(&graph.name, &inputs, |cx, terms| {
+        let outputs = cx.subgraph(graph, "body", &terms)?;
+        next_values(cx, &outputs, &inputs[..count])
+    })?;
+    let ranks: Vec<usize> = body.outputs[count..].iter().map(|id| body.builder.dims(*id).len() + 1).collect();
+    let stacked_axes = self::axes(call, "scan_output_axes", &ranks)?;
+    let stacked_reverse = directions(call, "scan_output_directions", stacked)?;
+    let scanned = whole.iter().zip(axes).zip(reverse).map(|((id, axis), reverse)| (*id, axis, reverse)).collect();
+    let scan = Scan { trips, scanned, stacked: stacked_axes.into_iter().zip(stacked_reverse).collect() };
+    let (captures, outputs) = (body.captures.clone(), body.outputs.clone());
+    let results = call.b().scan(&scan, carried, &captures, body.region(&outputs))?;
+    Ok(results.into_iter().map(Into::into).collect())
+}
+
+/// An axis for each rank; 0 where none are given.
+fn axes(call: &Call, name: &'static str, ranks: &[usize]) -> Result<Vec<usize>> {
+    let axes = call.ints(name)?.unwrap_or_else(|| vec![0; ranks.len()]);
+    if axes.len() != ranks.len() {
+        return Err(call.attribute_error(format!("`{name}` has {} entries, not {}", axes.len(), ranks.len())));
+    }
+    axes.iter().zip(ranks).map(|(axis, rank)| call.normal_axis(*axis, *rank)).collect()
+}
+
+/// Whether each of `count` tensors is walked from its end.
+fn directions(call: &Call, name: &'static str, count: usize) -> Result<Vec<bool>> {
+    let flags = call.ints(name)?.unwrap_or_else(|| vec![0; count]);
+    match flags.iter().find(|flag| !(0..=1).contains(*flag)) {
+        _ if flags.len() != count => Err(call.attribute_error(format!("`{name}` has {} entries, not {count}", flags.len()))),
+        Some(other) => Err(call.attribute_error(format!("`{name}` holds {other}, not 0 or 1"))),
+        None => Ok(flags.iter().map(|flag| *flag == 1).collect()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{check, check_problems, ops_of};
+
+    /// A body of these nodes: `s` is carried; `i` and `c` are the number of the run and the condition.
+    fn looped(operands: &str, nodes: &str) -> String {
+        format!(
+            "m: i64[] b: bool[] s: f32[2] x: f32[n, 2] k: i64[] = 3 one: bool[] = 1 l: f32[] = 9
+            y = Loop {{body = graph {{ i: i64[] c: bool[] s: f32[2] {nodes} }}}} ({operands}, s) => y"
+        )
+    }
+
+    #[test]
+    fn a_known_number_of_runs_is_a_scan() {
+        let nodes = "d = Add(s, s) => c, d";
+        let inputs = ["i64[] 9", "bool[] 0", "f32[2] 1 2", "f32[1, 2] 0 0"];
+        check(&looped("k, _", nodes), &inputs, &["f32[2] 8 16"]);
+        assert_eq!(ops_of(&looped("k, one", nodes)), "iota scan");
+        let rows = "d = Gather(x, i) e = Add(s, d) => c, e";
+        let text = looped("rows, _", rows).replace(" y = L", " h = Shape(x) z: i64[] = 0 rows = Gather(h, z) y = L");
+        check(&text, &["i64[] 9", "bool[] 0", "f32[2] 1 2", "f32[3, 2] 1 2 3 4 5 6"], &["f32[2] 10 14"]);
+    }
+
+    #[test]
+    fn data_decides_how_often_a_while_runs() {
+        let inputs = |m: i64, b: i64| [format!("i64[] {m}"), format!("bool[] {b}"), "f32[2] 1 2".to_string(), "f32[1, 2] 0 0".to_string()];
+        let run = |operands: &str, nodes: &str, m: i64, b: i64, want: &str| {
+            let inputs = inputs(m, b);
+            check(&looped(operands, nodes), &inputs.each_ref().map(String::as_str), &[want]);
+        };
+        let doubled = "d = Add(s, s) => c, d";
+        run("m, _", doubled, 2, 0, "f32[2] 4 8");
+        run("m, _", doubled, -2, 0, "f32[2] 1 2");
+        run("m, b", doubled, 2, 0, "f32[2] 1 2");
+        let bounded = "d = Add(s, s) e = ReduceMax {keepdims = 0} (d) f = Less(e, l) => f, d";
+        run("_, b", bounded, 0, 1, "f32[2] 8 16");
+        run("k, b", bounded, 0, 1, "f32[2] 8 16");
+        run("m, b", bounded, 1, 1, "f32[2] 2 4");
+    }
+
+    #[test]
+    fn loops_that_are_not_supported_say_why() {
+        let problems = |operands: &str, nodes: &str, want: &str| check_problems(&looped(operands, nodes), &[want]);
+        problems("_, one", "d = Add(s, s) => c, d", "[E006] Loop#0: Loop: it never ends");
+        let stacked = "how often it runs is computed from data, and with it the size of its stacked results";
+        problems("m, _", "d = Add(s, s) => c, d, s", &format!("[E006] Loop#0: Loop: {stacked}"));
+        let grown = "the carried value `s` is f32[2] before a run and f32[4] after it";
+        problems("m, _", "d = Concat {axis = 0} (s, s) => c, d", &format!("[E006] Loop#0: {grown}"));
+        problems("m, _", "=> c", "[E001] Loop#0: the body has 1 outputs for a condition and 1 carried values");
+    }
+
+    #[test]
+    fn a_scan_walks_along_any_axis() {
+        let text = |attributes: &str| {
+            format!(
+                "s: f32[2] x: f32[2, n] w: f32[2] = 10 20
+                z, y = Scan {{num_scan_inputs = 1, scan_input_axes = [-1], {attributes} body = graph {{
+                    t: f32[2] v: f32[2] a = Add(t, v) b = Mul(a, w) => a, b }}}} (s, x) => z, y"
+            )
+        };
+        let inputs = ["f32[2] 0 1", "f32[2, 3] 1 2 3 4 5 6"];
+        check(&text(""), &inputs, &["f32[2] 6 16", "f32[3, 2] 10 100 30 200 60 320"]);
+        let turned = "scan_output_axes = [1], scan_input_directions = [1], scan_output_directions = [1],";
+        check(&text(turned), &inputs, &["f32[2] 6 16", "f32[2, 3] 60 50 30 320 240 140"]);
+    }
+}
