@@ -75,7 +75,8 @@ impl Uses {
             ("gather" | "gather_nd", 1) => self.tables.extend(indexed_axes(graph, node)),
             ("convert", _) if node.attrs.get("to") == Some(&Attr::DType(ir::DType::Bool)) => self.judged = true,
             ("map", _) if is_comparison(node) => self.judged = true,
-            ("if", 1..) => node.regions.iter().for_each(|region| self.follow_into(region, region.inputs[operand - 1])),
+            ("if" | "while", 1..) => node.regions.iter().for_each(|region| self.follow_into(region, region.inputs[operand - 1])),
+            ("scan", _) => node.regions.iter().for_each(|region| self.follow_into(region, region.inputs[operand])),
             _ if moves(graph, node, operand) => node.outputs.iter().for_each(|output| self.follow(graph, *output)),
             _ => {}
         }

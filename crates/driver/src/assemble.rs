@@ -6,6 +6,7 @@ use crate::error::Error;
 use crate::launches::{self, Planned, PlannedLaunch};
 use crate::options::Options;
 use cache::{Key, Store};
+use ir::Guard;
 use kernel::module::{self, Entry, EntryStep, Launch, Module, Place};
 use kernel::schedule::Schedule;
 use kernel::{Interface, Kernel};
@@ -67,6 +68,8 @@ pub struct Assembly {
     /// For each launch, those of `prepare` first, the model nodes it came from.
     pub labels: Vec<String>,
     pub prepare_steps: usize,
+    /// The guards among the steps; their numbers follow those of the program's own.
+    pub step_guards: Vec<Guard>,
     /// Scratch that the largest kernel needs.
     pub scratch_bytes: Expr,
 }
@@ -98,6 +101,7 @@ fn empty() -> Assembly {
         constants: vec![],
         labels: vec![],
         prepare_steps: 0,
+        step_guards: vec![],
         scratch_bytes: Expr::zero(),
     }
 }
@@ -122,6 +126,12 @@ impl Assembler<'_> {
             Planned::If { condition, then, otherwise } => {
                 let condition = self.place(condition);
                 EntryStep::If { condition, then: self.steps(then), otherwise: self.steps(otherwise) }
+            }
+            Planned::Guard(guard) => {
+                let number = (self.program.guards.len() + self.out.step_guards.len()) as u32;
+                let condition = guard.condition.clone();
+                self.out.step_guards.push(guard);
+                EntryStep::Guard { condition, guard: number }
             }
             Planned::Loop { counter, times, body, last } => {
                 let times = match times {

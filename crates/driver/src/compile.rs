@@ -172,6 +172,7 @@ fn image(program: &Program, memory: &MemoryPlan, assembly: &Assembly, objects: V
         symbols: assembly.module.main.sizes.clone(),
         symbol_facts: program.symbols.clone(),
         guards: program.guards.clone(),
+        step_guards: assembly.step_guards.clone(),
         inputs: named(&program.inputs),
         outputs: named(&program.outputs),
         constants: assembly.constants.iter().filter_map(constant).collect(),

@@ -1,5 +1,6 @@
 //! The steps of a program as launches of physical groups.
 
+use ir::Guard;
 use program::{BufferId, Loop, PhysicalGroup, Program, Step, Times, physical};
 use sym::Sym;
 
@@ -7,6 +8,7 @@ use sym::Sym;
 pub enum Planned {
     Launch(PlannedLaunch),
     If { condition: BufferId, then: Vec<Planned>, otherwise: Vec<Planned> },
+    Guard(Guard),
     Loop { counter: Sym, times: Times, body: Vec<Planned>, last: Vec<Planned> },
 }
 
@@ -36,6 +38,7 @@ fn step_launches(program: &Program, step: &Step) -> Vec<Planned> {
         Step::If { condition, then, otherwise } => {
             vec![Planned::If { condition: *condition, then: launches(program, then), otherwise: launches(program, otherwise) }]
         }
+        Step::Guard(guard) => vec![Planned::Guard(guard.clone())],
         Step::Loop(Loop { counter, times, body, last }) => {
             let (body, last) = (launches(program, body), launches(program, last));
             vec![Planned::Loop { counter: counter.clone(), times: times.clone(), body, last }]
@@ -49,6 +52,7 @@ pub fn groups(planned: &[Planned]) -> Vec<&PhysicalGroup> {
     for step in planned {
         match step {
             Planned::Launch(launch) => out.push(&launch.group),
+            Planned::Guard(_) => {}
             Planned::If { then: first, otherwise: second, .. } | Planned::Loop { body: first, last: second, .. } => {
                 out.extend([groups(first), groups(second)].concat());
             }

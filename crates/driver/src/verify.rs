@@ -326,7 +326,9 @@ impl<'a> Watch<'a> {
                 Step::Border(id) => {
                     physical::border_groups(self.program, *id).iter().for_each(|_| drop(launches.next()));
                 }
-                Step::If { .. } | Step::Loop(_) => step.blocks().into_iter().for_each(|block| self.pair_steps(block, launches)),
+                Step::If { .. } | Step::Loop(_) | Step::Guard(_) => {
+                    step.blocks().into_iter().for_each(|block| self.pair_steps(block, launches))
+                }
             }
         }
     }

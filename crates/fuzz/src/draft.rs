@@ -123,6 +123,11 @@ pub fn text(name: &str, value: &str) -> AttributeProto {
     AttributeProto { s: bytes::Bytes::copy_from_slice(value.as_bytes()), ..attribute(name, AttributeType::String) }
 }
 
+pub fn texts(name: &str, values: &[&str]) -> AttributeProto {
+    let strings = values.iter().map(|value| bytes::Bytes::copy_from_slice(value.as_bytes())).collect();
+    AttributeProto { strings, ..attribute(name, AttributeType::Strings) }
+}
+
 pub fn tensor(name: &str, value: &Tensor) -> AttributeProto {
     AttributeProto { t: Some(Box::new(tensor_proto("", value))), ..attribute(name, AttributeType::Tensor) }
 }

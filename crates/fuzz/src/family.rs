@@ -14,6 +14,7 @@ pub mod part;
 pub mod pick;
 pub mod pool;
 pub mod product;
+pub mod repeat;
 pub mod shape;
 pub mod spelled;
 pub mod spread;
@@ -68,6 +69,10 @@ pub static STEPS: &[(usize, Step)] = &[
     (6, pick::gather),
     (2, pick::gather_nd),
     (2, branch::branch),
+    (2, repeat::scan),
+    (1, repeat::counted),
+    (1, repeat::limited),
+    (2, repeat::recurrent),
     (3, chain::dense),
     (2, chain::residual_block),
     (2, chain::conv_block),

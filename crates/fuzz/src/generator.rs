@@ -86,11 +86,11 @@ pub struct Generator {
     pub most_elements: i64,
     /// The most multiplications of one node.
     pub most_work: i64,
-    /// Whether nodes go into a branch.
+    /// Whether nodes go into a branch or the body of a loop.
     pub in_branch: bool,
 }
 
-/// Where a branch began: the nodes before it, and the number of values.
+/// Where a branch or body began: the nodes before it, and the number of values.
 pub struct Mark {
     nodes: Vec<NodeProto>,
     values: usize,
@@ -177,19 +177,25 @@ impl Generator {
         Some(ids)
     }
 
-    /// Lets the nodes to come be those of a branch. Inputs and initializers still go to the whole model.
+    /// Lets the nodes to come be those of a branch or body. Inputs and initializers still go to the whole model.
     pub fn enter_branch(&mut self) -> Mark {
         self.in_branch = true;
         Mark { nodes: std::mem::take(&mut self.draft.graph.node), values: self.values.len() }
     }
 
-    /// The branch, with one output. What it made is not seen outside.
-    pub fn leave_branch(&mut self, mark: Mark, output: Option<Id>) -> GraphProto {
-        let info = output.map(|id| draft::value_info(&self.value(id).name, self.form(id).dtype, &self.form(id).dims));
+    /// A value that a body is given in each run.
+    pub fn given(&mut self, stem: &str, form: Form) -> Id {
+        self.add(stem, form)
+    }
+
+    /// The branch or body. What it made is not seen outside.
+    pub fn leave_branch(&mut self, mark: Mark, inputs: &[Id], outputs: &[Id]) -> GraphProto {
+        let info = |id: &Id| draft::value_info(&self.value(*id).name, self.form(*id).dtype, &self.form(*id).dims);
+        let (input, output) = (inputs.iter().map(info).collect(), outputs.iter().map(info).collect());
         let node = std::mem::replace(&mut self.draft.graph.node, mark.nodes);
         self.values.truncate(mark.values);
         self.in_branch = false;
-        GraphProto { name: self.draft.fresh("branch"), node, output: info.into_iter().collect(), ..GraphProto::default() }
+        GraphProto { name: self.draft.fresh("branch"), node, input, output, ..GraphProto::default() }
     }
 
     fn add(&mut self, stem: &str, form: Form) -> Id {

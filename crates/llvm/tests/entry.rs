@@ -5,7 +5,7 @@ mod common;
 use common::host;
 use ir::DType;
 use ir::guard::Condition;
-use kernel::module::{Entry, EntryStep, Launch, Module, Place};
+use kernel::module::{Entry, EntryStep, Launch, Loop, Module, Place, Times};
 use kernel::{Kernel, KernelBuilder, Space};
 use llvm::{PrintOptions, emit_object, print_entry, print_kernel, print_kernels, print_module};
 use runtime::{AlignedBuffer, Code, ParallelFor, Pool, parallel_for};
@@ -173,6 +173,37 @@ fn steps_run_in_order_on_one_thread_and_on_two() {
             assert_eq!(no.profile, [0; 4]);
         }
     }
+}
+
+/// out0 starts as in0 + in0 and then gets in0 added in each run, so often as the counter says; out1 = out0 + out0 at the end.
+fn looped(times: Times) -> Module {
+    let n = vec![size("n")];
+    let again = |step, args: [Place; 3]| launch(step, 0, args.to_vec(), n.clone(), false);
+    let (x, out) = (Place::Input(0), Place::Output(0));
+    let behind = |at: Expr| Place::Arena(at * (size("n") * 4).round_up(64));
+    let t = size("t0");
+    // run t reads place t - 1 and writes place t
+    let body = vec![again(1, [behind(t.clone() - 1), x.clone(), behind(t.clone())])];
+    let last = vec![again(2, [behind(t.clone()), x.clone(), out.clone()]), again(3, [out.clone(), out, Place::Output(1)])];
+    let steps = vec![again(0, [x.clone(), x, behind(Expr::zero())]), EntryStep::Loop(Loop { counter: Sym::new("t0"), times, body, last })];
+    let sizes = vec![Sym::new("n"), Sym::new("m")];
+    let prepare = Entry { name: "prepare".into(), sizes: sizes.clone(), steps: vec![] };
+    Module { kernels: vec![add(), pick()], prepare, main: Entry { name: "main".into(), sizes, steps } }
+}
+
+#[test]
+fn loops_count_their_runs() {
+    let check = |times: Times, m: i32, truth: u8, want: i32| {
+        for objects in objects(&looped(times.clone()), &PrintOptions::default()) {
+            let code = Code::load(&objects, &[]).unwrap();
+            let got = run(&code, 1, 3, &vec![0; m as usize], truth);
+            assert_eq!((got.code, got.out), (0, [vec![want; 3], vec![2 * want; 3]]));
+        }
+    };
+    check(Times::Trips(size("m") - 1), 1, 0, 300);
+    check(Times::Trips(size("m") - 1), 2, 0, 400);
+    check(Times::Trips(size("m")), 4, 0, 700);
+    check(Times::While(Place::Input(2)), 1, 0, 300);
 }
 
 #[test]

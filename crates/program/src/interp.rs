@@ -2,7 +2,7 @@
 //! nothing here.
 
 use crate::program::{BufferId, Group, Loop, Program, Role, Stage, Step, Times};
-use ir::{Array, DType, Literal, TensorType};
+use ir::{Array, DType, Guard, Literal, TensorType};
 use std::collections::BTreeMap;
 use sym::Sym;
 
@@ -67,6 +67,7 @@ fn run_steps(program: &Program, steps: &[Step], sizes: &BTreeMap<Sym, i64>, valu
         match step {
             Step::Group(group) => run_group(program, group, sizes, values)?,
             Step::Border(_) => {}
+            Step::Guard(guard) => check_guard(guard, sizes)?,
             Step::If { condition, then, otherwise } => {
                 run_steps(program, if holds(program, values, *condition)? { then } else { otherwise }, sizes, values)?;
             }
@@ -148,14 +149,15 @@ fn check_sizes(program: &Program, sizes: &BTreeMap<Sym, i64>) -> Result<(), Stri
             return Err(format!("E009: the size {sym} = {size} is not in {}..={}", fact.low, fact.high));
         }
     }
-    for guard in &program.guards {
-        match guard.condition.holds(&|sym| sizes.get(sym).copied()) {
-            Some(true) => {}
-            Some(false) => return Err(format!("E009 {}: {} does not hold", guard.location, guard.condition)),
-            None => return Err(format!("the guard {} has no value", guard.condition)),
-        }
+    program.guards.iter().try_for_each(|guard| check_guard(guard, sizes))
+}
+
+fn check_guard(guard: &Guard, sizes: &BTreeMap<Sym, i64>) -> Result<(), String> {
+    match guard.condition.holds(&|sym| sizes.get(sym).copied()) {
+        Some(true) => Ok(()),
+        Some(false) => Err(format!("E009 {}: {} does not hold", guard.location, guard.condition)),
+        None => Err(format!("the guard {} has no value", guard.condition)),
     }
-    Ok(())
 }
 
 fn bind_inputs(program: &Program, inputs: &[Array], sizes: &BTreeMap<Sym, i64>, values: &mut BufferValues) -> Result<(), String> {

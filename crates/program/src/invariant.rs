@@ -43,7 +43,12 @@ fn taken_out(program: &Program, repeat: &mut Loop) -> Vec<Step> {
 /// Whether a step gives the same in all runs and can't fail: it reads nothing that the body writes, nor the counter, nor at an index from
 /// data; and it alone writes what it writes.
 fn is_invariant(program: &Program, repeat: &Loop, body_writes: &[BufferId], step: &Step) -> bool {
-    let Step::Group(group) = step else { return false };
+    let group = match step {
+        Step::Group(group) => group,
+        // what stands behind it may rely on it, and moves as well
+        Step::Guard(_) => return true,
+        Step::Border(_) | Step::If { .. } | Step::Loop(_) => return false,
+    };
     let (own, written): (Vec<BufferId>, BTreeSet<&BufferId>) = (group.writes(), body_writes.iter().collect());
     let alone = |id: &BufferId| {
         let temp = matches!(program.buffer(*id).role, Role::Temp | Role::Local);

@@ -182,7 +182,7 @@ impl Lowering {
         for (at, region) in node.regions.iter().enumerate() {
             let prefix = region_prefix(graph, node, prefix, at);
             let mut inner: Values = region.inputs.iter().copied().zip(captures.iter().copied()).collect();
-            let mut list = Vec::new();
+            let mut list: Vec<Step> = region.guards.iter().cloned().map(Step::Guard).collect();
             self.nodes(region, &prefix, &mut inner, &mut list)?;
             for ((_, value), to) in region.outputs.iter().zip(&results) {
                 self.copy_result(region, *value, *to, &prefix, &mut inner, &mut list);

@@ -75,6 +75,8 @@ pub enum Step {
         otherwise: Vec<Step>,
     },
     Loop(Loop),
+    /// Ends the call with an error where the condition does not hold. The program's own guards hold for every call, this one where it stands.
+    Guard(Guard),
 }
 
 /// Steps that run again and again.
@@ -150,7 +152,7 @@ impl Step {
     pub fn groups(&self) -> Vec<&Group> {
         match self {
             Step::Group(group) => vec![group],
-            Step::Border(_) => vec![],
+            Step::Border(_) | Step::Guard(_) => vec![],
             Step::If { .. } | Step::Loop(_) => self.blocks().into_iter().flatten().flat_map(Step::groups).collect(),
         }
     }
@@ -158,7 +160,7 @@ impl Step {
     /// The lists of steps inside the step, in order.
     pub fn blocks(&self) -> Vec<&[Step]> {
         match self {
-            Step::Group(_) | Step::Border(_) => vec![],
+            Step::Group(_) | Step::Border(_) | Step::Guard(_) => vec![],
             Step::If { then, otherwise, .. } => vec![then, otherwise],
             Step::Loop(repeat) => vec![&repeat.body, &repeat.last],
         }
@@ -167,7 +169,7 @@ impl Step {
     /// The step with each list of steps inside of it changed.
     pub fn with_blocks(self, change: &mut dyn FnMut(Vec<Step>) -> Vec<Step>) -> Step {
         match self {
-            Step::Group(_) | Step::Border(_) => self,
+            Step::Group(_) | Step::Border(_) | Step::Guard(_) => self,
             Step::If { condition, then, otherwise } => Step::If { condition, then: change(then), otherwise: change(otherwise) },
             Step::Loop(repeat) => Step::Loop(Loop { body: change(repeat.body), last: change(repeat.last), ..repeat }),
         }
@@ -178,7 +180,7 @@ impl Step {
         match self {
             Step::If { condition, .. } => Some(*condition),
             Step::Loop(Loop { times: Times::While(condition), .. }) => Some(*condition),
-            Step::Loop(Loop { times: Times::Trips(_), .. }) | Step::Group(_) | Step::Border(_) => None,
+            Step::Loop(Loop { times: Times::Trips(_), .. }) | Step::Group(_) | Step::Border(_) | Step::Guard(_) => None,
         }
     }
 }

@@ -18,8 +18,8 @@
 //! - P14: at a point of the outer iterators a stage reads of what the group writes only what the same point wrote.
 //! - P15: a condition is a bool scalar.
 //! - P16: a border is of a buffer that has a halo and that steps may write.
-//! - P17: a loop's counter is neither a symbol of the program nor the counter of a loop around it; nests and numbers of trips mention the
-//! program's symbols and the counters of the loops around them alone.
+//! - P17: a loop's counter is neither a symbol of the program nor the counter of a loop around it; nests, guards and numbers of trips
+//! mention the program's symbols and the counters of the loops around them alone.
 
 mod flow;
 mod group;
@@ -29,8 +29,8 @@ pub mod tests;
 
 use crate::layout::{Axis, Layout};
 use crate::program::{Buffer, BufferId, Loop, Program, Role, Stage, Step, Times};
-use ir::TensorType;
 use ir::guard::Condition;
+use ir::{Guard, TensorType};
 use std::collections::BTreeSet;
 use sym::{Expr, Ranges, Sym};
 
@@ -64,7 +64,7 @@ fn each_stage(steps: &[Step], facts: &Ranges, judge: &mut dyn FnMut(&Stage, &Ran
     for step in steps {
         match step {
             Step::Group(group) => group.stages.iter().for_each(|stage| judge(stage, facts)),
-            Step::Border(_) => {}
+            Step::Border(_) | Step::Guard(_) => {}
             Step::If { then, otherwise, .. } => [then, otherwise].into_iter().for_each(|steps| each_stage(steps, facts, judge)),
             Step::Loop(repeat) => {
                 each_stage(&repeat.body, &counted(facts, repeat, 1), judge);
@@ -96,7 +96,7 @@ fn missing_buffers(program: &Program) -> Vec<String> {
 /// The buffers that steps mention outside groups.
 fn direct_uses(steps: &[Step]) -> Vec<BufferId> {
     let of = |step: &Step| match step {
-        Step::Group(_) => vec![],
+        Step::Group(_) | Step::Guard(_) => vec![],
         Step::Border(id) => vec![*id],
         Step::If { .. } | Step::Loop(_) => step.condition().into_iter().chain(step.blocks().into_iter().flat_map(direct_uses)).collect(),
     };
@@ -232,7 +232,18 @@ fn facts(program: &Program) -> Ranges {
 fn guarded(program: &Program, stage: &Stage) -> bool {
     let dims = stage.nest.operands.iter().map(|o| &o.ty).chain(stage.nest.writes.iter().map(|w| &w.ty)).flat_map(|ty| &ty.dims);
     let sizes: BTreeSet<Sym> = dims.chain(stage.nest.iters.iter().map(|iter| &iter.extent)).flat_map(Expr::symbols).collect();
-    program.guards.iter().flat_map(|guard| constrained(&guard.condition)).any(|sym| sizes.contains(&sym))
+    let inside = program.steps.iter().flat_map(guards);
+    program.guards.iter().chain(inside).flat_map(|guard| constrained(&guard.condition)).any(|sym| sizes.contains(&sym))
+}
+
+/// The guards among a step and those inside of it.
+fn guards(step: &Step) -> Vec<&Guard> {
+    match step {
+        Step::Guard(guard) => vec![guard],
+        Step::Group(_) | Step::Border(_) | Step::If { .. } | Step::Loop(_) => {
+            step.blocks().into_iter().flatten().flat_map(guards).collect()
+        }
+    }
 }
 
 fn constrained(condition: &Condition) -> BTreeSet<Sym> {

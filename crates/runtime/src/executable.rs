@@ -206,13 +206,12 @@ impl Executable {
                 let message = "an index read from data is outside of the tensor it points into";
                 Err(Diagnostics::one(ir::Code::Index, &Location::of(&self.image.steps[step]), message).into())
             }
-            Outcome::Guard(guard) if guard < self.image.guards.len() => {
-                let guard = &self.image.guards[guard];
+            Outcome::Guard(number) => {
+                let guard = self.image.guards.iter().chain(&self.image.step_guards).nth(number);
+                let guard = guard.ok_or_else(|| RunError::Bug(format!("generated code returned {code:#x}")))?;
                 Err(Diagnostics::one(ir::Code::Shape, &guard.location, format!("{} does not hold", guard.condition)).into())
             }
-            Outcome::Check { .. } | Outcome::Guard(_) | Outcome::Broken(_) => {
-                Err(RunError::Bug(format!("generated code returned {code:#x}")))
-            }
+            Outcome::Check { .. } | Outcome::Broken(_) => Err(RunError::Bug(format!("generated code returned {code:#x}"))),
         }
     }
 

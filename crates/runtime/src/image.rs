@@ -20,6 +20,8 @@ pub struct Image {
     pub symbol_facts: BTreeMap<Sym, SymbolFact>,
     /// What must hold of the symbols; a guard's place in the list is its number in the entry's result.
     pub guards: Vec<Guard>,
+    /// Guards that a call meets only where its branches and loops lead there; their numbers follow those of `guards`.
+    pub step_guards: Vec<Guard>,
     /// Names and types in the order of the entry's `inputs`.
     pub inputs: Vec<(String, TensorType)>,
     /// Names and types in the order of the entry's `outputs`.

@@ -33,7 +33,7 @@ fn body(generator: &mut Generator, x: Id, form: &Form) -> Option<(GraphProto, Fo
     let mark = generator.enter_branch();
     let last = steps(generator, x, form);
     let result = last.map(|last| generator.form(last).clone());
-    let graph = generator.leave_branch(mark, last);
+    let graph = generator.leave_branch(mark, &[], last.as_slice());
     Some((graph, result?))
 }
 

@@ -181,7 +181,7 @@ impl Writer<'_> {
     fn repeat(&mut self, repeat: &Loop) {
         let number = self.code.fresh();
         let label = |part: &str| format!("{part}.{number}");
-        let (runs, run) = (format!("%runs.{number}"), format!("%run.{number}"));
+        let (runs, run) = (format!("%past.{number}"), format!("%present.{number}"));
         let limit = match &repeat.times {
             Times::Trips(trips) => self.code.index(trips),
             Times::While(condition) => self.place(condition),

@@ -37,6 +37,8 @@ impl Lowering {
         let mut walk = Walk { counter: self.counter(), prefix, location: node.location.clone(), steps: Vec::new() };
         let condition = condition.first().map(|from| self.own_condition(*from, &mut walk));
         let carried: Vec<BufferId> = given[..parts.carried].iter().map(|from| self.carried(*from, &mut walk)).collect();
+        // in front of the loop, since invariant steps go there too
+        steps.extend(region.guards.iter().cloned().map(Step::Guard));
         steps.append(&mut walk.steps);
         let inputs = self.region_inputs(&parts, given, &carried, &mut walk);
         let next = self.region_body(region, inputs, &mut walk)?;
@@ -106,13 +108,8 @@ impl Lowering {
         to
     }
 
-    /// The region's steps; gives the buffers of its outputs. Its guards are the program's: no run may break them.
+    /// The region's steps; gives the buffers of its outputs.
     fn region_body(&mut self, region: &Graph, inputs: Vec<BufferId>, walk: &mut Walk) -> Result<Vec<BufferId>, Diagnostics> {
-        for guard in &region.guards {
-            if !self.program.guards.contains(guard) {
-                self.program.guards.push(guard.clone());
-            }
-        }
         let mut values: Values = region.inputs.iter().copied().zip(inputs).collect();
         self.depth += 1;
         let done = self.nodes(region, &walk.prefix, &mut values, &mut walk.steps);

@@ -50,10 +50,7 @@ impl Reader<'_, '_> {
                     return self.parser.error(format!("the symbol {sym} is declared twice"));
                 }
             }
-            "guard" => {
-                let guard = Guard { condition: parse_condition(self.parser)?, location: parse_location(self.parser)? };
-                program.guards.push(guard);
-            }
+            "guard" => program.guards.push(self.guard()?),
             "buffer" => {
                 let buffer = self.buffer(program.buffers.len())?;
                 program.buffers.push(buffer);
@@ -65,6 +62,11 @@ impl Reader<'_, '_> {
             other => return self.parser.error(format!("`{other}` starts no part of a program")),
         }
         Ok(())
+    }
+
+    /// `n >= 2 @ ["/Add"]`
+    fn guard(&mut self) -> Result<Guard, ParseError> {
+        Ok(Guard { condition: parse_condition(self.parser)?, location: parse_location(self.parser)? })
     }
 
     /// `n in 1..=4096`
@@ -167,6 +169,7 @@ impl Reader<'_, '_> {
                 self.parser.expect("else")?;
                 Ok(Step::If { condition, then, otherwise: self.steps()? })
             }
+            "guard" => self.guard().map(Step::Guard),
             "loop" => self.repeat().map(Step::Loop),
             other => self.parser.error(format!("`{other}` starts no step")),
         }

@@ -1,6 +1,7 @@
 //! From programs to text.
 
 use crate::program::{Buffer, BufferId, Group, Loop, Program, Role, Stage, Step, Times};
+use ir::Guard;
 use ir::text::constant::elements_text;
 use ir::text::location_text;
 use nest::text::print_nest;
@@ -13,7 +14,7 @@ pub fn print_program(program: &Program) -> String {
         printer.line(format!("symbol {sym} in {}..={}", fact.low, fact.high));
     }
     for guard in &program.guards {
-        printer.line(format!("guard {}{}", guard.condition, location_text(&guard.location)));
+        printer.line(guard_text(guard));
     }
     for (at, buffer) in program.buffers.iter().enumerate() {
         printer.line(buffer_text(BufferId(at as u32), buffer));
@@ -43,6 +44,10 @@ impl fmt::Display for Program {
 fn buffer_text(id: BufferId, buffer: &Buffer) -> String {
     let layout = if buffer.layout.is_row_major() { String::new() } else { format!(" {}", buffer.layout) };
     format!("buffer {id:?} {:?}: {}{layout} = {}", buffer.name, buffer.ty, role_text(&buffer.role))
+}
+
+fn guard_text(guard: &Guard) -> String {
+    format!("guard {}{}", guard.condition, location_text(&guard.location))
 }
 
 fn role_text(role: &Role) -> String {
@@ -79,6 +84,7 @@ impl Printer {
         match step {
             Step::Group(group) => self.group(group),
             Step::Border(id) => self.line(format!("border {id:?}")),
+            Step::Guard(guard) => self.line(guard_text(guard)),
             Step::If { condition, then, otherwise } => {
                 self.block(&format!("if {condition:?} {{"), then);
                 self.block("} else {", otherwise);

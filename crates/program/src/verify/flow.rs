@@ -24,7 +24,7 @@ fn stacked(repeat: &Loop) -> Vec<BufferId> {
     let Times::Trips(trips) = &repeat.times else { return vec![] };
     let groups = repeat.body.iter().filter_map(|step| match step {
         Step::Group(group) => Some(group),
-        Step::Border(_) | Step::If { .. } | Step::Loop(_) => None,
+        Step::Border(_) | Step::If { .. } | Step::Loop(_) | Step::Guard(_) => None,
     });
     let slices = |write: &Write| write.index.iter().zip(&write.ty.dims).any(|(at, dim)| dim == trips && at.mentions(&repeat.counter));
     let writes = groups.flat_map(|group| &group.stages).flat_map(|stage| stage.nest.writes.iter().zip(&stage.writes));
@@ -48,7 +48,9 @@ impl Flow<'_> {
             match step {
                 Step::Group(group) => self.prepare_group(group),
                 Step::Border(id) => self.fault(11, *id, "prepare", "has a border step"),
-                Step::If { .. } | Step::Loop(_) => self.faults.push("P11: prepare: there is a branch or loop".to_string()),
+                Step::If { .. } | Step::Loop(_) | Step::Guard(_) => {
+                    self.faults.push("P11: prepare: there is a branch, a loop or a guard".to_string());
+                }
             }
         }
     }
@@ -91,6 +93,7 @@ impl Flow<'_> {
             }
             Step::If { condition, then, otherwise } => self.branch(*condition, then, otherwise),
             Step::Loop(repeat) => self.repeat(repeat),
+            Step::Guard(_) => {}
         }
     }
 

@@ -2,6 +2,8 @@
 
 use crate::physical::PhysicalGroup;
 use crate::program::{Loop, Program, Step, Times};
+use ir::Guard;
+use ir::guard::Condition;
 use std::collections::BTreeSet;
 use sym::Sym;
 
@@ -26,6 +28,12 @@ impl Scope<'_> {
             match step {
                 Step::Group(group) => self.mentioned(PhysicalGroup::new(self.program, group).0.sizes(), &group.location().to_string()),
                 Step::Border(_) => {}
+                Step::Guard(Guard {
+                    condition: Condition::Equal(a, b) | Condition::OneOrEqual(a, b) | Condition::AtLeast(a, b),
+                    location,
+                }) => {
+                    self.mentioned(&a.symbols() | &b.symbols(), &location.to_string());
+                }
                 Step::If { then, otherwise, .. } => [then, otherwise].into_iter().for_each(|steps| self.steps(steps)),
                 Step::Loop(repeat) => self.repeat(repeat),
             }

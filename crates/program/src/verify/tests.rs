@@ -1,3 +1,5 @@
+mod loops;
+
 use super::*;
 use crate::text::parse_program;
 use ir::{Array, DType, Tensor};
