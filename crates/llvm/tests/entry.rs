@@ -188,7 +188,7 @@ fn looped(times: Times) -> Module {
     let steps = vec![again(0, [x.clone(), x, behind(Expr::zero())]), EntryStep::Loop(Loop { counter: Sym::new("t0"), times, body, last })];
     let sizes = vec![Sym::new("n"), Sym::new("m")];
     let prepare = Entry { name: "prepare".into(), sizes: sizes.clone(), steps: vec![] };
-    Module { kernels: vec![add(), pick()], prepare, main: Entry { name: "main".into(), sizes, steps } }
+    Module { kernels: kernels().iter().map(Kernel::interface).collect(), prepare, main: Entry { name: "main".into(), sizes, steps } }
 }
 
 #[test]

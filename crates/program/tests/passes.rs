@@ -253,3 +253,31 @@ fn nested_loops() {
     };
     check(build, &[&[4, 3]]);
 }
+
+/// Sizes that fit one branch only are no fault where the other one runs.
+#[test]
+fn guards_of_a_branch_hold_where_it_runs() -> Result<(), ir::Diagnostic> {
+    let branch = |func: Option<Func>| {
+        let mut inner = Builder::new("branch");
+        let (x, y) = (inner.input("x", f32s("n")), inner.input("y", f32s("m")));
+        let z = func.map_or(Ok(x), |func| inner.map(func, &[x, y]))?;
+        inner.output("z", z);
+        Ok::<Graph, ir::Diagnostic>(inner.finish())
+    };
+    let mut b = Builder::new("test");
+    let (x, y) = (b.input("x", f32s("n")), b.input("y", f32s("m")));
+    let flag = b.input("flag", TensorType::new(DType::Bool, vec![]));
+    let z = b.branch(flag, &[x, y], branch(Some(Func::Add))?, branch(None)?)?[0];
+    b.output("z", z);
+    let graph = b.finish();
+    let program = PASSES.iter().fold(lower::lower(&graph).map_err(|all| all.0[0].clone())?, |program, (_, pass)| pass(&program));
+    assert_eq!(verify::verify(&program), Vec::<String>::new());
+    let run = |dims: [usize; 2], flag: i64| {
+        let [x, y] = dims.map(|dim| Array::filled(DType::F32, vec![dim], Literal::Float(1.0)));
+        let sizes = [("n", dims[0]), ("m", dims[1])].map(|(name, dim)| (sym::Sym::new(name), dim as i64)).into();
+        interp::run(&program, &[x, y, Array::ints(DType::Bool, vec![], vec![flag])], &sizes).err()
+    };
+    assert_eq!((run([2, 3], 0), run([2, 2], 1)), (None, None));
+    assert!(run([2, 3], 1).is_some_and(|why| why.starts_with("E009")));
+    Ok(())
+}
