@@ -3,6 +3,9 @@
 PYTHON := build/venv/bin/python
 INKLE := $(or $(CARGO_TARGET_DIR),target)/release/inkle
 MODELS := build/models
+PICTURES := crates/driver/examples/pictures
+PICTURE ?= $(PICTURES)/english.png
+READ_LINE := cargo run --release --quiet --package driver --example read_line -- $(MODELS)/ppocr4_rec.onnx
 
 .PHONY: help setup build models run test bench-peers
 
@@ -18,13 +21,14 @@ build: setup ## Build the inkle command
 models: setup ## Fetch the models that run, test and bench-peers use
 	$(PYTHON) scripts/fetch_models.py --out $(MODELS)
 
-run: build models ## Run a BERT encoder and print where its time goes
-	$(INKLE) run $(MODELS)/minilm.onnx --dim batch=1 --dim seq=32 --profile
+run: build models ## Read the line of text in a picture, and print what that took; PICTURE=FILE names another
+	$(READ_LINE) $(PICTURE)
 
 test: build models ## Check the format, run all tests, compare the models with onnxruntime
 	cargo fmt --all --check
 	cargo test --workspace --release
 	$(PYTHON) scripts/test_models.py --inkle $(INKLE) --zoo $(MODELS)
+	for name in english chinese; do $(READ_LINE) $(PICTURES)/$$name.png | head -n 1 | cmp - $(PICTURES)/$$name.txt || exit 1; done
 
 bench-peers: build models ## Time the models against onnxruntime
 	$(PYTHON) scripts/test_models.py --inkle $(INKLE) --zoo $(MODELS) --bench

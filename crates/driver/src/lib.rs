@@ -9,6 +9,7 @@
 //! - [`code`]: their machine code, generated or from the store
 //! - [`text`]: the levels' texts as input and output
 //! - [`inspect`]: any level as text
+//! - [`memory_use`], [`kernel_times`]: what a call takes
 //! - [`interpret`]: a compiled model run by the interpreters of its levels
 //! - [`verify`]: each step of the pipeline checked by execution
 //! - [`sabotage`]: wrong steps, to prove that the checks find them
@@ -21,6 +22,8 @@ pub mod compile;
 pub mod error;
 pub mod inspect;
 pub mod interpret;
+pub mod kernel_times;
+pub mod memory_use;
 pub mod launches;
 pub mod options;
 pub mod plan;
@@ -32,4 +35,6 @@ pub use code::CacheUse;
 pub use compile::{Compiled, compile, compile_graph};
 pub use error::Error;
 pub use inspect::{At, inspect};
+pub use kernel_times::{KernelTime, kernel_times};
+pub use memory_use::MemoryUse;
 pub use options::{Level, Options, Sabotage, Source};

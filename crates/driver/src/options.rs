@@ -53,6 +53,13 @@ pub struct Options {
 }
 
 impl Options {
+    /// For this machine and all of its cores.
+    pub fn native() -> Options {
+        let target = Target::native();
+        let threads = target.cores as usize;
+        Options::new(target, threads)
+    }
+
     pub fn new(target: Target, threads: usize) -> Options {
         Options {
             target,

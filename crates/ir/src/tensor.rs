@@ -24,6 +24,17 @@ impl Tensor {
         ((*bytes).as_ref().len() == count).then_some(Tensor { dtype, dims, bytes })
     }
 
+    /// A tensor of f32; None where the number of values does not match.
+    pub fn from_f32(dims: Vec<usize>, values: &[f32]) -> Option<Tensor> {
+        Tensor::new(DType::F32, dims, Arc::new(values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>()))
+    }
+
+    /// The elements of a tensor of f32; None for other types.
+    pub fn to_f32(&self) -> Option<Vec<f32>> {
+        let value = |bytes: &[u8]| f32::from_le_bytes(bytes.try_into().unwrap_or_default());
+        (self.dtype == DType::F32).then(|| self.bytes().chunks_exact(4).map(value).collect())
+    }
+
     pub fn dtype(&self) -> DType {
         self.dtype
     }
@@ -110,5 +121,19 @@ impl Eq for Tensor {}
 impl fmt::Debug for Tensor {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         write!(f, "{}{:?}", self.dtype, self.dims)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn floats_go_in_and_out() {
+        let tensor = Tensor::from_f32(vec![2, 1], &[1.5, -0.0]).unwrap();
+        assert_eq!(tensor.to_array().get(0), Literal::Float(1.5));
+        assert_eq!(tensor.to_f32().unwrap(), [1.5, -0.0]);
+        assert!(Tensor::from_f32(vec![3], &[1.0]).is_none());
+        assert!(Tensor::from_array(&Array::ints(DType::I32, vec![1], vec![1])).to_f32().is_none());
     }
 }

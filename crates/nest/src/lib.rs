@@ -10,9 +10,11 @@
 //! - [`verify`]: the invariants N1..
 //! - [`interp`]: the interpreter, in f64 and exact integers
 //! - [`text`]: printing and parsing
+//! - [`flops`]: how much there is to compute
 
 pub mod build;
 pub mod contraction;
+pub mod flops;
 pub mod func;
 pub mod interp;
 pub mod nest;

@@ -65,6 +65,11 @@ impl ModelFile {
         Ok(ModelFile { model, external: external::Files::new(Vec::new()) })
     }
 
+    /// What the model's metadata has under `key`.
+    pub fn metadata(&self, key: &str) -> Option<&str> {
+        self.model.metadata_props.iter().find(|entry| entry.key == key).map(|entry| entry.value.as_str())
+    }
+
     /// The model's own folder, with no symbolic link in it; none for a model in memory.
     pub fn folder(&self) -> Option<&Path> {
         self.external.folder()
