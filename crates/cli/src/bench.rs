@@ -8,6 +8,7 @@ use crate::gemm;
 use crate::inputs::{Draw, Inputs, drawn, drawn_sizes, read, shuffled};
 use crate::machine::{Started, peak_rss_mib};
 use crate::measure::{Caller, Times};
+use crate::memory::Memory;
 use crate::model::{self, Machine};
 use crate::progress::Progress;
 use crate::random::Random;
@@ -43,14 +44,14 @@ fn bench_model(arguments: &BenchArgs, path: &Path, started: Started) -> Result<R
     let compile_s = started.seconds();
     progress.now("timing");
     let [first, second] = both_sets(arguments.inputs.as_deref(), &compiled, machine.most_bytes)?;
-    let sizes = executable.bind(&first.tensors.iter().map(|tensor| tensor.dims().to_vec()).collect::<Vec<_>>())?;
+    let memory = Memory::of(&executable, &compiled, &first.tensors)?;
     let mut callers = [Caller::new(&executable, &first.tensors)?, Caller::new(&executable, &second.tensors)?];
     let times = Times::of(&mut executable, &mut callers)?;
     drop(progress);
     let remark = format!("{}; {}", first.remark, second.remark);
     report::remark(&remark);
     let [p10, median, p90] = [0.1, 0.5, 0.9].map(|share| times.quantile(share));
-    let (arena_bytes, peak) = (executable.arena_bytes(&sizes).unwrap_or(0), peak_rss_mib());
+    let peak = peak_rss_mib();
     let json = json!({
         "model": path.display().to_string(),
         "threads": machine.threads,
@@ -64,7 +65,9 @@ fn bench_model(arguments: &BenchArgs, path: &Path, started: Started) -> Result<R
         "p90_ms": p90 * 1e3,
         "runs": times.runs(),
         "peak_rss_mb": peak,
-        "arena_bytes": arena_bytes,
+        "arena_bytes": memory.temporaries.arena_bytes,
+        "live_bytes": memory.temporaries.lower_bound(),
+        "arena_ratio": memory.temporaries.ratio(),
         "kernels": compiled.assembly.lowered.len(),
         "code_bytes": executable.code_bytes(),
         "recompiles": 0,
@@ -72,7 +75,7 @@ fn bench_model(arguments: &BenchArgs, path: &Path, started: Started) -> Result<R
     });
     let text = format!(
         "median {BOLD}{}{BOLD:#}, p10 {}, p90 {} of {} runs on {} threads; first call {}\ncompiled in {}, from the start of the process{}\n\
-         memory: peak {}, arena {}; {} kernels, code {}\n",
+         memory: peak {}, {}; {} kernels, code {}\n",
         report::seconds(median),
         report::seconds(p10),
         report::seconds(p90),
@@ -82,7 +85,7 @@ fn bench_model(arguments: &BenchArgs, path: &Path, started: Started) -> Result<R
         report::seconds(compile_s),
         timings.cache_text(),
         peak.map_or("unknown".to_string(), |mib| report::bytes((mib * 1048576.0) as usize)),
-        report::bytes(arena_bytes),
+        memory.arena_text(),
         compiled.assembly.lowered.len(),
         report::bytes(executable.code_bytes()),
     );

@@ -14,9 +14,12 @@ const LEAST_TIME: Duration = Duration::from_millis(500);
 /// The longest label, in characters.
 const LABEL: usize = 80;
 
-/// The steps of a call with their times; none where nothing was measured.
+/// The steps of a call with their times, those of `prepare` first; none where nothing was measured.
 #[derive(Debug, Default)]
-pub struct Profile(Vec<StepTime>);
+pub struct Profile {
+    pub steps: Vec<StepTime>,
+    prepare_steps: usize,
+}
 
 impl Profile {
     /// Calls an executable that measures its steps.
@@ -28,13 +31,17 @@ impl Profile {
             runs += 1;
         }
         let prepare_steps = executable.image().prepare_steps;
-        Ok(Profile(executable.profile().unwrap_or_default().split_off(prepare_steps)))
+        Ok(Profile { steps: executable.profile().unwrap_or_default(), prepare_steps })
+    }
+
+    fn of_call(&self) -> &[StepTime] {
+        &self.steps[self.prepare_steps..]
     }
 
     /// A table of the times in one call, longest first.
     pub fn text(&self) -> String {
-        let all: f64 = self.0.iter().map(seconds).sum();
-        let mut order: Vec<&StepTime> = self.0.iter().collect();
+        let all: f64 = self.of_call().iter().map(seconds).sum();
+        let mut order: Vec<&StepTime> = self.of_call().iter().collect();
         order.sort_by_key(|step| std::cmp::Reverse(step.nanoseconds));
         let row = |step: &StepTime| {
             let share = 100.0 * seconds(step) / all.max(f64::MIN_POSITIVE);
@@ -50,7 +57,7 @@ impl Profile {
 
     pub fn json(&self) -> Vec<Value> {
         let step = |step: &StepTime| json!({ "step": step.label, "nanoseconds": step.nanoseconds, "calls": step.calls });
-        self.0.iter().map(step).collect()
+        self.of_call().iter().map(step).collect()
     }
 }
 
@@ -81,7 +88,7 @@ mod tests {
     #[test]
     fn longest_steps_stand_first() {
         let step = |label: &str, nanoseconds| StepTime { label: label.to_string(), nanoseconds, calls: 10 };
-        let profile = Profile(vec![step("/a", 10_000), step("/b + /c", 30_000)]);
+        let profile = Profile { steps: vec![step("/w", 5), step("/a", 10_000), step("/b + /c", 30_000)], prepare_steps: 1 };
         let text = anstream::adapter::strip_str(&profile.text()).to_string();
         let want = "\nstep        time   share  calls\n/b + /c  3.00 µs  75.0 %     10\n/a       1.00 µs  25.0 %     10\n\
             4.00 µs in the steps of one call\n";

@@ -1,10 +1,13 @@
 //! `inkle run`: one call of a model, by generated code or by an interpreter.
 
 use crate::args::{Interpret, RunArgs, Verify};
+use crate::chart;
 use crate::failure::{BUG, Failure};
 use crate::inputs::{Draw, Inputs, inputs};
+use crate::memory::Memory;
 use crate::model::{self, Machine};
 use crate::npz;
+use crate::peak::Peak;
 use crate::profile::Profile;
 use crate::progress::Progress;
 use crate::report::{self, BOLD, GREEN, RED, Report};
@@ -13,9 +16,10 @@ use crate::timings::Timings;
 use driver::interpret::{self, Interpreter};
 use driver::verify::{self, Sample};
 use driver::{Compiled, Options, Sabotage, Source};
-use ir::{Graph, Tensor};
-use runtime::{Executable, Image};
+use ir::{DType, Graph, Tensor};
+use runtime::Image;
 use serde_json::{Value, json};
+use std::path::Path;
 use std::time::Instant;
 
 /// Elements of each value that a sampled verification looks at.
@@ -24,7 +28,8 @@ const SAMPLED: usize = 256;
 pub fn run(arguments: &RunArgs) -> Result<Report, Failure> {
     let machine = Machine::new(&arguments.compile.machine)?;
     let source = model::source(&arguments.model, arguments.compile.weights.as_deref())?;
-    let options = Options { profile: arguments.profile, sabotage: sabotage(arguments)?, ..model::options(&arguments.compile, &machine) };
+    let options =
+        Options { profile: is_profiled(arguments), sabotage: sabotage(arguments)?, ..model::options(&arguments.compile, &machine) };
     let draw = Draw { seed: arguments.seed, most_bytes: machine.most_bytes };
     let progress = Progress::new("compiling");
     if let (Some(Interpret::Graph), Source::Onnx(path)) = (arguments.interpret, &source) {
@@ -40,6 +45,10 @@ pub fn run(arguments: &RunArgs) -> Result<Report, Failure> {
     };
     drop(progress);
     report
+}
+
+fn is_profiled(arguments: &RunArgs) -> bool {
+    arguments.profile || arguments.chart.is_some()
 }
 
 fn sabotage(arguments: &RunArgs) -> Result<Option<Sabotage>, Failure> {
@@ -60,8 +69,13 @@ fn called(arguments: &RunArgs, machine: &Machine, compiled: &Compiled, inputs: &
     let outputs = executable.run(&inputs.tensors)?;
     let latency = start.elapsed().as_secs_f64();
     write_outputs(arguments, &compiled.image, &outputs)?;
-    let profile = if arguments.profile { Profile::of(&mut executable, &inputs.tensors)? } else { Profile::default() };
-    let memory = Memory::of(&executable, compiled, inputs)?;
+    let peak = arguments.chart.as_ref().map(|_| Peak::new(machine, DType::F32)).transpose()?;
+    let before = peak.as_ref().map_or(Ok(0.0), Peak::flops_per_second)?;
+    let profile = if is_profiled(arguments) { Profile::of(&mut executable, &inputs.tensors)? } else { Profile::default() };
+    let memory = Memory::of(&executable, compiled, &inputs.tensors)?;
+    if let (Some(folder), Some(peak)) = (&arguments.chart, peak) {
+        draw(folder, &stem(&arguments.model), compiled, (&memory, &profile), before.max(peak.flops_per_second()?))?;
+    }
     let timings = Timings::new(compiled, load);
     let table = if arguments.timings { timings.table() } else { String::new() };
     let text = [outputs_text(&compiled.image, &outputs), table, timings.text(), memory.text(), latency_text(latency), profile.text()];
@@ -168,40 +182,14 @@ fn latency_text(latency: f64) -> String {
     format!("first call took {BOLD}{}{BOLD:#}\n", report::seconds(latency))
 }
 
-/// Numbers of the memory plan and the code.
-struct Memory {
-    arena: usize,
-    prepared: usize,
-    code: usize,
-    kernels: usize,
-    steps: usize,
+/// The charts of a call; `peak` is operations on floats a second.
+fn draw(folder: &Path, name: &str, compiled: &Compiled, (memory, profile): (&Memory, &Profile), peak: f64) -> Result<(), Failure> {
+    let times = driver::kernel_times(compiled, &profile.steps, &memory.sizes);
+    let charts = [("memory.svg", chart::memory::chart(name, &memory.plan(compiled))), ("time.svg", chart::time::chart(name, &times, peak))];
+    chart::write(folder, &charts)
 }
 
-impl Memory {
-    fn of(executable: &Executable, compiled: &Compiled, inputs: &Inputs) -> Result<Memory, Failure> {
-        let sizes = executable.bind(&inputs.tensors.iter().map(|tensor| tensor.dims().to_vec()).collect::<Vec<_>>())?;
-        Ok(Memory {
-            arena: executable.arena_bytes(&sizes).unwrap_or(0),
-            prepared: executable.prepared_bytes(),
-            code: executable.code_bytes(),
-            kernels: compiled.assembly.lowered.len(),
-            steps: executable.image().steps.len() - executable.image().prepare_steps,
-        })
-    }
-
-    fn text(&self) -> String {
-        let Memory { arena, prepared, code, kernels, steps } = self;
-        let [arena, prepared, code] = [arena, prepared, code].map(|bytes| report::bytes(*bytes));
-        format!("memory: arena {arena}, prepared weights {prepared}, code {code}; {kernels} kernels in {steps} steps\n")
-    }
-
-    fn json(&self) -> Value {
-        json!({
-            "arena_bytes": self.arena,
-            "prepared_bytes": self.prepared,
-            "code_bytes": self.code,
-            "kernels": self.kernels,
-            "steps": self.steps,
-        })
-    }
+/// A file's name without its extension.
+fn stem(path: &Path) -> String {
+    path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
 }
