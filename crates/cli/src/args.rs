@@ -74,13 +74,17 @@ pub struct MachineArgs {
     #[arg(long, value_name = "TARGET", default_value = "native")]
     pub target: String,
 
-    /// Most memory for weights and one call, as 800M or 4G; by default three quarters of the machine's
+    /// Most memory, for the compiler as for weights and a call, as 800M or 4G; by default three quarters of the machine's
     #[arg(long, value_name = "BYTES", value_parser = parsed_bytes)]
     pub max_memory: Option<usize>,
 
     /// Neither read nor write the cache of compiled kernels: $XDG_CACHE_HOME/inkle or ~/.cache/inkle, of at most 256 MiB
     #[arg(long)]
     pub no_cache: bool,
+
+    /// Most time for the whole command, as 500ms, 90s or 2h, or `none`
+    #[arg(long, value_name = "TIME", value_parser = parsed_time, default_value = "10min")]
+    pub max_time: f64,
 }
 
 #[derive(Debug, Args)]
@@ -112,6 +116,10 @@ pub struct RunArgs {
     /// Print how long each stage of the compiler took
     #[arg(long, conflicts_with_all = ["interpret", "verify"])]
     pub timings: bool,
+
+    /// Draw the memory plan and the time of each kernel: memory.svg and time.svg in this folder
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["interpret", "verify"])]
+    pub chart: Option<PathBuf>,
 
     /// Run the interpreter of a level in place of the generated code; slow
     #[arg(long, value_name = "LEVEL", conflicts_with = "verify")]
@@ -311,6 +319,46 @@ pub struct FormArgs {
     pub json: bool,
 }
 
+impl Command {
+    /// None where nothing is compiled.
+    pub fn machine(&self) -> Option<&MachineArgs> {
+        match self {
+            Command::Run(arguments) => Some(&arguments.compile.machine),
+            Command::Bench(arguments) => Some(match &arguments.product {
+                Some(Bench::Gemm(product)) => &product.machine,
+                Some(Bench::Conv(convolution)) => &convolution.machine,
+                Some(Bench::Attention(attention)) => &attention.machine,
+                None => &arguments.compile.machine,
+            }),
+            Command::Inspect(arguments) => Some(&arguments.compile.machine),
+            Command::Check(arguments) => Some(&arguments.compile.machine),
+            Command::Cache(arguments) => match &arguments.action {
+                Some(CacheAction::Why(arguments)) => Some(&arguments.compile.machine),
+                Some(CacheAction::Clear(_)) | None => None,
+            },
+        }
+    }
+
+    pub fn form(&self) -> &FormArgs {
+        match self {
+            Command::Run(arguments) => &arguments.form,
+            Command::Bench(arguments) => match &arguments.product {
+                Some(Bench::Gemm(product)) => &product.form,
+                Some(Bench::Conv(convolution)) => &convolution.form,
+                Some(Bench::Attention(attention)) => &attention.form,
+                None => &arguments.form,
+            },
+            Command::Inspect(arguments) => &arguments.form,
+            Command::Check(arguments) => &arguments.form,
+            Command::Cache(arguments) => match &arguments.action {
+                Some(CacheAction::Clear(form)) => form,
+                Some(CacheAction::Why(arguments)) => &arguments.form,
+                None => &arguments.form,
+            },
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Verify {
     /// Every element of every step
@@ -396,6 +444,23 @@ fn parsed_factor_type(text: &str) -> Result<DType, String> {
     DType::from_name(text).filter(fits).ok_or_else(|| "there are f16, bf16, f32, f64, i8 and u8".to_string())
 }
 
+/// Seconds; infinite for `none`.
+fn parsed_time(text: &str) -> Result<f64, String> {
+    if text == "none" {
+        return Ok(f64::INFINITY);
+    }
+    let digits = text.trim_end_matches(|c: char| c.is_alphabetic());
+    let unit = match &text[digits.len()..] {
+        "ms" => 1e-3,
+        "" | "s" => 1.0,
+        "min" => 60.0,
+        "h" => 3600.0,
+        unit => return Err(format!("`{unit}` is no unit; there are ms, s, min and h")),
+    };
+    let number: u32 = digits.parse().map_err(|_| format!("`{digits}` is no whole number"))?;
+    Ok(f64::from(number) * unit)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -412,15 +477,18 @@ mod tests {
 
     #[test]
     fn options_of_a_run() {
-        let line = "inkle run m.onnx --dim a=b=3 --dim seq=128 --shape x=1,?,48 --verify=sample --sabotage fuse:7 --max-memory 2G";
+        let line =
+            "inkle run m.onnx --dim a=b=3 --dim seq=128 --shape x=1,?,48 --verify=sample --sabotage fuse:7 --max-memory 2G --max-time 3min";
         let Command::Run(run) = parsed(line).unwrap() else { panic!("no run") };
         assert_eq!(run.compile.dim, [("a=b".to_string(), 3), ("seq".to_string(), 128)]);
         assert_eq!(run.compile.shape, [("x".to_string(), vec![Some(1), None, Some(48)])]);
         assert_eq!((run.verify, run.sabotage), (Some(Verify::Sample), Some(("fuse".to_string(), 7))));
-        assert_eq!(run.compile.machine.max_memory, Some(2 << 30));
+        assert_eq!((run.compile.machine.max_memory, run.compile.machine.max_time), (Some(2 << 30), 180.0));
         let Command::Run(run) = parsed("inkle run m.onnx --verify --json").unwrap() else { panic!("no run") };
         assert_eq!((run.verify, run.form.json), (Some(Verify::All), true));
         assert!(parsed("inkle run m.onnx --dim n=-1").is_err());
+        assert_eq!(["none", "20ms", "2h", "7"].map(|text| parsed_time(text).unwrap()), [f64::INFINITY, 0.02, 7200.0, 7.0]);
+        assert!(parsed_time("2 weeks").is_err());
     }
 
     #[test]

@@ -34,6 +34,11 @@ pub fn peak_rss_mib() -> Option<f64> {
     field_kib("/proc/self/status", "VmHWM:").map(|kib| kib as f64 / 1024.0)
 }
 
+/// The memory that the process holds for itself, in bytes: without the files that it has mapped. 0 where the system does not tell.
+pub fn own_bytes() -> usize {
+    field_kib("/proc/self/status", "RssAnon:").unwrap_or(0) << 10
+}
+
 /// Three quarters of the memory that the process may use.
 pub fn default_memory_limit() -> usize {
     let physical = field_kib("/proc/meminfo", "MemTotal:").map_or(usize::MAX, |kib| kib << 10);

@@ -4,14 +4,17 @@
 //! - [`run`], [`bench`], [`gemm`], [`conv`], [`attention`], [`inspect`], [`check`], [`kept`]: the commands
 //! - [`model`]: from the command line to a compiled model
 //! - [`inputs`], [`content`], [`random`], [`npz`]: tensors of a call
-//! - [`measure`], [`profile`], [`timings`], [`peak`], [`against_peak`]: times
+//! - [`measure`], [`profile`], [`timings`], [`peak`], [`against_peak`], [`memory`]: times and sizes
+//! - [`chart`]: times and memory as pictures
 //! - [`report`], [`summary`], [`failure`], [`progress`]: what the user reads
 //! - [`machine`]: what the system tells
+//! - [`watchdog`]: the limits of time and memory
 
 mod against_peak;
 mod args;
 mod attention;
 mod bench;
+mod chart;
 mod check;
 mod content;
 mod conv;
@@ -22,6 +25,7 @@ mod inspect;
 mod kept;
 mod machine;
 mod measure;
+mod memory;
 mod model;
 mod npz;
 mod peak;
@@ -32,8 +36,9 @@ mod report;
 mod run;
 mod summary;
 mod timings;
+mod watchdog;
 
-use args::{Arguments, Bench, CacheAction, Command};
+use args::{Arguments, Command};
 use clap::Parser;
 use failure::Failure;
 use machine::Started;
@@ -41,18 +46,21 @@ use report::Report;
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
+use watchdog::{Limits, Watchdog};
 
 fn main() -> ExitCode {
     let started = Started::now();
-    let arguments = Arguments::parse();
-    let json = wants_json(&arguments.command);
+    let Arguments { command } = Arguments::parse();
+    let (json, limits) = (command.form().json, Limits::of(command.machine()));
     // a panic is told once, as a bug, below
     std::panic::set_hook(Box::new(|panic| report::remark(&panic.to_string())));
-    let result = catch_unwind(AssertUnwindSafe(|| obey(&arguments.command, started)));
-    match result.unwrap_or_else(|_| Err(Failure::bug("it stopped at the place above; please report it with the model"))) {
+    let watchdog = Watchdog::start(limits, started, move |failure| end(failed(failure, json)));
+    let result = catch_unwind(AssertUnwindSafe(|| obey(&command, started)));
+    watchdog.stop();
+    ExitCode::from(match result.unwrap_or_else(|_| Err(Failure::bug("it stopped at the place above; please report it with the model"))) {
         Ok(report) => told(&report, json),
         Err(failure) => failed(&failure, json),
-    }
+    })
 }
 
 fn obey(command: &Command, started: Started) -> Result<Report, Failure> {
@@ -65,34 +73,22 @@ fn obey(command: &Command, started: Started) -> Result<Report, Failure> {
     }
 }
 
-fn wants_json(command: &Command) -> bool {
-    match command {
-        Command::Run(arguments) => arguments.form.json,
-        Command::Bench(arguments) => match &arguments.product {
-            Some(Bench::Gemm(product)) => product.form.json,
-            Some(Bench::Conv(convolution)) => convolution.form.json,
-            Some(Bench::Attention(attention)) => attention.form.json,
-            None => arguments.form.json,
-        },
-        Command::Inspect(arguments) => arguments.form.json,
-        Command::Check(arguments) => arguments.form.json,
-        Command::Cache(arguments) => match &arguments.action {
-            Some(CacheAction::Clear(form)) => form.json,
-            Some(CacheAction::Why(arguments)) => arguments.form.json,
-            None => arguments.form.json,
-        },
-    }
-}
-
-fn told(report: &Report, json: bool) -> ExitCode {
+/// Prints a report and gives the exit code.
+fn told(report: &Report, json: bool) -> u8 {
     report::print(&if json { format!("{}\n", report.json) } else { report.text.clone() });
-    ExitCode::from(report.exit_code)
+    report.exit_code
 }
 
-fn failed(failure: &Failure, json: bool) -> ExitCode {
+fn failed(failure: &Failure, json: bool) -> u8 {
     let _ = write!(anstream::stderr(), "{failure}");
     if json {
         report::print(&format!("{}\n", failure.json()));
     }
-    ExitCode::from(failure.exit_code)
+    failure.exit_code
+}
+
+/// Ends the process at once, while other threads still work: nothing of what they use is torn down.
+fn end(exit_code: u8) {
+    // SAFETY: the call takes no memory of ours and does not return.
+    unsafe { libc::_exit(exit_code.into()) }
 }
