@@ -13,6 +13,10 @@ use crate::work::{Slot, Work};
 use nest::{Nest, Read, ScalarOp, contraction, rewrite};
 use sym::{Expr, Ranges};
 
+/// The most scalars of a nest that fusion makes: far more than any model's own chains have, and few enough that long chains take time in
+/// proportion to their length.
+const LARGEST_BODY: usize = 512;
+
 pub fn fuse(program: &Program) -> Program {
     let mut fused = program.clone();
     fused.steps = fuse_steps(program, &program.steps);
@@ -63,7 +67,7 @@ fn inline_into(work: &mut Work, stage: &Stage, reader: usize, accept: &dyn Fn(&N
     let Some(target) = work.stage(reader).cloned() else { return false };
     let name = work.name(stage.writes[0]);
     let Some(nest) = rewrite::inline(&target.nest, &name, &stage.nest) else { return false };
-    if !accept(&target.nest, &nest) {
+    if nest.body.len() > LARGEST_BODY || !accept(&target.nest, &nest) {
         return false;
     }
     let bound = work.bind(nest, &[&target, stage]);
@@ -94,7 +98,7 @@ fn epilogue_producer(work: &Work, id: BufferId, reader: usize) -> Option<(usize,
 fn append_to(work: &mut Work, producer: usize, id: BufferId, at: usize) -> bool {
     let (Some(first), Some(second)) = (work.stage(producer).cloned(), work.stage(at).cloned()) else { return false };
     let Some(nest) = rewrite::append(&first.nest, &work.name(id), &second.nest) else { return false };
-    if is_contraction(&first.nest) && !is_contraction(&nest) {
+    if nest.body.len() > LARGEST_BODY || is_contraction(&first.nest) && !is_contraction(&nest) {
         return false;
     }
     let bound = work.bind(nest, &[&first, &second]);

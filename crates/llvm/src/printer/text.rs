@@ -88,9 +88,12 @@ pub fn global(name: &str) -> String {
     format!("@\"{escaped}\"")
 }
 
+/// The longest start of a local name. LLVM cuts names that are very long, and then takes two for the same.
+const LONGEST_STEM: usize = 64;
+
 /// The start of a local name: letters, digits and `_` of `name`.
 pub fn local_stem(name: &str) -> String {
-    name.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '_' }).collect()
+    name.chars().take(LONGEST_STEM).map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '_' }).collect()
 }
 
 #[cfg(test)]
@@ -111,6 +114,12 @@ mod tests {
         check(Literal::Int(200), DType::U8, 1, "-56");
         check(Literal::Int(-1), DType::U64, 2, "splat (i64 -1)");
         check(Literal::Int(1), DType::Bool, 1, "true");
+    }
+
+    #[test]
+    fn local_names_are_short() {
+        assert_eq!(local_stem("a/b.0é"), "a_b_0_");
+        assert_eq!(local_stem(&"n".repeat(2000)).len(), LONGEST_STEM);
     }
 
     #[test]

@@ -32,7 +32,7 @@ pub struct Cx<'f> {
 const MAX_WRITTEN: usize = 16;
 
 /// The most nodes of a model, with functions expanded.
-const MAX_NODES: usize = 4_000_000;
+const MAX_NODES: usize = 200_000;
 
 impl<'f> Cx<'f> {
     pub(super) fn new(file: &'f ModelFile, main: Scope, frame: Frame) -> Cx<'f> {

@@ -38,6 +38,8 @@ impl<'f> Cx<'f> {
         match slot {
             Some(Slot::Term(term)) => Ok(Out::Term(term)),
             Some(Slot::Absent | Slot::Poisoned) => Err(Fault::Poisoned),
+            // the limit has been told
+            None if self.nodes_left == 0 => Err(Fault::Poisoned),
             None => Err(Diagnostic::new(Code::Names, self.location(), format!("`{name}` is not defined")).into()),
         }
     }

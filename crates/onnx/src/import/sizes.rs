@@ -14,6 +14,9 @@ const MAX_TERMS: usize = 1024;
 /// The most elements of a tensor, with its symbols counted as 1.
 const MAX_ELEMENTS: i64 = 1 << 48;
 
+/// The most axes of a tensor.
+const MAX_RANK: usize = 64;
+
 /// Whether `expr >= 0` for all sizes; None where that depends on them.
 pub fn is_nonnegative(expr: &Expr) -> Option<bool> {
     let ranges = Ranges::new(0);
@@ -105,7 +108,7 @@ pub fn is_reasonable(ty: &TensorType) -> bool {
     let largest = |dim: &Expr| dim.terms().iter().map(|(_, c)| c.saturating_abs()).max().unwrap_or(0);
     let elements =
         ty.dims.iter().try_fold(1i64, |count, dim| count.checked_mul(largest(dim).max(1)).filter(|count| *count <= MAX_ELEMENTS));
-    terms.is_some() && elements.is_some()
+    ty.rank() <= MAX_RANK && terms.is_some() && elements.is_some()
 }
 
 #[cfg(test)]
@@ -137,5 +140,6 @@ mod tests {
         let ty = |dims: &[&str]| TensorType::new(DType::F32, dims.iter().map(|dim| expr(dim)).collect());
         assert!(is_reasonable(&ty(&["n", "(h + 1)/2", "1099511627776"])));
         assert!(!is_reasonable(&ty(&["1099511627776", "1099511627776"])));
+        assert!(is_reasonable(&ty(&["1"; MAX_RANK])) && !is_reasonable(&ty(&["1"; MAX_RANK + 1])));
     }
 }

@@ -130,6 +130,21 @@ fn damage_is_limited() {
 }
 
 #[test]
+fn expansion_is_limited_and_told_once() {
+    let twice = |at: usize| format!("function f{at}(a) {{ b = my.f{}(a) c = my.f{}(b) => c }} ", at + 1, at + 1);
+    let functions: String = (0..20).map(twice).collect();
+    let text = format!("{functions} function f20(a) {{ b = Neg(a) => b }} x: f32[2] y = my.f0(x) => y");
+    let problems = imported(&text, &ImportOptions::default()).unwrap_err();
+    assert_eq!((problems.0.len(), problems.0[0].code), (1, Code::Limit), "{problems}");
+}
+
+#[test]
+fn ranks_are_limited() {
+    let text = format!("x: f32[{}] y = Neg(x) => y", vec!["1"; 100].join(", "));
+    check_problems(&text, &["[E008] x: an input of 100 axes is too large"]);
+}
+
+#[test]
 fn samples_import() {
     for sample in SAMPLES {
         imported(sample, &ImportOptions::default()).unwrap_or_else(|problems| panic!("{problems} in\n{sample}"));

@@ -86,6 +86,7 @@ impl<'f> Cx<'f> {
         match self.lookup(name) {
             Some(Slot::Term(term)) => Some(term),
             Some(Slot::Absent | Slot::Poisoned) => None,
+            None if self.nodes_left == 0 => None,
             None => {
                 let message = match self.frame().defined.contains(name) {
                     true => format!("`{name}` is used before the node that defines it"),
