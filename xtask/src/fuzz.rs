@@ -7,8 +7,8 @@
 //! - [`pool`]: the other side
 //! - [`report`]: failures made smaller, and shown
 
-mod job;
-mod pool;
+pub mod job;
+pub mod pool;
 mod report;
 pub mod worker;
 
@@ -107,9 +107,9 @@ fn seed_of(path: &Path) -> Option<u64> {
 
 /// Takes jobs until there are none left.
 fn work(campaign: &Mutex<Campaign>, timeout: Duration) -> Result<()> {
-    let mut worker = Worker::start()?;
+    let mut worker = Worker::start("fuzz-worker")?;
     while let Some(job) = next(campaign) {
-        let answer = worker.ask(&job, timeout).with_context(|| format!("the worker at seed {}", job.seed))?;
+        let answer = worker.ask(&job.line(), timeout).with_context(|| format!("the worker at seed {}", job.seed))?;
         record(campaign, job, answer);
     }
     Ok(())

@@ -1,10 +1,12 @@
 //! Tasks of those who work on the compiler: `cargo xtask COMMAND`.
 //!
 //! - [`fuzz`]: random models, checked end to end
+//! - [`fuzz_load`]: damaged inputs
 //! - [`size`]: lines of Rust by room
 //! - [`sabotage`]: the share of wrong passes that the checks find
 
 mod fuzz;
+mod fuzz_load;
 mod sabotage;
 mod size;
 
@@ -22,6 +24,8 @@ struct Arguments {
 enum Command {
     /// Check random models end to end; make those that fail smaller
     Fuzz(fuzz::Arguments),
+    /// Load damaged models and texts; none may make the compiler stop in disorder
+    FuzzLoad(fuzz_load::Arguments),
     /// Print lines of Rust by room, and how long functions are
     Size(size::Arguments),
     /// Corrupt passes and print the share that the checks find
@@ -29,6 +33,9 @@ enum Command {
     /// Check what standard input asks for, line by line (started by `fuzz`)
     #[command(hide = true)]
     FuzzWorker,
+    /// Load the inputs of the seeds on standard input (started by `fuzz-load`)
+    #[command(hide = true)]
+    FuzzLoadWorker,
 }
 
 fn main() -> ExitCode {
@@ -36,6 +43,8 @@ fn main() -> ExitCode {
         Command::Fuzz(arguments) => fuzz::run(&arguments),
         Command::Size(arguments) => size::run(&arguments),
         Command::Sabotage(arguments) => sabotage::run(&arguments),
+        Command::FuzzLoad(arguments) => fuzz_load::run(&arguments),
+        Command::FuzzLoadWorker => fuzz_load::worker(),
         Command::FuzzWorker => fuzz::worker::run(),
     };
     match done {

@@ -17,8 +17,10 @@
 //! - [`quiet`]: panics as values
 //! - [`shrink`]: smaller models that fail alike
 //! - [`dump`]: a model with inputs and outputs as files
+//! - [`damage`], [`loader`]: inputs that are no valid models
 
 pub mod check;
+pub mod damage;
 pub mod draft;
 pub mod dump;
 pub mod family;
@@ -26,6 +28,7 @@ pub mod generator;
 pub mod inputs;
 pub mod interval;
 pub mod levels;
+pub mod loader;
 pub mod model;
 pub mod native;
 pub mod quiet;

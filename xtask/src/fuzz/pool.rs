@@ -1,6 +1,6 @@
 //! A worker process as its owner sees it.
 
-use super::job::{Answer, Job, Verdict};
+use super::job::{Answer, Verdict};
 use anyhow::{Context, Result};
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -9,16 +9,18 @@ use std::time::Duration;
 
 /// A process that answers one job at a time. It is started again after a crash.
 pub struct Worker {
+    command: &'static str,
     child: Child,
     input: ChildStdin,
     answers: Receiver<String>,
 }
 
 impl Worker {
-    pub fn start() -> Result<Worker> {
+    /// Runs this program with a command that answers lines.
+    pub fn start(name: &'static str) -> Result<Worker> {
         let program = std::env::current_exe()?;
         let mut command = Command::new(program);
-        command.arg("fuzz-worker").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        command.arg(name).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().context("a worker can't be started")?;
         let input = child.stdin.take().context("a worker without input")?;
         let output = child.stdout.take().context("a worker without output")?;
@@ -30,18 +32,18 @@ impl Worker {
                 }
             }
         });
-        Ok(Worker { child, input, answers })
+        Ok(Worker { command: name, child, input, answers })
     }
 
     /// The answer; a worker that dies or takes longer has failed on the job.
-    pub fn ask(&mut self, job: &Job, timeout: Duration) -> Result<Answer> {
-        let sent = writeln!(self.input, "{}", job.line()).and_then(|()| self.input.flush());
+    pub fn ask(&mut self, job: &str, timeout: Duration) -> Result<Answer> {
+        let sent = writeln!(self.input, "{job}").and_then(|()| self.input.flush());
         let received = if sent.is_ok() { self.answers.recv_timeout(timeout) } else { Err(RecvTimeoutError::Disconnected) };
         match received {
             Ok(line) => Answer::read(&line).with_context(|| format!("no answer: {line}")),
             Err(why) => {
                 let answer = self.lost(why)?;
-                *self = Worker::start()?;
+                *self = Worker::start(self.command)?;
                 Ok(answer)
             }
         }

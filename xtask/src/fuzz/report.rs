@@ -73,8 +73,8 @@ fn smallest(failed: &Failed, arguments: &Arguments, timeout: Duration) -> Result
     fs::write(&whole, model.encode_to_vec())?;
     let model = if arguments.whole { model } else { shrunk(&model, failed, &file, timeout)? };
     fs::write(&file, model.encode_to_vec())?;
-    let mut worker = Worker::start()?;
-    let answer = worker.ask(&Job { model: Some(file.clone()), dump: None, explain: true, ..failed.job.clone() }, timeout)?;
+    let mut worker = Worker::start("fuzz-worker")?;
+    let answer = worker.ask(&Job { model: Some(file.clone()), dump: None, explain: true, ..failed.job.clone() }.line(), timeout)?;
     Ok(Small { model, answer, file })
 }
 
@@ -87,14 +87,14 @@ fn model_of(job: &Job) -> Option<ModelProto> {
 
 /// A smaller model that fails alike; attempts are checked by a worker, through a file.
 fn shrunk(model: &ModelProto, failed: &Failed, file: &Path, timeout: Duration) -> Result<ModelProto> {
-    let mut worker = Worker::start()?;
+    let mut worker = Worker::start("fuzz-worker")?;
     // what only a thorough check finds is not at a target
     let brief = failed.answer.verdict != Verdict::Fails(Kind::Bug);
     let job = Job { model: Some(file.to_path_buf()), dump: None, brief, ..failed.job.clone() };
     let timeout = if failed.answer.verdict == Verdict::Hang { timeout / 4 } else { timeout };
     let mut fails = |model: &ModelProto| {
         let written = fs::write(file, model.encode_to_vec()).is_ok();
-        written && worker.ask(&job, timeout).is_ok_and(|answer| answer.is_like(&failed.answer))
+        written && worker.ask(&job.line(), timeout).is_ok_and(|answer| answer.is_like(&failed.answer))
     };
     Ok(fuzz::shrink::shrink(model, failed.job.seed, MOST_ATTEMPTS, &mut fails))
 }
