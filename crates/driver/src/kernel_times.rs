@@ -9,7 +9,7 @@ use sym::Sym;
 /// One kernel's part of a call: all of its launches together.
 #[derive(Clone, Debug, PartialEq)]
 pub struct KernelTime {
-    /// The kernel's name, as `inspect --at kernel` prints it.
+    /// `k` and the number that `inspect` heads it with.
     pub kernel: String,
     /// The model nodes of the launch that takes longest.
     pub label: String,
@@ -29,7 +29,7 @@ pub fn kernel_times(compiled: &Compiled, steps: &[StepTime], sizes: &[i64]) -> V
         let longest = own.iter().max_by(|a, b| a.1.total_cmp(&b.1))?;
         let once: f64 = lowered.group.stages.iter().map(|stage| flops(&stage.nest, &value)).sum();
         Some(KernelTime {
-            kernel: lowered.kernel.name.clone(),
+            kernel: format!("k{at}"),
             label: steps[longest.0.step as usize].label.clone(),
             launches: own.len(),
             seconds: own.iter().map(|(_, seconds)| seconds).sum(),

@@ -127,6 +127,7 @@ fn place(program: &Program, temps: &[BufferId], lives: &[Option<(usize, usize)>]
 }
 
 /// What is to be placed.
+#[derive(Debug)]
 struct Tenant {
     bytes: Expr,
     life: (usize, usize),
@@ -149,8 +150,8 @@ fn most_live(tenants: &[Tenant], value: &dyn Fn(&Sym) -> Option<i64>) -> f64 {
         .fold(1.0, f64::max)
 }
 
-/// The most scalars of an offset; plans that need more are given up.
-const MOST_SYMBOLS: usize = 64;
+/// The most symbols of an offset; plans that need more are given up.
+const MOST_SYMBOLS: usize = 256;
 
 /// The plan that places by offset at some sizes, made to hold at all sizes: of two buffers that live at once, the one that is above the
 /// other there is above it everywhere, since it starts at the largest of the ends below it. None where that gets too complicated.
