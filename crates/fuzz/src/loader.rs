@@ -64,12 +64,12 @@ pub enum Fate {
 /// model that is whole.
 pub fn input(seed: u64) -> Checked<(Input, ModelProto)> {
     let mut random = Random::named(seed, "damage");
-    let model = generate(random.below(MODELS) as u64);
-    let level = match random.below(10) {
-        0..6 => return Ok((Input::Model(damage::model::damaged(model.clone(), &mut random)), model)),
-        6 => Level::Graph,
-        7 => Level::Core,
-        8 => Level::Program,
+    let model = whole_model(&mut random);
+    let level = match random.below(20) {
+        0..16 => return Ok((Input::Model(damage::model::damaged(model.clone(), &mut random)), model)),
+        16 => Level::Graph,
+        17 => Level::Core,
+        18 => Level::Program,
         _ => Level::Kernel,
     };
     let at = match level {
@@ -82,6 +82,12 @@ pub fn input(seed: u64) -> Checked<(Input, ModelProto)> {
     let options = Options::new(Target::native(), 1);
     let text = compile_graph(graph, &options).and_then(|compiled| inspect(&compiled, &options, at, None)).map_err(bug_at("whole model"))?;
     Ok((Input::Text(level, damage::text::damaged(&text, &mut random)), model))
+}
+
+/// A model of few nodes: most of what can go wrong does so in one of them.
+fn whole_model(random: &mut Random) -> ModelProto {
+    let models = (0..5).map(|_| generate(random.below(MODELS) as u64));
+    models.min_by_key(|model| model.graph.as_ref().map_or(0, |graph| graph.node.len())).unwrap_or_default()
 }
 
 /// Makes and loads the input of a seed; a panic or a broken invariant is a failure. Weights of texts are written to `folder`.
