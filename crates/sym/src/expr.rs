@@ -144,6 +144,15 @@ impl Expr {
         out
     }
 
+    /// The number of terms and atoms, at any depth: how much there is to print or to evaluate.
+    pub fn weight(&self) -> usize {
+        let atom = |atom: &Atom| match atom {
+            Atom::Sym(_) => 1,
+            Atom::FloorDiv(a, b) | Atom::Min(a, b) | Atom::Max(a, b) => 1 + a.weight() + b.weight(),
+        };
+        self.terms().iter().map(|(monomial, _)| 1 + monomial.iter().map(atom).sum::<usize>()).sum()
+    }
+
     pub fn mentions(&self, sym: &Sym) -> bool {
         self.mentions_any(&|other| other == sym)
     }

@@ -88,6 +88,9 @@ pub struct Parser<'a> {
 
 const MAX_DEPTH: usize = 200;
 
+/// The largest weight of an expression that is read, and the most terms of a product: short texts can stand for very long sums.
+const MAX_WEIGHT: usize = 1 << 12;
+
 impl<'a> Parser<'a> {
     pub fn new(text: &'a str) -> Parser<'a> {
         Parser { text, at: 0, depth: 0 }
@@ -248,18 +251,26 @@ impl<'a> Parser<'a> {
         let mut product = self.factor()?;
         loop {
             if self.accept("*") {
-                product = product * self.factor()?;
+                let factor = self.factor()?;
+                if product.terms().len() * factor.terms().len() > MAX_WEIGHT {
+                    return self.error("expression too complicated");
+                }
+                product = self.bounded(product * factor)?;
             } else if self.peek("/") && !self.peek("//") {
                 self.expect("/")?;
                 let divisor = self.divisor()?;
-                product = product.floor_div(&divisor);
+                product = self.bounded(product.floor_div(&divisor))?;
             } else if self.accept("%") {
                 let divisor = self.divisor()?;
-                product = product.modulo(&divisor);
+                product = self.bounded(product.modulo(&divisor))?;
             } else {
                 return Ok(product);
             }
         }
+    }
+
+    fn bounded(&self, expr: Expr) -> Result<Expr, ParseError> {
+        if expr.weight() > MAX_WEIGHT { self.error("expression too complicated") } else { Ok(expr) }
     }
 
     fn divisor(&mut self) -> Result<Expr, ParseError> {
@@ -329,6 +340,22 @@ mod tests {
             let expr: Expr = text.parse().unwrap();
             assert_eq!(expr.to_string().parse::<Expr>().unwrap(), expr, "{text} printed as {expr}");
         }
+    }
+
+    #[test]
+    fn short_texts_of_long_sums_are_refused() {
+        let chain = |part: &dyn Fn(usize) -> String, sign: &str| (1..5000).map(part).collect::<Vec<String>>().join(sign);
+        let texts = [
+            chain(&|at| format!("(n/{at} + 1)"), "*"),
+            chain(&|at| format!("(n + {at})"), " % "),
+            chain(&|_| "n".to_string(), "/"),
+            format!("{}n{}", "(".repeat(300), ")".repeat(300)),
+        ];
+        for text in texts {
+            let error = text.parse::<Expr>().unwrap_err().to_string();
+            assert!(error.contains("expression too complicated") || error.contains("nested too deeply"), "{error}");
+        }
+        assert_eq!(chain(&|_| "n".to_string(), " + ").parse::<Expr>().unwrap(), "4999*n".parse().unwrap());
     }
 
     #[test]

@@ -5,9 +5,9 @@
 
 use ir::TensorType;
 use ir::guard::Condition;
-use sym::{Atom, Expr, Monomial, Ranges};
+use sym::{Expr, Monomial, Ranges};
 
-/// The most atoms of one expression.
+/// The largest weight of one expression.
 const MAX_WEIGHT: usize = 512;
 /// The most terms of a product, among them the number of a tensor's elements.
 const MAX_TERMS: usize = 1024;
@@ -87,23 +87,14 @@ pub fn product<'a>(factors: impl IntoIterator<Item = &'a Expr>) -> Option<Expr> 
 
 /// The expression, where it is within the limits.
 pub fn bounded(expr: Expr) -> Option<Expr> {
-    (weight(&expr) <= MAX_WEIGHT).then_some(expr)
-}
-
-/// The number of atoms, at any depth.
-fn weight(expr: &Expr) -> usize {
-    let atom = |atom: &Atom| match atom {
-        Atom::Sym(_) => 1,
-        Atom::FloorDiv(a, b) | Atom::Min(a, b) | Atom::Max(a, b) => 1 + weight(a) + weight(b),
-    };
-    expr.terms().iter().map(|(monomial, _)| 1 + monomial.iter().map(atom).sum::<usize>()).sum()
+    (expr.weight() <= MAX_WEIGHT).then_some(expr)
 }
 
 /// Whether the dims, and the number of elements, are within the limits.
 pub fn is_reasonable(ty: &TensorType) -> bool {
     let terms = ty.dims.iter().try_fold(1usize, |count, dim| {
         let count = count.checked_mul(dim.terms().len().max(1))?;
-        (count <= MAX_TERMS && weight(dim) <= MAX_WEIGHT).then_some(count)
+        (count <= MAX_TERMS && dim.weight() <= MAX_WEIGHT).then_some(count)
     });
     let largest = |dim: &Expr| dim.terms().iter().map(|(_, c)| c.saturating_abs()).max().unwrap_or(0);
     let elements =
