@@ -68,6 +68,7 @@ fn entry_options(tensor: &Tensor) -> SimpleFileOptions {
 mod tests {
     use super::*;
     use ir::DType;
+    use proptest::prelude::*;
     use std::sync::Arc;
 
     fn tensor(dtype: DType, dims: &[usize]) -> Tensor {
@@ -134,5 +135,40 @@ mod tests {
         archive.write_all(b"oh").unwrap();
         archive.finish().unwrap();
         assert!(message().contains("bad.npz: array `x`: "), "{}", message());
+    }
+    /// The bytes of an archive with an array of each of these dims.
+    fn archive(dims: &[Vec<usize>]) -> Vec<u8> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.npz");
+        let arrays: Vec<_> = dims.iter().enumerate().map(|(at, dims)| (format!("x{at}"), tensor(DType::I16, dims))).collect();
+        write(&path, arrays.iter().map(|(name, tensor)| (name.as_str(), tensor))).unwrap();
+        std::fs::read(path).unwrap()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn damaged_archives_are_read_or_refused(
+            dims in prop::collection::vec(prop::collection::vec(0..4usize, 0..3), 0..3),
+            changes in prop::collection::vec((any::<prop::sample::Index>(), prop_oneof![Just(0u8), Just(0xff), Just(b'9'), any::<u8>()]), 0..6),
+            end in prop::option::of(any::<prop::sample::Index>()),
+        ) {
+            let mut bytes = archive(&dims);
+            for (at, value) in changes {
+                let at = at.index(bytes.len());
+                bytes[at] = value;
+            }
+            if let Some(end) = end {
+                bytes.truncate(end.index(bytes.len()));
+            }
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("b.npz");
+            std::fs::write(&path, bytes).unwrap();
+            if let Ok(arrays) = read(&path) {
+                let whole = |tensor: &Tensor| tensor.bytes().len() == tensor.count() * tensor.dtype().size();
+                prop_assert!(arrays.iter().all(|(_, tensor)| whole(tensor)));
+            }
+        }
     }
 }
