@@ -28,7 +28,7 @@ test: build models ## Check the format, run all tests, compare the models with o
 	cargo fmt --all --check
 	cargo test --workspace --release
 	$(PYTHON) scripts/test_models.py --inkle $(INKLE) --zoo $(MODELS)
-	for name in english chinese; do $(READ_LINE) $(PICTURES)/$$name.png | head -n 1 | cmp - $(PICTURES)/$$name.txt || exit 1; done
+	for name in english chinese; do $(READ_LINE) $(PICTURES)/$$name.png | sed -n 1p | cmp - $(PICTURES)/$$name.txt || exit 1; done
 
 bench-peers: build models ## Time the models against onnxruntime
 	$(PYTHON) scripts/test_models.py --inkle $(INKLE) --zoo $(MODELS) --bench
