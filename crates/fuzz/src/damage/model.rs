@@ -151,30 +151,22 @@ fn damage_node(graph: &mut GraphProto, at: usize, random: &mut Random) {
 
 /// The node inside of branches, at times very deep.
 fn nest(node: &mut NodeProto, random: &mut Random) {
+    let innermost = node.clone();
     for _ in 0..random.one_of([1, 2, 40, 70, 200]) {
-        let graph = GraphProto {
-            output: node.output.iter().map(|name| ValueInfoProto { name: name.clone(), ..ValueInfoProto::default() }).collect(),
-            node: vec![node.clone()],
-            ..GraphProto::default()
-        };
-        let branch = |name: &str| AttributeProto {
-            name: name.to_string(),
-            r#type: 5,
-            g: Some(Box::new(graph.clone())),
-            ..AttributeProto::default()
-        };
-        let mut attribute = vec![branch("then_branch")];
-        if random.chance(3) {
-            attribute.push(branch("else_branch"));
+        let mut attribute = vec![branch("then_branch", node.clone())];
+        if random.chance(50) {
+            attribute.push(branch("else_branch", innermost.clone()));
         }
-        *node = NodeProto {
-            op_type: "If".to_string(),
-            input: node.input.iter().take(1).cloned().collect(),
-            output: node.output.clone(),
-            attribute,
-            ..NodeProto::default()
-        };
+        let input = node.input.iter().take(1).cloned().collect();
+        *node = NodeProto { op_type: "If".to_string(), input, output: node.output.clone(), attribute, ..NodeProto::default() };
     }
+}
+
+/// A branch of one node, with the node's results.
+fn branch(name: &str, node: NodeProto) -> AttributeProto {
+    let output = node.output.iter().map(|name| ValueInfoProto { name: name.clone(), ..ValueInfoProto::default() }).collect();
+    let graph = GraphProto { output, node: vec![node], ..GraphProto::default() };
+    AttributeProto { name: name.to_string(), r#type: 5, g: Some(Box::new(graph)), ..AttributeProto::default() }
 }
 
 fn damage_attribute(attribute: &mut AttributeProto, random: &mut Random) {
