@@ -151,7 +151,7 @@ fn most_live(tenants: &[Tenant], value: &dyn Fn(&Sym) -> Option<i64>) -> f64 {
 }
 
 /// The largest weight of an offset; plans that need more are given up.
-const LARGEST_OFFSET: usize = 512;
+const LARGEST_OFFSET: usize = 128;
 
 /// The plan that places by offset at some sizes, made to hold at all sizes: of two buffers that live at once, the one that is above the
 /// other there is above it everywhere, since it starts at the largest of the ends below it. None where that gets too complicated.
