@@ -27,13 +27,17 @@ pub fn kernel_times(compiled: &Compiled, steps: &[StepTime], sizes: &[i64]) -> V
     let of_kernel = |(at, lowered): (usize, &crate::assemble::Lowered)| {
         let own: Vec<&(&Launch, f64)> = launches.iter().filter(|(launch, _)| launch.kernel == at).collect();
         let longest = own.iter().max_by(|a, b| a.1.total_cmp(&b.1))?;
-        let once: f64 = lowered.group.stages.iter().map(|stage| flops(&stage.nest, &value)).sum();
+        let of_launch = |launch: &Launch| -> f64 {
+            let names = &lowered.interface.sizes;
+            let size = |sym: &Sym| names.iter().position(|name| name == sym).and_then(|at| launch.sizes.get(at)?.eval(&value));
+            lowered.group.stages.iter().map(|stage| flops(&stage.nest, &size)).sum()
+        };
         Some(KernelTime {
             kernel: format!("k{at}"),
             label: steps[longest.0.step as usize].label.clone(),
             launches: own.len(),
             seconds: own.iter().map(|(_, seconds)| seconds).sum(),
-            flops: once * own.len() as f64,
+            flops: own.iter().map(|(launch, _)| of_launch(launch)).sum(),
         })
     };
     let mut times: Vec<KernelTime> = compiled.assembly.lowered.iter().enumerate().filter_map(of_kernel).collect();
