@@ -15,7 +15,7 @@ pub struct KernelTime {
     pub label: String,
     pub launches: usize,
     pub seconds: f64,
-    /// Operations on floats, a multiply-add counted as two.
+    /// Operations on floats, a multiply-add counted as two; of one run where a loop has several, NaN where runs differ in size.
     pub flops: f64,
 }
 
@@ -48,16 +48,10 @@ pub fn kernel_times(compiled: &Compiled, steps: &[StepTime], sizes: &[i64]) -> V
 /// Launches with the seconds that they take in one call.
 fn collect<'a>(list: &'a [EntryStep], times: &[StepTime], out: &mut Vec<(&'a Launch, f64)>) {
     for step in list {
-        match step {
-            EntryStep::Launch(launch) => {
-                let time = times.get(launch.step as usize);
-                out.extend(time.map(|time| (launch, time.nanoseconds as f64 / 1e9 / time.calls.max(1) as f64)));
-            }
-            EntryStep::If { then, otherwise, .. } => {
-                collect(then, times, out);
-                collect(otherwise, times, out);
-            }
-            EntryStep::Guard { .. } => {}
+        if let EntryStep::Launch(launch) = step {
+            let time = times.get(launch.step as usize);
+            out.extend(time.map(|time| (launch, time.nanoseconds as f64 / 1e9 / time.calls.max(1) as f64)));
         }
+        step.blocks().into_iter().for_each(|block| collect(block, times, out));
     }
 }

@@ -53,7 +53,7 @@ fn rows(kernels: &[KernelTime]) -> Vec<KernelTime> {
 
 fn bar(row: &KernelTime, y: f64, all: f64, most: f64, peak: f64) -> Group {
     let baseline = y + 14.0;
-    let (width, at_peak) = (BAR * row.seconds / most, BAR * (row.flops / peak).min(row.seconds) / most);
+    let (width, at_peak) = (BAR * row.seconds / most, BAR * at_peak(row, peak) / most);
     let left = MARGIN + NAME;
     let share = format!("{:.1} %", 100.0 * row.seconds / all.max(f64::MIN_POSITIVE));
     let figures = [report::seconds(row.seconds), share, share_of_peak(row, peak)];
@@ -68,6 +68,12 @@ fn bar(row: &KernelTime, y: f64, all: f64, most: f64, peak: f64) -> Group {
     let columns =
         figures.iter().zip(COLUMNS).map(|(text, right)| label(text, left + BAR + right, baseline, 11.0).set("text-anchor", "end"));
     columns.fold(group, Group::add)
+}
+
+/// Seconds at the machine's peak, at most those of the bar; 0 where they are not known.
+fn at_peak(row: &KernelTime, peak: f64) -> f64 {
+    let seconds = row.flops / peak;
+    if seconds.is_finite() { seconds.min(row.seconds) } else { 0.0 }
 }
 
 fn share_of_peak(row: &KernelTime, peak: f64) -> String {
