@@ -51,7 +51,7 @@ pub struct Arguments {
     /// Worker processes; each runs models on one and two threads
     #[arg(long, default_value_t = 2)]
     workers: usize,
-    /// Seconds after which a model counts as hanging
+    /// Seconds of computing after which a model counts as hanging
     #[arg(long, default_value_t = 120)]
     timeout: u64,
 }

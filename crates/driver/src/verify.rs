@@ -205,7 +205,7 @@ fn program_passes(core: &Graph, options: &Options, inputs: &[Array], sizes: &Siz
 }
 
 fn program_values(program: &Program, inputs: &[Array], sizes: &Sizes) -> Result<HashMap<Arc<str>, Array>, String> {
-    if let Some(problem) = program::verify::verify(program).first() {
+    if let Some(problem) = program::verify::verify_at(program, sizes).first() {
         return Err(problem.clone());
     }
     let values = program::interp::run(program, inputs, sizes)?;

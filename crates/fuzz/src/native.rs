@@ -28,7 +28,7 @@ pub fn check_native(graph: &Graph, calls: &[Call], target: &Target, check: &Chec
             return Err(failure((Kind::Mismatch, format!("1 and {} threads give other bits", check.threads))));
         }
     }
-    levels::check_levels(&compiled)?;
+    levels::check_levels(&compiled, calls)?;
     if check.thorough {
         levels::check_repeatable(graph, &compiled, &options)?;
         calls.iter().find(|call| call.reference().is_some()).map_or(Ok(()), |call| levels::check_passes(graph, call, &options))?;

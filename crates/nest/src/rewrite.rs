@@ -252,6 +252,16 @@ pub fn substitute(nest: &Nest, value: &dyn Fn(&Sym) -> Option<Expr>) -> Nest {
     out
 }
 
+/// Puts numbers for sizes, everywhere.
+pub fn at_sizes(nest: &Nest, size: &dyn Fn(&Sym) -> Option<i64>) -> Nest {
+    let value = |sym: &Sym| size(sym).filter(|_| nest.iter(sym).is_none()).map(Expr::from);
+    let mut out = substitute(nest, &value);
+    let types = out.operands.iter_mut().map(|operand| &mut operand.ty).chain(out.writes.iter_mut().map(|write| &mut write.ty));
+    let exprs = types.flat_map(|ty| &mut ty.dims).chain(out.iters.iter_mut().map(|iter| &mut iter.extent));
+    exprs.for_each(|expr| *expr = expr.substitute(&value));
+    out
+}
+
 /// Renames iterators (and replaces them everywhere); unlisted ones keep their names.
 pub fn rename(nest: &Nest, names: &BTreeMap<Sym, Sym>) -> Nest {
     let mut out = substitute(nest, &|s| names.get(s).map(Expr::sym));

@@ -18,11 +18,13 @@ mod proof;
 use crate::nest::{Index, IterKind, Nest, Read, Scalar, ScalarId, ScalarOp, Write};
 use ir::{DType, Literal, TensorType};
 use proof::Proof;
-use sym::{Expr, Ranges};
+use std::collections::BTreeSet;
+use sym::{Expr, Premises, Sym};
 
-/// What is wrong with the nest, each text with the number of its invariant; empty where it is legal. `facts` bounds sizes; without a fact
-/// a size is at least 1, since the body runs.
-pub fn verify(nest: &Nest, facts: &Ranges) -> Vec<String> {
+/// What is wrong with the nest, each text with the number of its invariant; empty where it is legal. `facts` are of sizes; beyond them it is
+/// known that sizes are not negative, and that loops are not empty where their body runs. With sizes that are numbers, bounds and
+/// collisions are decided, by going through the points where there is no proof, as long as these are not too many.
+pub fn verify(nest: &Nest, facts: &Premises) -> Vec<String> {
     let references = faulty_references(nest);
     if !references.is_empty() {
         return references;
@@ -106,16 +108,17 @@ fn read_faults(nest: &Nest, read: &Read, proof: &Proof) -> Vec<(&'static str, St
     if read.fill.is_some() {
         return vec![];
     }
+    let inside = proof.walked(read);
     let maps = read.index.iter().map(Index::as_map).zip(&operand.ty.dims);
-    let faults = maps.filter_map(|(map, dim)| bounds_fault(map?, dim, proof));
+    let faults = maps.filter_map(|(map, dim)| bounds_fault(map?, dim, proof, &inside));
     faults.map(|why| ("N5", format!("reads {}: {}: {why}", operand.name, operand.ty))).collect()
 }
 
-fn bounds_fault(map: &Expr, dim: &Expr, proof: &Proof) -> Option<String> {
-    if !proof.nonnegative(map) {
+fn bounds_fault(map: &Expr, dim: &Expr, proof: &Proof, inside: &BTreeSet<Sym>) -> Option<String> {
+    if !proof.nonnegative(map, inside) {
         return Some(format!("not proved: 0 <= {map}"));
     }
-    (!proof.less(map, dim)).then(|| format!("not proved: {map} < {dim}"))
+    (!proof.less(map, dim, inside)).then(|| format!("not proved: {map} < {dim}"))
 }
 
 fn faulty_names(nest: &Nest) -> Vec<String> {
@@ -171,14 +174,15 @@ fn write_faults(nest: &Nest, write: &Write, proof: &Proof) -> Vec<(&'static str,
             faults.push(("N7", format!("the index mentions the reduction iterator {}", iter.sym)));
         }
     }
-    let undetermined = injective::undetermined(nest, &write.index, &proof.bare);
+    let undetermined = injective::undetermined(nest, &write.index, proof);
     faults.extend(undetermined.map(|sym| ("N8", format!("not proved: {:?} determines the iterator {sym}", write.index))));
     faults.extend(outside(&write.ty, &write.index, proof).map(|why| ("N9", why)));
     faults
 }
 
 fn outside(ty: &TensorType, index: &[Expr], proof: &Proof) -> Option<String> {
-    index.iter().zip(&ty.dims).find_map(|(map, dim)| bounds_fault(map, dim, proof))
+    let inside = index.iter().flat_map(Expr::symbols).collect();
+    index.iter().zip(&ty.dims).find_map(|(map, dim)| bounds_fault(map, dim, proof, &inside))
 }
 
 #[cfg(test)]

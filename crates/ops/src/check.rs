@@ -8,7 +8,7 @@ use ir::array::Data;
 use ir::{Array, Attrs, DType, Literal, TensorType, ValueId};
 use nest::{Nest, ScalarOp};
 use std::collections::BTreeMap;
-use sym::{Expr, Ranges, Sym};
+use sym::{Expr, Premises, Sym};
 
 /// A type from `f32[n, 4]`.
 pub fn ty(text: &str) -> TensorType {
@@ -107,13 +107,17 @@ impl Case {
         lower(&LowerCx { inputs: &self.types, outputs: &outputs, attrs: &self.attrs, constants: &self.constants })
     }
 
-    /// What the verifier of nests may know: nothing, but the sizes where guards constrain them.
-    fn facts(&self) -> Ranges {
-        let mut facts = Ranges::new(1);
+    /// What the verifier of nests may know: that what is not empty here never is, and the sizes where guards constrain them.
+    fn facts(&self) -> Premises {
+        let mut facts = Premises::default();
         let cx = InferCx { inputs: &self.types, attrs: &self.attrs, regions: &[] };
         let guarded = (self.def.infer)(&cx).is_ok_and(|inferred| !inferred.guards.is_empty());
-        for (sym, size) in self.sizes.iter().filter(|_| guarded) {
-            facts.bound(sym, Expr::from(*size), Expr::from(*size));
+        for (sym, size) in &self.sizes {
+            let size = Expr::from(*size);
+            facts.nonnegative(Expr::sym(sym) - size.minimum(&Expr::one()));
+            if guarded {
+                facts.equal(&Expr::sym(sym), &size);
+            }
         }
         facts
     }

@@ -4,6 +4,7 @@
 
 use crate::fuse::is_contraction;
 use crate::program::{BufferId, Group, Program, Role, Stage, Step};
+use crate::verify::group::same_point;
 use crate::work::{Slot, Work, step_uses};
 use ir::DType;
 use nest::{Contraction, Index, IterKind, Nest, Read, contraction, rewrite};
@@ -78,7 +79,7 @@ fn try_join(work: &Work, rows: &mut Rows, at: usize, naming: Naming) {
         return;
     }
     rows.members.insert(at, member);
-    if !movable(work, rows) {
+    if !movable(work, rows) || !meet_at_points(rows) {
         rows.members.remove(&at);
     }
 }
@@ -177,6 +178,17 @@ fn writer_names(rows: &Rows, stage: &Stage) -> Option<BTreeMap<Sym, Sym>> {
         }
     }
     Some(names)
+}
+
+/// Whether every member reads what another one writes at its own outer point only.
+fn meet_at_points(rows: &Rows) -> bool {
+    let writes = || rows.members.values().flat_map(|member| member.nest.writes.iter().zip(&member.writes));
+    rows.members.values().all(|member| {
+        member.nest.reads().all(|(_, read)| {
+            let mut writes = writes().filter(|(_, id)| **id == member.operands[read.operand]);
+            writes.all(|(write, _)| same_point(&rows.outer, write, read))
+        })
+    })
 }
 
 /// Whether all members can run at the last one's place: nothing before it but members needs what they write.

@@ -8,7 +8,8 @@
 //! - P5: a constant's tensor has its buffer's type.
 //! - P6: dims mention only the program's symbols.
 //! - P7: a stage has a buffer of the operand's type for each operand and of the write's type for each write; it writes a buffer once.
-//! - P8: every nest is well formed (`nest::verify`). Where guards constrain sizes that it mentions, proofs of bounds are left to the guards.
+//! - P8: every nest is well formed (`nest::verify`). For all sizes, or at those of a call: where guards constrain sizes that
+//!   it mentions, what they do not prove for all sizes is left to the call.
 //! - P9: on every path a buffer is written before it is read; outputs are written at the end.
 //! - P10: no step writes an input or a constant.
 //! - P11: the prepare steps are groups that read constants and prepared buffers and write prepared buffers; no other step writes those.
@@ -22,7 +23,7 @@
 //! mention the program's symbols and the counters of the loops around them alone.
 
 mod flow;
-mod group;
+pub(crate) mod group;
 mod scope;
 #[cfg(test)]
 pub mod tests;
@@ -31,11 +32,23 @@ use crate::layout::{Axis, Layout};
 use crate::program::{Buffer, BufferId, Loop, Program, Role, Stage, Step, Times};
 use ir::guard::Condition;
 use ir::{Guard, TensorType};
-use std::collections::BTreeSet;
-use sym::{Expr, Ranges, Sym};
+use std::collections::{BTreeMap, BTreeSet};
+use sym::{Expr, Premises, Sym};
+
+/// A size above this is no bound that a proof could use.
+const LARGE: i64 = 1 << 32;
 
 /// The faults, each with its invariant and a place; none where the program is well formed.
 pub fn verify(program: &Program) -> Vec<String> {
+    faults(program, None)
+}
+
+/// The faults at the sizes of one call. What is not proved for all sizes is then decided.
+pub fn verify_at(program: &Program, sizes: &BTreeMap<Sym, i64>) -> Vec<String> {
+    faults(program, Some(sizes))
+}
+
+fn faults(program: &Program, sizes: Option<&BTreeMap<Sym, i64>>) -> Vec<String> {
     let missing = missing_buffers(program);
     if !missing.is_empty() {
         return missing;
@@ -44,7 +57,10 @@ pub fn verify(program: &Program) -> Vec<String> {
     faults.extend(repeated_names(program));
     faults.extend(interface_faults(program));
     program.buffers.iter().for_each(|buffer| faults.extend(buffer_faults(program, buffer)));
-    let mut judge = |stage: &Stage, facts: &Ranges| faults.extend(stage_faults(program, stage, facts));
+    let mut judge = |stage: &Stage, facts: &Premises| {
+        faults.extend(stage_faults(program, stage));
+        faults.extend(nest_faults(program, stage, facts, sizes).into_iter().map(|why| format!("P8: {}: {why}", stage.location)));
+    };
     each_stage(&program.prepare, &facts(program), &mut judge);
     each_stage(&program.steps, &facts(program), &mut judge);
     faults.extend(flow::faults(program));
@@ -60,7 +76,7 @@ fn stages(program: &Program) -> impl Iterator<Item = &Stage> {
 }
 
 /// Calls `judge` with each stage and what is known of the symbols where it runs.
-fn each_stage(steps: &[Step], facts: &Ranges, judge: &mut dyn FnMut(&Stage, &Ranges)) {
+fn each_stage(steps: &[Step], facts: &Premises, judge: &mut dyn FnMut(&Stage, &Premises)) {
     for step in steps {
         match step {
             Step::Group(group) => group.stages.iter().for_each(|stage| judge(stage, facts)),
@@ -75,10 +91,11 @@ fn each_stage(steps: &[Step], facts: &Ranges, judge: &mut dyn FnMut(&Stage, &Ran
 }
 
 /// The facts with what is known of a loop's counter.
-fn counted(facts: &Ranges, repeat: &Loop, low: i64) -> Ranges {
-    let mut facts = facts.clone();
+fn counted(facts: &Premises, repeat: &Loop, low: i64) -> Premises {
+    let (mut facts, counter) = (facts.clone(), Expr::sym(&repeat.counter));
+    facts.nonnegative(&counter - low);
     if let Times::Trips(trips) = &repeat.times {
-        facts.bound(&repeat.counter, Expr::from(low), trips.clone());
+        facts.nonnegative(trips - &counter);
     }
     facts
 }
@@ -196,8 +213,8 @@ fn covers(axes: &[Axis], dim: usize) -> bool {
     unit.is_none()
 }
 
-/// P7, P8.
-fn stage_faults(program: &Program, stage: &Stage, facts: &Ranges) -> Vec<String> {
+/// P7.
+fn stage_faults(program: &Program, stage: &Stage) -> Vec<String> {
     let mut faults = Vec::new();
     let operands = stage.nest.operands.iter().map(|operand| &operand.ty).collect::<Vec<_>>();
     let writes = stage.nest.writes.iter().map(|write| &write.ty).collect::<Vec<_>>();
@@ -213,17 +230,38 @@ fn stage_faults(program: &Program, stage: &Stage, facts: &Ranges) -> Vec<String>
     if stage.writes.iter().collect::<BTreeSet<_>>().len() != stage.writes.len() {
         faults.push(format!("P7: {}: writes a buffer twice", stage.location));
     }
-    let nest = nest::verify::verify(&stage.nest, facts);
-    let decided = !guarded(program, stage);
-    let nest = nest.into_iter().filter(|why| decided || !["N5", "N8", "N9"].iter().any(|bound| why.starts_with(bound)));
-    faults.extend(nest.map(|why| format!("P8: {}: {why}", stage.location)));
     faults
 }
 
-fn facts(program: &Program) -> Ranges {
-    let mut facts = Ranges::new(1);
+/// P8.
+fn nest_faults(program: &Program, stage: &Stage, facts: &Premises, sizes: Option<&BTreeMap<Sym, i64>>) -> Vec<String> {
+    let faults = nest::verify::verify(&stage.nest, facts);
+    let is_open = |why: &String| ["N5", "N8", "N9"].iter().any(|bound| why.starts_with(bound));
+    match sizes {
+        Some(sizes) if faults.iter().any(is_open) => {
+            let nest = nest::rewrite::at_sizes(&stage.nest, &|sym| sizes.get(sym).copied());
+            nest::verify::verify(&nest, &facts.substitute(&|sym| sizes.get(sym).map(|size| Expr::from(*size))))
+        }
+        None if guarded(program, stage) => faults.into_iter().filter(|why| !is_open(why)).collect(),
+        Some(_) | None => faults,
+    }
+}
+
+/// What is known of sizes.
+fn facts(program: &Program) -> Premises {
+    let mut facts = Premises::default();
     for (sym, fact) in &program.symbols {
-        facts.bound(sym, Expr::from(fact.low), Expr::from(fact.high));
+        facts.nonnegative(Expr::sym(sym) - fact.low);
+        if fact.high < LARGE {
+            facts.nonnegative(-Expr::sym(sym) + fact.high);
+        }
+    }
+    for guard in &program.guards {
+        match &guard.condition {
+            Condition::Equal(a, b) => facts.equal(a, b),
+            Condition::OneOrEqual(a, b) => facts.one_or_equal(a, b),
+            Condition::AtLeast(a, b) => facts.nonnegative(a - b),
+        }
     }
     facts
 }

@@ -109,6 +109,21 @@ fn attention() {
     check(build, &[&[1, 1, 32]]);
 }
 
+/// A result that is read at two points, of which only one is the reader's own.
+#[test]
+fn sums_times_their_transpose() {
+    let build = |b: &mut Builder| {
+        let x = b.input("x", f32s("n, s, 8"));
+        let sums = b.reduce(Monoid::Sum, x, &[2], Folded::Kept)?;
+        let transposed = b.transpose(sums, &[0, 2, 1])?;
+        let products = b.map_broadcast(Func::Mul, &[sums, transposed])?;
+        let y = softmax(b, products)?;
+        b.output("y", y);
+        Ok(())
+    };
+    check(build, &[&[2, 5, 8]]);
+}
+
 #[test]
 fn convolution_with_padding() {
     let build = |b: &mut Builder| {

@@ -72,6 +72,10 @@ impl Expr {
         Expr { terms: Arc::new([(vec![atom], 1)]) }
     }
 
+    pub fn monomial(monomial: Monomial) -> Expr {
+        Expr::from_terms([(monomial, 1)])
+    }
+
     /// The sum of terms in any order.
     fn from_terms(terms: impl IntoIterator<Item = (Monomial, i64)>) -> Expr {
         let mut terms: Vec<(Monomial, i64)> = terms.into_iter().collect();
@@ -89,6 +93,11 @@ impl Expr {
 
     pub fn terms(&self) -> &[(Monomial, i64)] {
         &self.terms
+    }
+
+    /// The atoms of all terms; not those inside of them.
+    pub fn atoms(&self) -> impl Iterator<Item = &Atom> {
+        self.terms.iter().flat_map(|(monomial, _)| monomial)
     }
 
     pub fn is_zero(&self) -> bool {
@@ -120,7 +129,11 @@ impl Expr {
 
     /// The constant term.
     pub fn constant_part(&self) -> i64 {
-        self.terms.iter().find(|(m, _)| m.is_empty()).map_or(0, |(_, c)| *c)
+        self.coefficient(&Monomial::new())
+    }
+
+    pub fn coefficient(&self, monomial: &Monomial) -> i64 {
+        self.terms.binary_search_by(|(other, _)| other.cmp(monomial)).map_or(0, |at| self.terms[at].1)
     }
 
     /// Adds every symbol of the expression, also inside divisions, to `out`.
@@ -212,6 +225,20 @@ impl Expr {
             return self.clone();
         }
         self.substitute(&|s| (s == sym).then(|| value.clone()))
+    }
+
+    /// Replaces an atom everywhere, also inside of others.
+    pub fn replace_atom(&self, from: &Atom, to: &Expr) -> Expr {
+        let inside = |a: &Expr, b: &Expr| (a.replace_atom(from, to), b.replace_atom(from, to));
+        let factor = |atom: &Atom| match atom {
+            _ if atom == from => to.clone(),
+            Atom::Sym(_) => Expr::atom(atom.clone()),
+            Atom::FloorDiv(a, b) => (|(a, b): (Expr, Expr)| a.floor_div(&b))(inside(a, b)),
+            Atom::Min(a, b) => (|(a, b): (Expr, Expr)| a.minimum(&b))(inside(a, b)),
+            Atom::Max(a, b) => (|(a, b): (Expr, Expr)| a.maximum(&b))(inside(a, b)),
+        };
+        let term = |(monomial, c): &(Monomial, i64)| monomial.iter().fold(Expr::from(*c), |product, atom| product * factor(atom));
+        self.terms.iter().map(term).fold(Expr::zero(), |sum, term| sum + term)
     }
 
     /// The value under an assignment; None where a symbol is unknown, a divisor is not positive or the arithmetic overflows.
@@ -381,6 +408,15 @@ fn divide_term((monomial, c): &(Monomial, i64), divisor: &Monomial, d: i64) -> O
         left.remove(at);
     }
     Some((left, c / d))
+}
+
+/// The greatest common divisor; of 0 and 0 it is 0.
+pub(crate) fn gcd(a: i64, b: i64) -> i64 {
+    let (mut a, mut b) = (a.unsigned_abs(), b.unsigned_abs());
+    while b != 0 {
+        (a, b) = (b, a % b);
+    }
+    a as i64
 }
 
 impl From<i64> for Expr {

@@ -6,12 +6,17 @@
 //!
 //! - [`expr`]: the normal form and its arithmetic
 //! - [`range`]: what is known about symbols, and what it proves: bounds, signs, simplified divisions
+//! - [`premises`]: slower, stronger proofs of inequalities, for verifiers
+//! - `linear`: the linear programs that they come to
 //! - [`text`]: printing and parsing
 
 pub mod expr;
+mod linear;
+pub mod premises;
 pub mod range;
 pub mod text;
 
 pub use expr::{Atom, Expr, Monomial, Sym};
+pub use premises::Premises;
 pub use range::Ranges;
 pub use text::{ParseError, Parser};

@@ -1,6 +1,6 @@
 //! What is known about symbols, and what can be proved from it.
 
-use crate::expr::{Atom, Expr, Monomial, Sym};
+use crate::expr::{Atom, Expr, Monomial, Sym, gcd};
 use std::collections::BTreeMap;
 
 /// Inclusive symbolic bounds of symbols. A bound mentions only symbols that were added before it, so bounds resolve in one sweep
@@ -23,6 +23,11 @@ impl Ranges {
         if self.bounds.insert(sym.clone(), (low, high)).is_none() {
             self.order.push(sym.clone());
         }
+    }
+
+    /// Whether the symbol was added.
+    pub fn bounds(&self, sym: &Sym) -> bool {
+        self.bounds.contains_key(sym)
     }
 
     /// Declares an iterator: `0 <= sym < extent`.
@@ -222,14 +227,6 @@ impl Ranges {
         }
         a.floor_div(&Expr::from(b))
     }
-}
-
-fn gcd(a: i64, b: i64) -> i64 {
-    let (mut a, mut b) = (a.unsigned_abs(), b.unsigned_abs());
-    while b != 0 {
-        (a, b) = (b, a % b);
-    }
-    a as i64
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use anyhow::{Context, Result};
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A process that answers one job at a time. It is started again after a crash.
 pub struct Worker {
@@ -35,10 +35,11 @@ impl Worker {
         Ok(Worker { command: name, child, input, answers })
     }
 
-    /// The answer; a worker that dies or takes longer has failed on the job.
+    /// The answer; a worker that dies or takes longer has failed on the job. What counts is the time that it computes, for the machine may
+    /// be busy with other things; where that is not known, and for one that only waits, ten times as long on the clock.
     pub fn ask(&mut self, job: &str, timeout: Duration) -> Result<Answer> {
         let sent = writeln!(self.input, "{job}").and_then(|()| self.input.flush());
-        let received = if sent.is_ok() { self.answers.recv_timeout(timeout) } else { Err(RecvTimeoutError::Disconnected) };
+        let received = if sent.is_ok() { self.wait(timeout) } else { Err(RecvTimeoutError::Disconnected) };
         match received {
             Ok(line) => Answer::read(&line).with_context(|| format!("no answer: {line}")),
             Err(why) => {
@@ -47,6 +48,27 @@ impl Worker {
                 Ok(answer)
             }
         }
+    }
+
+    fn wait(&mut self, timeout: Duration) -> Result<String, RecvTimeoutError> {
+        let (start, computed) = (Instant::now(), self.computed());
+        loop {
+            match self.answers.recv_timeout(Duration::from_secs(1)) {
+                Err(RecvTimeoutError::Timeout) => {}
+                done => return done,
+            }
+            if self.computed() > computed + timeout || start.elapsed() > 10 * timeout {
+                return Err(RecvTimeoutError::Timeout);
+            }
+        }
+    }
+
+    /// The processor time of the worker so far: fields 14 and 15 of Linux's `/proc/PID/stat`, in hundredths of a second.
+    fn computed(&self) -> Duration {
+        let text = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap_or_default();
+        let after_name = text.rsplit(')').next().unwrap_or_default();
+        let ticks: u64 = after_name.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
+        Duration::from_millis(10 * ticks)
     }
 
     fn lost(&mut self, why: RecvTimeoutError) -> Result<Answer> {

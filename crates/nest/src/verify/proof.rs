@@ -1,89 +1,120 @@
-//! Proofs of bounds that `sym::Ranges` leaves open: remainders lie below their divisor, and minima and maxima are one of two.
+//! Proofs of bounds: what `sym::Ranges` settles at once, what follows from all that is known where the body runs, and where sizes are
+//! numbers, what holds at every point.
 
-use crate::nest::Nest;
-use sym::{Atom, Expr, Monomial, Ranges, Sym};
+use crate::nest::{Index, IterKind, Nest, Read, ScalarId, ScalarOp};
+use std::collections::{BTreeSet, HashSet};
+use sym::{Expr, Premises, Ranges, Sym};
 
-/// How many remainders and minima one proof may take apart.
-const DEPTH: usize = 4;
+/// The most points that are gone through.
+const MOST_POINTS: i64 = 1 << 22;
 
-/// Two sets of ranges: a fact can hide that a size is the same one on both sides of a comparison.
-pub(super) struct Proof {
-    pub bare: Ranges,
-    informed: Ranges,
+/// What is known in a nest.
+pub(super) struct Proof<'a> {
+    nest: &'a Nest,
+    /// Of the iterators; sizes are at least 0.
+    pub ranges: Ranges,
+    /// Of sizes, and that no loop over a parallel or scan iterator is empty.
+    premises: Premises,
 }
 
-impl Proof {
-    pub fn new(nest: &Nest, facts: &Ranges) -> Proof {
-        let mut informed = facts.clone();
-        informed.size_floor = 1;
-        nest.iters.iter().for_each(|iter| informed.iterator(&iter.sym, &iter.extent));
-        Proof { bare: nest.ranges(), informed }
-    }
-
-    pub fn nonnegative(&self, expr: &Expr) -> bool {
-        nonnegative(&self.bare, expr, DEPTH) || nonnegative(&self.informed, expr, DEPTH)
-    }
-
-    pub fn less(&self, a: &Expr, b: &Expr) -> bool {
-        self.nonnegative(&(b - a - 1))
-    }
-}
-
-fn nonnegative(ranges: &Ranges, expr: &Expr, depth: usize) -> bool {
-    let simple = ranges.simplify(expr);
-    ranges.nonnegative(expr)
-        || ranges.nonnegative(&simple)
-        || (depth > 0 && (by_remainder(ranges, &simple, depth) || by_product(ranges, &simple, depth) || by_cases(ranges, &simple, depth)))
-}
-
-/// Replaces a remainder by a symbol below its divisor: `floor(x/b) - a*floor(x/(a*b))` is `floor(x/b) % a`.
-fn by_remainder(ranges: &Ranges, expr: &Expr, depth: usize) -> bool {
-    let divisions = || expr.terms().iter().flat_map(|(monomial, c)| division(monomial, *c));
-    divisions().any(|(x, divisor, coefficient)| {
-        let inner = divisions().filter(|(other, b, _)| *other == x && *b != divisor).map(|(_, b, _)| b.clone());
-        inner.chain([Expr::one()]).any(|b| {
-            let Some(a) = divisor.exact_div(&b) else { return false };
-            let Some(times) = (-&coefficient).exact_div(&a) else { return false };
-            let remainder = x.floor_div(&b) - &a * &x.floor_div(divisor);
-            let symbol = Sym::new(&format!("remainder {depth}"));
-            let mut ranges = ranges.clone();
-            ranges.iterator(&symbol, &a);
-            nonnegative(&ranges, &(expr - &(&times * &remainder) + &times * &Expr::sym(&symbol)), depth - 1)
-        })
-    })
-}
-
-/// Multiplies one division out: `e + floor(x/d) >= 0` where `x + e*d >= 0`, and `e - floor(x/d) >= 0` where `(e + 1)*d - 1 - x >= 0`.
-fn by_product(ranges: &Ranges, expr: &Expr, depth: usize) -> bool {
-    expr.terms().iter().filter_map(|(monomial, c)| division(monomial, *c)).any(|(x, divisor, coefficient)| {
-        let rest = expr - &(&coefficient * &x.floor_div(divisor));
-        match coefficient.as_const() {
-            Some(1) => nonnegative(ranges, &(x + &(&rest * divisor)), depth - 1),
-            Some(-1) => nonnegative(ranges, &((rest + 1) * divisor.clone() - x.clone() - 1), depth - 1),
-            _ => false,
+impl Proof<'_> {
+    pub fn new<'a>(nest: &'a Nest, facts: &Premises) -> Proof<'a> {
+        let (mut ranges, mut premises) = (Ranges::new(0), facts.clone());
+        for iter in &nest.iters {
+            ranges.iterator(&iter.sym, &iter.extent);
+            if iter.kind != IterKind::Reduction {
+                premises.positive(&iter.extent);
+            }
         }
-    })
-}
+        Proof { nest, ranges, premises }
+    }
 
-/// `(x, d, c)` where the term is `c * floor(x/d)`.
-fn division(monomial: &Monomial, c: i64) -> Option<(&Expr, &Expr, Expr)> {
-    let at = monomial.iter().position(|atom| matches!(atom, Atom::FloorDiv(..)))?;
-    let others = monomial.iter().enumerate().filter(|(other, _)| *other != at);
-    let coefficient = others.fold(Expr::from(c), |product, (_, atom)| product * Expr::atom(atom.clone()));
-    match &monomial[at] {
-        Atom::FloorDiv(x, divisor) => Some((x, divisor, coefficient)),
-        Atom::Sym(_) | Atom::Min(..) | Atom::Max(..) => None,
+    /// Whether `expr >= 0` is proved where the loops over these iterators run, with those over parallel and scan iterators.
+    pub fn nonnegative(&self, expr: &Expr, inside: &BTreeSet<Sym>) -> bool {
+        if self.ranges.nonnegative(expr) {
+            return true;
+        }
+        let mut premises = self.premises.clone();
+        for iter in self.nest.iters.iter().filter(|iter| inside.contains(&iter.sym)) {
+            premises.nonnegative(&iter.extent - &Expr::sym(&iter.sym) - 1);
+            premises.positive(&iter.extent);
+        }
+        premises.imply(expr) || self.holds_at_points(expr, inside)
+    }
+
+    fn holds_at_points(&self, expr: &Expr, inside: &BTreeSet<Sym>) -> bool {
+        let used = expr.symbols();
+        let loops = self.nest.iters.iter().filter(|iter| inside.contains(&iter.sym));
+        if loops.clone().any(|iter| iter.extent.is_zero()) {
+            return true;
+        }
+        let walked = loops.filter(|iter| used.contains(&iter.sym)).map(|iter| &iter.sym).collect();
+        used.iter().all(|sym| self.nest.iter(sym).is_some())
+            && self.for_all_points(walked, &mut |value| expr.eval(value).is_some_and(|value| value >= 0))
+    }
+
+    /// Whether no two points of the parallel and scan iterators have the same index, where sizes are numbers.
+    pub fn is_injective_at_points(&self, index: &[Expr]) -> bool {
+        let mut seen = HashSet::new();
+        let iters = self.nest.iters.iter().filter(|iter| iter.kind != IterKind::Reduction && !iter.extent.is_one());
+        self.for_all_points(iters.map(|iter| &iter.sym).collect(), &mut |value| {
+            let at = index.iter().map(|map| map.eval(value)).collect::<Option<Vec<i64>>>();
+            at.is_some_and(|at| seen.insert(at))
+        })
+    }
+
+    /// Whether a condition holds at every point of these iterators; false where these are too many, or a size is no number.
+    fn for_all_points(&self, iterators: Vec<&Sym>, holds: &mut dyn FnMut(&dyn Fn(&Sym) -> Option<i64>) -> bool) -> bool {
+        let extents = iterators.iter().map(|sym| self.nest.iter(sym)?.extent.as_const()).collect::<Option<Vec<i64>>>();
+        let count = |extents: &[i64]| extents.iter().try_fold(1i64, |product, extent| product.checked_mul((*extent).max(0)));
+        let Some((extents, count)) = extents.and_then(|extents| count(&extents).map(|count| (extents, count))) else { return false };
+        let mut point = vec![0; extents.len()];
+        count <= MOST_POINTS
+            && (0..count).all(|_| {
+                let held = holds(&|sym| iterators.iter().position(|iterator| *iterator == sym).map(|at| point[at]));
+                advance(&mut point, &extents);
+                held
+            })
+    }
+
+    pub fn less(&self, a: &Expr, b: &Expr, inside: &BTreeSet<Sym>) -> bool {
+        self.nonnegative(&(b - a - 1), inside)
+    }
+
+    /// The iterators that a read walks. It may be done outside of the loops over all others, also where these are empty.
+    pub fn walked(&self, read: &Read) -> BTreeSet<Sym> {
+        let mut walked = BTreeSet::new();
+        self.collect_walked(read, &mut walked);
+        walked
+    }
+
+    fn collect_walked(&self, read: &Read, walked: &mut BTreeSet<Sym>) {
+        for index in &read.index {
+            match index {
+                Index::Map(map) => map.collect_symbols(walked),
+                Index::Data(id) => self.collect_walked_by(*id, walked),
+            }
+        }
+    }
+
+    fn collect_walked_by(&self, id: ScalarId, walked: &mut BTreeSet<Sym>) {
+        match &self.nest.scalar(id).op {
+            ScalarOp::Read(read) => self.collect_walked(read, walked),
+            ScalarOp::Index(map) => map.collect_symbols(walked),
+            ScalarOp::Apply(_, operands) => operands.iter().for_each(|id| self.collect_walked_by(*id, walked)),
+            ScalarOp::Convert(operand) => self.collect_walked_by(*operand, walked),
+            ScalarOp::Literal(_) | ScalarOp::Reduce(..) => {}
+        }
     }
 }
 
-/// Replaces a minimum or maximum by its operands: either one proves it where that only lowers the value, else both must.
-fn by_cases(ranges: &Ranges, expr: &Expr, depth: usize) -> bool {
-    let found = expr.terms().iter().find_map(|(monomial, c)| match monomial.as_slice() {
-        [atom @ Atom::Min(a, b)] => Some((atom, *c, a, b, *c < 0)),
-        [atom @ Atom::Max(a, b)] => Some((atom, *c, a, b, *c > 0)),
-        _ => None,
-    });
-    let Some((atom, c, a, b, lowers)) = found else { return false };
-    let case = |operand: &Expr| nonnegative(ranges, &(expr + &((operand - &Expr::atom(atom.clone())) * c)), depth - 1);
-    if lowers { case(a) || case(b) } else { case(a) && case(b) }
+/// To the next point, the last iterator first.
+fn advance(point: &mut [i64], extents: &[i64]) {
+    for (at, extent) in point.iter_mut().zip(extents).rev() {
+        *at += 1;
+        if *at < *extent {
+            return;
+        }
+        *at = 0;
+    }
 }

@@ -5,10 +5,12 @@
 
 use ir::TensorType;
 use ir::guard::Condition;
-use sym::{Expr, Monomial, Ranges};
+use sym::{Expr, Monomial, Premises, Ranges};
 
 /// The largest weight of one expression.
 const MAX_WEIGHT: usize = 512;
+/// The largest weight of an expression whose sign is worth a proof.
+const MAX_PROVED_WEIGHT: usize = 24;
 /// The most terms of a product, among them the number of a tensor's elements.
 const MAX_TERMS: usize = 1024;
 /// The most elements of a tensor, with its symbols counted as 1.
@@ -19,11 +21,18 @@ const MAX_RANK: usize = 64;
 
 /// Whether `expr >= 0` for all sizes; None where that depends on them.
 pub fn is_nonnegative(expr: &Expr) -> Option<bool> {
-    let ranges = Ranges::new(0);
+    let (ranges, opposite) = (Ranges::new(0), -expr - 1);
     if ranges.nonnegative(expr) {
         return Some(true);
     }
-    ranges.nonnegative(&(-expr - 1)).then_some(false)
+    if ranges.nonnegative(&opposite) {
+        return Some(false);
+    }
+    // what is large stays unknown: proofs take time
+    let premises = Premises::default();
+    let small = expr.weight() <= MAX_PROVED_WEIGHT;
+    let proved = |expr: &Expr| small && premises.imply(expr);
+    if proved(expr) { Some(true) } else { proved(&opposite).then_some(false) }
 }
 
 /// Whether `a == b` for all sizes; None where that depends on them.

@@ -41,8 +41,8 @@ impl Window {
         match call.text("auto_pad")?.unwrap_or("NOTSET") {
             "NOTSET" => window.explicit_padding(call, pads, axes)?,
             "VALID" => {}
-            "SAME_UPPER" => return Ok(window.same_padding(spatial, |total| (half(&total), half(&(total + 1))))),
-            "SAME_LOWER" => return Ok(window.same_padding(spatial, |total| (half(&(&total + 1)), half(&total)))),
+            "SAME_UPPER" => return Ok(window.same_padding(spatial, |total| (half(total), total - &half(total)))),
+            "SAME_LOWER" => return Ok(window.same_padding(spatial, |total| (total - &half(total), half(total)))),
             other => return Err(call.attribute_error(format!("attribute `auto_pad` is `{other}`"))),
         }
         match rounding {
@@ -65,12 +65,12 @@ impl Window {
     }
 
     /// Padding that makes the result `ceil(size / stride)` long; `split` gives its two ends.
-    fn same_padding(mut self, spatial: &[Expr], split: impl Fn(Expr) -> (Expr, Expr)) -> Window {
+    fn same_padding(mut self, spatial: &[Expr], split: impl Fn(&Expr) -> (Expr, Expr)) -> Window {
         for (axis, size) in spatial.iter().enumerate() {
             let stride = self.strides[axis];
             let last = (size.ceil_div(&Expr::from(stride)) - 1) * stride;
             let total = last + self.extent(axis) - size.clone();
-            (self.low[axis], self.high[axis]) = split(sizes::maximum(&total, &Expr::zero()));
+            (self.low[axis], self.high[axis]) = split(&sizes::maximum(&total, &Expr::zero()));
         }
         self
     }

@@ -72,7 +72,8 @@ fn traffic(program: &Program, group: &Group) -> Vec<String> {
     faults
 }
 
-fn same_point(outer: &[Sym], write: &Write, read: &Read) -> bool {
+/// Whether a read of what `write` writes stays at the point of the outer iterators.
+pub(crate) fn same_point(outer: &[Sym], write: &Write, read: &Read) -> bool {
     let pairs = write.index.iter().zip(&read.index);
     pairs.filter(|(at, _)| outer.iter().any(|sym| at.mentions(sym))).all(|(at, index)| at.as_sym().is_some() && index.as_map() == Some(at))
 }
