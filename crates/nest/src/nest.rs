@@ -183,11 +183,15 @@ impl Nest {
         })
     }
 
-    /// What the iterators' extents say: every iterator is inside its extent, and sizes are at least 1, since the body runs.
+    /// What the iterators' extents say: every iterator is inside its extent, and no loop is empty where the body runs, but that a
+    /// reduction may fold nothing.
     pub fn ranges(&self) -> Ranges {
-        let mut ranges = Ranges::new(1);
+        let mut ranges = Ranges::new(0);
         for iter in &self.iters {
             ranges.iterator(&iter.sym, &iter.extent);
+            if iter.kind != IterKind::Reduction {
+                ranges.not_zero(&iter.extent);
+            }
         }
         ranges
     }

@@ -7,13 +7,10 @@ use std::collections::BTreeSet;
 
 type Number = Ratio<i128>;
 
-/// Pivots after which a search is given up; what is proved here needs a few dozen.
-const MOST_PIVOTS: usize = 200;
-
 /// Whether the expressions can't all be at least 0: whether some combination `sum c*fact`, `c >= 0`, is -1. Monomials count as variables
-/// that know nothing of each other.
-pub fn contradict(facts: &[Expr]) -> bool {
-    Tableau::new(facts).is_feasible()
+/// that know nothing of each other. Takes what it does off `work`, in numbers changed; with none left nothing is proved.
+pub fn contradict(facts: &[Expr], work: &mut usize) -> bool {
+    Tableau::new(facts).is_feasible(work)
 }
 
 /// The simplex method's first phase. The columns are the factors of the facts and one slack; a row says that the combination has no
@@ -40,8 +37,10 @@ impl Tableau {
         Tableau { rows, missing }
     }
 
-    fn is_feasible(&mut self) -> bool {
-        for _ in 0..MOST_PIVOTS {
+    fn is_feasible(&mut self, work: &mut usize) -> bool {
+        let pivot = self.rows.len() * self.missing.len();
+        while *work > 0 {
+            *work = work.saturating_sub(pivot);
             let Some((right, coefficients)) = self.missing.split_last() else { return false };
             if right.is_zero() {
                 return true;

@@ -15,6 +15,8 @@ const MOST_SPLITS: usize = 4;
 const MOST_FACTS: usize = 120;
 /// How deep a proof may ask for the signs of factors.
 const DEPTH: usize = 2;
+/// The most numbers that one proof computes: a tenth of a second or two.
+const MOST_WORK: usize = 1_000_000;
 
 /// Expressions that are not negative. All symbols are taken not to be negative.
 #[derive(Clone, Debug, Default)]
@@ -65,35 +67,37 @@ impl Premises {
 
     /// Whether `expr >= 0` is proved. False means unknown.
     pub fn imply(&self, expr: &Expr) -> bool {
-        self.imply_within(expr, MOST_SPLITS, DEPTH)
+        let mut work = MOST_WORK;
+        self.imply_within(expr, MOST_SPLITS, DEPTH, &mut work)
     }
 
-    fn imply_within(&self, expr: &Expr, splits: usize, depth: usize) -> bool {
+    fn imply_within(&self, expr: &Expr, splits: usize, depth: usize, work: &mut usize) -> bool {
         let goal = without_common_factor(expr);
         if let Some(value) = goal.as_const() {
             return value >= 0;
         }
-        linear::contradict(&self.in_play(-goal.clone() - Expr::one(), depth)) || (splits > 0 && self.imply_in_cases(&goal, splits, depth))
+        let facts = self.in_play(-goal.clone() - Expr::one(), depth, work);
+        linear::contradict(&facts, work) || (splits > 0 && self.imply_in_cases(&goal, splits, depth, work))
     }
 
     /// `min(a, b)` is `a` where `a <= b`, else `b`.
-    fn imply_in_cases(&self, goal: &Expr, splits: usize, depth: usize) -> bool {
+    fn imply_in_cases(&self, goal: &Expr, splits: usize, depth: usize, work: &mut usize) -> bool {
         let Some(atom) = [goal].into_iter().chain(&self.facts).find_map(choice_in) else { return false };
         let (a, b, sign) = match &atom {
             Atom::Min(a, b) => (a, b, 1),
             Atom::Max(a, b) => (a, b, -1),
             Atom::Sym(_) | Atom::FloorDiv(..) => return false,
         };
-        let case = |taken: &Expr, condition: Expr| {
+        let mut case = |taken: &Expr, condition: Expr| {
             let mut premises = Premises { facts: self.facts.iter().map(|fact| fact.replace_atom(&atom, taken)).collect() };
             premises.nonnegative(condition);
-            premises.imply_within(&goal.replace_atom(&atom, taken), splits - 1, depth)
+            premises.imply_within(&goal.replace_atom(&atom, taken), splits - 1, depth, work)
         };
         case(a, (b - a) * sign) && case(b, (a - b) * sign)
     }
 
     /// The inequalities that a proof may need.
-    fn in_play(&self, opposite: Expr, depth: usize) -> Vec<Expr> {
+    fn in_play(&self, opposite: Expr, depth: usize, work: &mut usize) -> Vec<Expr> {
         let mut facts = self.facts.clone();
         facts.push(opposite);
         let mut defined: BTreeSet<Atom> = BTreeSet::new();
@@ -103,15 +107,15 @@ impl Premises {
             if new.is_empty() || facts.len() > MOST_FACTS {
                 break;
             }
-            new.iter().for_each(|atom| self.define(atom, &defined, depth, &mut facts));
+            new.iter().for_each(|atom| self.define(atom, &defined, depth, work, &mut facts));
             defined.extend(new);
         }
-        self.multiply(depth, &mut facts);
+        self.multiply(depth, work, &mut facts);
         facts
     }
 
     /// What holds of an atom by itself, and beside those that are defined already.
-    fn define(&self, atom: &Atom, others: &BTreeSet<Atom>, depth: usize, facts: &mut Vec<Expr>) {
+    fn define(&self, atom: &Atom, others: &BTreeSet<Atom>, depth: usize, work: &mut usize, facts: &mut Vec<Expr>) {
         let value = Expr::atom(atom.clone());
         match atom {
             Atom::Sym(_) => {}
@@ -124,20 +128,20 @@ impl Premises {
             Atom::Min(a, b) => facts.extend([a - &value, b - &value]),
             Atom::Max(a, b) => facts.extend([&value - a, &value - b]),
         }
-        if self.is_nonnegative(atom, depth) {
+        if self.is_nonnegative(atom, depth, work) {
             facts.push(value);
         }
     }
 
     /// Adds products that have the monomials of the facts, and those that these bring in.
-    fn multiply(&self, depth: usize, facts: &mut Vec<Expr>) {
+    fn multiply(&self, depth: usize, work: &mut usize, facts: &mut Vec<Expr>) {
         let base = facts.clone();
         let mut done: BTreeSet<Monomial> = BTreeSet::new();
         for _ in 0..2 {
             let products = facts.iter().flat_map(|expr| expr.terms()).map(|(monomial, _)| monomial);
             let new: BTreeSet<Monomial> = products.filter(|monomial| monomial.len() > 1 && !done.contains(*monomial)).cloned().collect();
             for monomial in new {
-                self.multiply_towards(&monomial, &base, depth, facts);
+                self.multiply_towards(&monomial, &base, depth, work, facts);
                 done.insert(monomial);
                 if facts.len() > MOST_FACTS {
                     return;
@@ -147,18 +151,17 @@ impl Premises {
     }
 
     /// Every fact about one atom of the monomial, times the other atoms, where these are not negative.
-    fn multiply_towards(&self, monomial: &Monomial, base: &[Expr], depth: usize, facts: &mut Vec<Expr>) {
-        let negative = |atom: &Atom| !self.is_nonnegative(atom, depth);
-        let product = Expr::monomial(monomial.clone());
-        if !monomial.iter().any(negative) {
-            facts.push(product.clone());
+    fn multiply_towards(&self, monomial: &Monomial, base: &[Expr], depth: usize, work: &mut usize, facts: &mut Vec<Expr>) {
+        let unsigned: Vec<bool> = monomial.iter().map(|atom| self.is_nonnegative(atom, depth, work)).collect();
+        if unsigned.iter().all(|unsigned| *unsigned) {
+            facts.push(Expr::monomial(monomial.clone()));
         }
         for (at, atom) in monomial.iter().enumerate().filter(|(at, atom)| !monomial[..*at].contains(atom)) {
-            let mut rest = monomial.clone();
-            rest.remove(at);
-            if rest.iter().any(negative) {
+            if unsigned.iter().enumerate().any(|(other, unsigned)| other != at && !unsigned) {
                 continue;
             }
+            let mut rest = monomial.clone();
+            rest.remove(at);
             let rest = Expr::monomial(rest);
             let about =
                 base.iter().filter(|fact| fact.terms().iter().any(|(monomial, _)| monomial.as_slice() == std::slice::from_ref(atom)));
@@ -171,15 +174,15 @@ impl Premises {
         }
     }
 
-    fn is_nonnegative(&self, atom: &Atom, depth: usize) -> bool {
+    fn is_nonnegative(&self, atom: &Atom, depth: usize, work: &mut usize) -> bool {
+        let mut proved = |expr: &Expr| depth > 0 && self.imply_within(expr, 0, depth - 1, work);
         is_plainly_nonnegative(atom)
-            || depth > 0
-                && match atom {
-                    Atom::Sym(_) => true,
-                    Atom::FloorDiv(x, _) => self.imply_within(x, 0, depth - 1),
-                    Atom::Min(a, b) => [a, b].into_iter().all(|end| self.imply_within(end, 0, depth - 1)),
-                    Atom::Max(a, b) => [a, b].into_iter().any(|end| self.imply_within(end, 0, depth - 1)),
-                }
+            || match atom {
+                Atom::Sym(_) => true,
+                Atom::FloorDiv(x, _) => proved(x),
+                Atom::Min(a, b) => proved(a) && proved(b),
+                Atom::Max(a, b) => proved(a) || proved(b),
+            }
     }
 }
 

@@ -1,14 +1,16 @@
 //! What is known about symbols, and what can be proved from it.
 
 use crate::expr::{Atom, Expr, Monomial, Sym, gcd};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Inclusive symbolic bounds of symbols. A bound mentions only symbols that were added before it, so bounds resolve in one sweep
-/// from the last symbol to the first. A symbol that was never added is a size: at least [`Ranges::size_floor`].
+/// from the last symbol to the first. A symbol that was never added is a size: at least 1 where that was said of it, else at least
+/// [`Ranges::size_floor`].
 #[derive(Clone, Debug, Default)]
 pub struct Ranges {
     bounds: BTreeMap<Sym, (Expr, Expr)>,
     order: Vec<Sym>,
+    positive: BTreeSet<Sym>,
     /// The smallest value of unlisted symbols (sizes): 0, or 1 where code only runs when nothing is empty.
     pub size_floor: i64,
 }
@@ -33,6 +35,12 @@ impl Ranges {
     /// Declares an iterator: `0 <= sym < extent`.
     pub fn iterator(&mut self, sym: &Sym, extent: &Expr) {
         self.bound(sym, Expr::zero(), extent - &Expr::one());
+    }
+
+    /// Declares that a product is not 0: none of the symbols that are its factors is. A loop runs where its extent is not 0.
+    pub fn not_zero(&mut self, product: &Expr) {
+        let [(monomial, _)] = product.terms() else { return };
+        self.positive.extend(monomial.iter().filter_map(|atom| if let Atom::Sym(sym) = atom { Some(sym.clone()) } else { None }));
     }
 
     /// Whether `expr >= 0` is proved. False means unknown.
@@ -120,7 +128,9 @@ impl Ranges {
 
     /// Shifts every size by its floor; the polynomial is nonnegative where no coefficient is then negative.
     fn size_polynomial_nonnegative(&self, expr: &Expr) -> bool {
-        let shifted = if self.size_floor == 0 { expr.clone() } else { expr.substitute(&|sym| Some(Expr::sym(sym) + self.size_floor)) };
+        let floor = |sym: &Sym| if self.positive.contains(sym) { self.size_floor.max(1) } else { self.size_floor };
+        let shifts = expr.mentions_any(&|sym| floor(sym) != 0);
+        let shifted = if shifts { expr.substitute(&|sym| Some(Expr::sym(sym) + floor(sym))) } else { expr.clone() };
         let from_zero = Ranges::new(0);
         shifted.terms().iter().all(|(monomial, c)| *c >= 0 && from_zero.monomial_nonnegative(monomial))
             || from_zero.bounded_by_parts(&shifted)
@@ -268,6 +278,11 @@ mod tests {
         assert!(from_one.nonnegative(&"min(n - 1, 3)".parse().unwrap()));
         assert!(!from_one.nonnegative(&"min(n - 2, 3)".parse().unwrap()));
         assert!(!from_one.nonnegative(&"(n - 2)/3".parse().unwrap()));
+        let mut looped = Ranges::new(0);
+        looped.not_zero(&"4*n*m".parse().unwrap());
+        looped.not_zero(&"k + 2".parse().unwrap());
+        assert!(looped.nonnegative(&"n + m - 2".parse().unwrap()));
+        assert!(!looped.nonnegative(&"n + k - 2".parse().unwrap()));
         check(&r, "min(i, n - 1)", "i");
         check(&r, "max(i - n, 0)", "0");
         check(&r, "max(n, 0) + i/n", "max(n, 0)");

@@ -405,10 +405,7 @@ impl Emit<'_> {
         let extent = self.extent(level);
         let (block_m, block_n) = (Expr::from(self.schedule.block_m), Expr::from(self.schedule.block_n));
         let (count_m, count_n) = (extent.ceil_div(&block_m), self.panels().ceil_div(&block_n));
-        let mut point = Point::new();
-        for iter in &self.cx.nest().iters {
-            point.ranges.iterator(&iter.sym, &iter.extent);
-        }
+        let mut point = Point::new(self.cx.nest());
         // task = (outer.., blocks), the last one fastest
         let mut rest = Expr::sym(&Sym::new(TASK));
         let (first, second) = if self.schedule.rows_inner { (&count_m, &count_n) } else { (&count_n, &count_m) };

@@ -107,9 +107,9 @@ pub struct Point {
 }
 
 impl Point {
-    /// No iterator bound yet; sizes are at least 1, as wherever a body runs.
-    pub fn new() -> Point {
-        Point { ranges: Ranges::new(1), ..Point::default() }
+    /// No iterator of the nest bound yet.
+    pub fn new(nest: &Nest) -> Point {
+        Point { ranges: nest.ranges(), ..Point::default() }
     }
 
     pub fn bind(&mut self, sym: &Sym, value: Expr) {

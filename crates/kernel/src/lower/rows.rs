@@ -175,10 +175,7 @@ fn piece_span(b: &mut KernelBuilder, at: &Expr, pieces: &Expr, whole: &Expr, siz
 
 /// The point of a stage outside of all its loops: the task's iterators are bound.
 fn root(cx: &StageCx, env: &BTreeMap<Sym, (Expr, Expr)>, spans: &BTreeMap<Sym, Span>) -> Point {
-    let mut point = Point::new();
-    for iter in &cx.nest().iters {
-        point.ranges.iterator(&iter.sym, &iter.extent);
-    }
+    let mut point = Point::new(cx.nest());
     for (sym, (value, extent)) in env {
         declare(&mut point, value, extent);
         point.bind(sym, value.clone());

@@ -255,8 +255,7 @@ fn filled_lanes(extent: &Expr, lanes: u32) -> f64 {
 
 /// A point in the middle of a loop of vectors.
 fn sample_point(nest: &Nest, vector: Option<&Iter>, lanes: u32) -> Point {
-    let mut point = Point::new();
-    nest.iters.iter().for_each(|iter| point.ranges.iterator(&iter.sym, &iter.extent));
+    let mut point = Point::new(nest);
     if let Some(iter) = vector {
         let turn = Sym::new("$turn");
         point.ranges.iterator(&turn, &iter.extent.ceil_div(&Expr::from(lanes as i64)));

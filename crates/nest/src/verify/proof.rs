@@ -11,7 +11,7 @@ const MOST_POINTS: i64 = 1 << 22;
 /// What is known in a nest.
 pub(super) struct Proof<'a> {
     nest: &'a Nest,
-    /// Of the iterators; sizes are at least 0.
+    /// Of the iterators.
     pub ranges: Ranges,
     /// Of sizes, and that no loop over a parallel or scan iterator is empty.
     premises: Premises,
@@ -19,14 +19,10 @@ pub(super) struct Proof<'a> {
 
 impl Proof<'_> {
     pub fn new<'a>(nest: &'a Nest, facts: &Premises) -> Proof<'a> {
-        let (mut ranges, mut premises) = (Ranges::new(0), facts.clone());
-        for iter in &nest.iters {
-            ranges.iterator(&iter.sym, &iter.extent);
-            if iter.kind != IterKind::Reduction {
-                premises.positive(&iter.extent);
-            }
-        }
-        Proof { nest, ranges, premises }
+        let mut premises = facts.clone();
+        let loops = nest.iters.iter().filter(|iter| iter.kind != IterKind::Reduction);
+        loops.for_each(|iter| premises.positive(&iter.extent));
+        Proof { nest, ranges: nest.ranges(), premises }
     }
 
     /// Whether `expr >= 0` is proved where the loops over these iterators run, with those over parallel and scan iterators.

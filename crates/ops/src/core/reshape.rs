@@ -68,11 +68,12 @@ impl Parts {
 
 /// Numbers the points of the result's parts, and splits the number into the operand's parts.
 fn number_through(nest: &mut NestBuilder, from: (&[(usize, Expr)], &mut [Parts]), to: (&[(usize, Expr)], &mut [Parts])) {
-    let (mut number, mut ranges) = (Expr::zero(), Ranges::new(1));
+    let (mut number, mut ranges) = (Expr::zero(), Ranges::new(0));
     for (axis, extent) in to.0 {
         let at = &parallel(nest, std::slice::from_ref(extent))[0];
         if let Some(sym) = at.as_sym() {
             ranges.iterator(sym, extent);
+            ranges.not_zero(extent);
         }
         number = &(&number * extent) + at;
         to.1[*axis].push(extent, at);

@@ -73,6 +73,7 @@ mod tests {
             case("sizes", attrs(&["n", "300", "1", "0"], &["2", "2"], dtype), &[], &[("n", 7)]).check();
         }
         case("sizes", attrs(&["n"], &[], DType::I32), &[], &[("n", 7)]).check();
+        case("sizes", attrs(&["min(1, n)"], &[], DType::I64), &[], &[("n", 0)]).check();
         case("sizes", attrs(&[], &["0"], DType::I32), &[], &[]).check();
     }
 
