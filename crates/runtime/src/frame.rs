@@ -55,8 +55,8 @@ pub struct Frame {
 impl Frame {
     /// Sees to it that arena and scratch have at least these sizes.
     pub fn reserve(&mut self, sizes: &Sizes) -> Result<(), MemoryError> {
-        grow(&mut self.arena, sizes.arena_bytes)?;
-        grow(&mut self.scratch, sizes.scratch_bytes)
+        grow(&mut self.arena, sizes.arena_bytes, AlignedBuffer::with_margins)?;
+        grow(&mut self.scratch, sizes.scratch_bytes, AlignedBuffer::zeroed)
     }
 
     /// Aligned pointers to the inputs' elements and to room for the outputs', valid until the next call and as long as the tensors are.
@@ -84,11 +84,11 @@ impl Frame {
     }
 }
 
-fn grow(buffer: &mut AlignedBuffer, bytes: usize) -> Result<(), MemoryError> {
+fn grow(buffer: &mut AlignedBuffer, bytes: usize, allocate: fn(usize) -> Result<AlignedBuffer, MemoryError>) -> Result<(), MemoryError> {
     if buffer.len() < bytes {
         // the old one goes first, so that both never stand side by side
         *buffer = AlignedBuffer::empty();
-        *buffer = AlignedBuffer::zeroed(bytes)?;
+        *buffer = allocate(bytes)?;
     }
     Ok(())
 }
@@ -101,7 +101,7 @@ fn aligned_input(bytes: &[u8], copy: &mut AlignedBuffer) -> Result<*const u8, Me
     if is_aligned(bytes.as_ptr()) {
         return Ok(bytes.as_ptr());
     }
-    grow(copy, bytes.len())?;
+    grow(copy, bytes.len(), AlignedBuffer::zeroed)?;
     copy.as_mut_slice()[..bytes.len()].copy_from_slice(bytes);
     Ok(copy.as_ptr())
 }
@@ -110,6 +110,6 @@ fn aligned_output(bytes: &mut [u8], copy: &mut AlignedBuffer) -> Result<*mut u8,
     if is_aligned(bytes.as_ptr()) {
         return Ok(bytes.as_mut_ptr());
     }
-    grow(copy, bytes.len())?;
+    grow(copy, bytes.len(), AlignedBuffer::zeroed)?;
     Ok(copy.as_mut_ptr())
 }

@@ -12,6 +12,13 @@ pub const ALIGNMENT: usize = 64;
 /// From this size on a buffer is mapped at a multiple of it and asks for huge pages.
 pub const HUGE_PAGE: usize = 2 << 20;
 
+/// The smallest page of the systems at hand.
+const PAGE: usize = 4096;
+
+/// Bytes of memory around an arena. Vector loads whose lanes are all masked out may point there: from the padding around a tensor. They
+/// load nothing, but where there is no memory a processor takes hundreds of cycles for it.
+const MARGIN: usize = 1 << 20;
+
 /// A block of `len` bytes that starts at a multiple of [`ALIGNMENT`] and is zero at first.
 ///
 /// Invariant: `start` points to `len` initialised bytes that only this value owns.
@@ -26,8 +33,11 @@ pub struct AlignedBuffer {
 #[derive(Debug)]
 enum Owner {
     Nobody,
+    /// Never of a buffer that is a part of another.
     Heap(Layout),
-    Pages { _pages: Mapping },
+    Pages {
+        _pages: Mapping,
+    },
 }
 
 /// The system has no `bytes` bytes to give.
@@ -51,6 +61,26 @@ impl AlignedBuffer {
             _ => AlignedBuffer::allocated(bytes),
         };
         buffer.map_err(|source| MemoryError { bytes, source })
+    }
+
+    /// The same with readable memory in front of it and behind.
+    pub fn with_margins(bytes: usize) -> Result<AlignedBuffer, MemoryError> {
+        if bytes == 0 {
+            return Ok(AlignedBuffer::empty());
+        }
+        let all = bytes.checked_add(2 * MARGIN).ok_or_else(|| io::Error::from(io::ErrorKind::OutOfMemory));
+        let buffer = all.and_then(AlignedBuffer::mapped).map_err(|source| MemoryError { bytes, source })?;
+        let touched = [0, MARGIN + bytes].into_iter().flat_map(|start| (start..start + MARGIN).step_by(PAGE));
+        touched.for_each(|at| {
+            std::hint::black_box(buffer.as_slice()[at]);
+        });
+        Ok(buffer.inner(MARGIN, bytes))
+    }
+
+    /// `len` bytes from `offset` on, a multiple of the alignment; the rest stays allocated.
+    fn inner(mut self, offset: usize, len: usize) -> AlignedBuffer {
+        let start = NonNull::from(&mut self.as_mut_slice()[offset..offset + len]).cast();
+        AlignedBuffer { start, len, owner: std::mem::replace(&mut self.owner, Owner::Nobody) }
     }
 
     /// A buffer with a copy of `bytes`.
@@ -144,6 +174,17 @@ mod tests {
             buffer.as_mut_slice().fill(3);
             assert!(bytes < HUGE_PAGE || buffer.as_ptr() as usize % HUGE_PAGE == 0);
         }
+    }
+
+    #[test]
+    fn margins_are_outside() {
+        for bytes in [0, 1, 100_000, HUGE_PAGE + 1] {
+            let mut buffer = AlignedBuffer::with_margins(bytes).unwrap();
+            assert_eq!((buffer.as_ptr() as usize % ALIGNMENT, buffer.len()), (0, bytes));
+            assert!(buffer.as_slice().iter().all(|&byte| byte == 0));
+            buffer.as_mut_slice().fill(3);
+        }
+        assert!(AlignedBuffer::with_margins(usize::MAX - 5).is_err());
     }
 
     #[test]
