@@ -4,7 +4,7 @@ mod common;
 
 use common::{Random, check, elements};
 use ir::DType;
-use kernel::{Binary, BufferId, Kernel, KernelBuilder, Space, Ty, ValueId};
+use kernel::{Binary, BufferId, Compare, Kernel, KernelBuilder, Space, Ty, ValueId};
 use sym::{Expr, Sym};
 
 const LEN: i64 = 640;
@@ -70,6 +70,24 @@ fn check_access(
 
 fn dense(b: &mut KernelBuilder, y: BufferId, value: ValueId, _: Option<ValueId>) {
     b.store(y, &(task() * 64), value, None);
+}
+
+/// A mask wider than the registers of some machines, of which one lane may be set: the other half is not loaded.
+#[test]
+fn one_lane_of_a_wide_mask() {
+    for set in 0..8 {
+        let kernel = kernel(&format!("one_lane_{set}"), DType::F64, |b, x, _, y| {
+            let ty = Ty { dtype: DType::I32, lanes: 8 };
+            let (numbers, own) = (b.lanes(ty), b.int(set, ty));
+            let one = b.compare(Compare::Equal, numbers, own);
+            let later = b.below(&(task() - 3), 1);
+            let later = b.splat(later, 8);
+            let mask = b.binary(Binary::And, later, one);
+            let value = b.load(x, &(task() * 31 + 1), 8, Some(mask));
+            b.store(y, &(task() * 64 + 3), value, None);
+        });
+        check_kernel(&kernel);
+    }
 }
 
 #[test]

@@ -67,9 +67,19 @@ impl Function<'_> {
         let (lane, scalar) = (lane_type(self.ty(a).dtype), self.value(a));
         match scalar.starts_with('%') {
             _ if lanes == 1 => Made::Operand(scalar),
+            true if lane == "i1" => self.repeated_bool(&scalar, lanes),
             true => self.repeated(lane, &scalar, lanes),
             false => Made::Operand(splat(lane, lanes, &scalar)),
         }
+    }
+
+    /// A bool in every lane, by way of numbers. LLVM 19 splits masks that are wider than registers wrongly where they come from a broadcast
+    /// of i1 of which one lane counts: the other half is then loaded without a mask.
+    fn repeated_bool(&mut self, scalar: &str, lanes: u32) -> Made {
+        let number = self.code.temp(format!("zext i1 {scalar} to i32"));
+        let repeated = self.repeated("i32", &number, lanes);
+        let numbers = self.operand(repeated);
+        Made::Instruction(format!("icmp ne <{lanes} x i32> {numbers}, zeroinitializer"))
     }
 
     fn unary(&mut self, op: Unary, a: ValueId) -> Made {
