@@ -59,6 +59,9 @@ const DRAWS: u64 = 3;
 /// The smallest number that differences are taken as a share of: what lies below is what rounding left of a cancellation.
 const FLOOR: f64 = 1e-6;
 
+/// 2^-14.
+const SMALLEST_NORMAL_F16: f64 = 1.0 / 16384.0;
+
 /// Two f64 interpretations that differ only by rewriting agree to this share of a tensor's largest number.
 const REWRITTEN: f64 = 1e-9;
 
@@ -128,7 +131,7 @@ fn graph_passes(graph: &Graph, options: &Options, inputs: &[Array], sizes: &Size
         let tolerance = tolerance(pass.tolerance, &after);
         let mut worst = 0f64;
         for ((name, _), (want, got)) in after.outputs.iter().zip(want.iter().zip(&got)) {
-            worst = worst.max(difference(want, got) / tolerance);
+            worst = worst.max(difference(want, got, floor(pass.tolerance, &after)) / tolerance);
             if worst > 1.0 {
                 report.fail(pass.name, format!("output {name} moves by {:.3e} of its largest number", worst * tolerance));
                 return Ok(None);
@@ -146,8 +149,15 @@ fn tolerance(stated: f64, graph: &Graph) -> f64 {
     if stated > REWRITTEN { stated.max(16.0 * coarsest.fold(0.0, f64::max)) } else { stated }
 }
 
-/// The largest difference as a share of the largest number, or of [`FLOOR`]; infinite where shapes, types or NaNs differ.
-fn difference(want: &Array, got: &Array) -> f64 {
+/// The floor of differences; where a pass rounds constants, at least the smallest normal number of f16, if the graph has that type: numbers
+/// below it lie as far apart as those above.
+fn floor(stated: f64, graph: &Graph) -> f64 {
+    let narrow = graph.values.iter().any(|value| value.ty.dtype == DType::F16);
+    if stated > REWRITTEN && narrow { FLOOR.max(SMALLEST_NORMAL_F16) } else { FLOOR }
+}
+
+/// The largest difference as a share of the largest number, or of `floor`; infinite where shapes, types or NaNs differ.
+fn difference(want: &Array, got: &Array, floor: f64) -> f64 {
     if want.dims() != got.dims() || want.dtype() != got.dtype() {
         return f64::INFINITY;
     }
@@ -160,7 +170,7 @@ fn difference(want: &Array, got: &Array) -> f64 {
             }
         }
         (Data::Float(a), Data::Float(b)) => {
-            let largest = a.iter().filter(|x| x.is_finite()).fold(FLOOR, |m, x| m.max(x.abs()));
+            let largest = a.iter().filter(|x| x.is_finite()).fold(floor, |m, x| m.max(x.abs()));
             a.iter().zip(b).map(|(a, b)| apart(*a, *b)).fold(0.0, f64::max) / largest
         }
         _ => f64::INFINITY,
@@ -220,7 +230,7 @@ fn same_buffers(pass: &str, want: &HashMap<Arc<str>, Array>, got: &HashMap<Arc<s
     names.sort();
     for name in names {
         let Some(want) = want.get(name) else { continue };
-        let share = difference(want, &got[name]) / REWRITTEN;
+        let share = difference(want, &got[name], FLOOR) / REWRITTEN;
         if share > 1.0 {
             report.fail(pass, format!("buffer {name} moves by {:.3e} of its largest number", share * REWRITTEN));
             return false;
