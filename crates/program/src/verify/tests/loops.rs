@@ -71,7 +71,7 @@ fn loops() {
     check(&[("v0: f32 = c[t0%2", "v0: f32 = c[t0")], "P8: /last: N5: v0: reads c: f32[2, 8]: not proved: t0 < 2");
     check(&[("y: f32[n, 8] at [t0 - 1", "y: f32[n, 8] at [0")], "P9: output y: y is read before it is written");
     check(
-        &[("-> [b2] @", "-> [b3] @"), ("c: f32[2, 8] at [0, i0]", "y: f32[n, 8] at [n - 1, i0]")],
+        &[("symbol n in 0", "symbol n in 1"), ("-> [b2] @", "-> [b3] @"), ("c: f32[2, 8] at [0, i0]", "y: f32[n, 8] at [n - 1, i0]")],
         "P9: /add: c is read before it is written",
     );
     check(&[("to n", "while b1"), ("x[t0 - 1", "x[0"), ("at [t0 - 1", "at [0")], "P9: output y: y is read before it is written");
