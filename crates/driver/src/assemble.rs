@@ -117,7 +117,50 @@ struct Assembler<'a> {
 
 impl Assembler<'_> {
     fn steps(&mut self, steps: Vec<Planned>) -> Vec<EntryStep> {
-        steps.into_iter().map(|step| self.step(step)).collect()
+        let beside = self.beside(&steps);
+        let mut steps: Vec<EntryStep> = steps.into_iter().map(|step| self.step(step)).collect();
+        for (step, beside) in steps.iter_mut().zip(beside) {
+            if let EntryStep::Launch(launch) = step {
+                launch.beside = beside;
+            }
+        }
+        steps
+    }
+
+    /// For each step, whether it is a launch that may run at the same time as those before it: of long tasks, like them, and neither
+    /// writes what the other uses, nor its memory.
+    fn beside(&self, steps: &[Planned]) -> Vec<bool> {
+        let mut run: Vec<&PlannedLaunch> = Vec::new();
+        let mut out = Vec::new();
+        for step in steps {
+            let launch = match step {
+                Planned::Launch(launch) => Some(launch).filter(|launch| self.choices[&launch.group].grain == 1),
+                Planned::If { .. } | Planned::Guard(_) | Planned::Loop { .. } => None,
+            };
+            let joins = launch.is_some_and(|launch| run.iter().all(|other| self.independent(launch, other)));
+            let beside = joins && !run.is_empty();
+            if !beside {
+                run.clear();
+            }
+            run.extend(launch);
+            out.push(beside);
+        }
+        out
+    }
+
+    fn independent(&self, a: &PlannedLaunch, b: &PlannedLaunch) -> bool {
+        let apart = |writer: &PlannedLaunch, user: &PlannedLaunch| {
+            writer.written().all(|id| user.buffers.iter().all(|other| id != *other && self.apart(id, *other)))
+        };
+        apart(a, b) && apart(b, a)
+    }
+
+    /// Whether two buffers never share memory: buffers of the arena that live at the same time do not.
+    fn apart(&self, a: BufferId, b: BufferId) -> bool {
+        match [a, b].map(|id| self.memory.lives[id.0 as usize].filter(|_| self.memory.arena[id.0 as usize].is_some())) {
+            [Some(a), Some(b)] => a.0 <= b.1 && b.0 <= a.1,
+            _ => true,
+        }
     }
 
     fn step(&mut self, step: Planned) -> EntryStep {
@@ -157,7 +200,7 @@ impl Assembler<'_> {
         self.out.scratch_bytes = larger(&self.out.scratch_bytes, &scratch_bytes);
         let step = self.out.labels.len() as u32;
         self.out.labels.push(label);
-        EntryStep::Launch(Launch { kernel: at, args, sizes, tasks, grain: Expr::from(choice.grain), step, parallel: true })
+        EntryStep::Launch(Launch { kernel: at, args, sizes, tasks, grain: Expr::from(choice.grain), step, beside: false, parallel: true })
     }
 
     /// The number of a kernel; equal ones are made once.

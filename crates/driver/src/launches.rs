@@ -1,7 +1,7 @@
 //! The steps of a program as launches of physical groups.
 
 use ir::Guard;
-use program::{BufferId, Loop, PhysicalGroup, Program, Step, Times, physical};
+use program::{BufferId, Loop, PhysicalGroup, PhysicalRole, Program, Step, Times, physical};
 use sym::Sym;
 
 /// A step of an entry before its kernel is chosen.
@@ -18,6 +18,14 @@ pub struct PlannedLaunch {
     pub buffers: Vec<BufferId>,
     /// The model nodes it came from.
     pub label: String,
+}
+
+impl PlannedLaunch {
+    /// The buffers that it writes.
+    pub fn written(&self) -> impl Iterator<Item = BufferId> {
+        let all = self.buffers.iter().zip(&self.group.buffers);
+        all.filter(|(_, buffer)| buffer.role == PhysicalRole::Output).map(|(id, _)| *id)
+    }
 }
 
 pub fn launches(program: &Program, steps: &[Step]) -> Vec<Planned> {

@@ -110,6 +110,9 @@ pub struct Launch {
     pub grain: Expr,
     /// The number in result codes and in the profile.
     pub step: u32,
+    /// Whether it may run at the same time as the launches before it, back to one for which this is false: none of them writes what
+    /// another uses. Their tasks are then handed out as those of one launch.
+    pub beside: bool,
     /// Whether threads may share the tasks, where there are more than `grain`; else the caller runs them.
     pub parallel: bool,
 }

@@ -52,15 +52,18 @@ pub fn print_kernels<'a>(kernels: impl IntoIterator<Item = &'a Kernel>, options:
 /// The LLVM module of an entry; `kernels` are those of its module, which it declares where it calls them.
 pub fn print_entry(entry: &Entry, kernels: &[Interface], options: &PrintOptions) -> String {
     let declared = entry::launched(entry).into_iter().map(|at| declaration(&kernels[at]));
-    let mut functions: Vec<String> = vec![entry::launch_function(options), entry::entry_function(entry, kernels)];
+    let mut functions: Vec<String> = vec![entry::launch_function(options), entry::entry_function(entry, kernels, options)];
+    functions.extend(entry::together_function([entry], options));
     functions.push(declared.collect());
     assembled([], &functions, options)
 }
 
 /// All of an executable as one LLVM module; `kernels` are those whose interfaces it names.
 pub fn print_module(kernels: &[Kernel], module: &Module, options: &PrintOptions) -> String {
-    let entry = |entry| entry::entry_function(entry, &module.kernels);
-    assembled(kernels, &[entry::launch_function(options), entry(&module.prepare), entry(&module.main)], options)
+    let entry = |entry| entry::entry_function(entry, &module.kernels, options);
+    let mut functions = vec![entry::launch_function(options), entry(&module.prepare), entry(&module.main)];
+    functions.extend(entry::together_function([&module.prepare, &module.main], options));
+    assembled(kernels, &functions, options)
 }
 
 /// Kernels and finished functions, with what they share.

@@ -69,7 +69,7 @@ fn pick() -> Kernel {
 
 fn launch(step: u32, kernel: usize, args: Vec<Place>, sizes: Vec<Expr>, parallel: bool) -> EntryStep {
     let grain = Expr::from(4);
-    EntryStep::Launch(Launch { kernel, args, tasks: sizes[0].clone(), sizes, grain, step, parallel })
+    EntryStep::Launch(Launch { kernel, args, tasks: sizes[0].clone(), sizes, grain, step, beside: false, parallel })
 }
 
 fn kernels() -> [Kernel; 2] {

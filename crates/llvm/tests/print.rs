@@ -96,7 +96,7 @@ fn entry() {
     let kernel = k.finish(size("n"), vec![Sym::new("n")]);
     let copy = |step, from, to, parallel| {
         let (sizes, tasks, grain) = (vec![size("b") * 4], size("b") * 4, Expr::from(64));
-        EntryStep::Launch(Launch { kernel: 0, args: vec![from, to], sizes, tasks, grain, step, parallel })
+        EntryStep::Launch(Launch { kernel: 0, args: vec![from, to], sizes, tasks, grain, step, beside: false, parallel })
     };
     let arena = Place::Arena(size("b") * 64);
     let steps = vec![

@@ -1,7 +1,7 @@
 //! Entries: the functions that run a program's steps, as `kernel::module` describes them.
 //!
-//! A launch stores its arguments into one array on the stack and calls [`LAUNCH`], which is printed once a module. An
-//! entry is long and each of its instructions runs once, so LLVM is told not to optimise it: that halves its compile time.
+//! A launch stores its arguments into one array on the stack and calls [`LAUNCH`], which is printed once a module. Launches that may run
+//! at the same time become one, of the kernel [`TOGETHER`]. An entry is long and each of its instructions runs once, so LLVM is told not to optimise it: that halves its compile time.
 
 use super::PrintOptions;
 use super::scope::{Bound, Code, Kind, Scope};
@@ -18,16 +18,22 @@ const PREPARED: i64 = 8;
 /// The function's name for one launch; internal to its module.
 const LAUNCH: &str = "inkle.launch";
 
+/// The kernel that is several: its arguments are their number, then for each its address, that of its arguments, the end of its tasks among
+/// all, and what its number adds to that of the first in result codes.
+const TOGETHER: &str = "inkle.together";
+
 struct Writer<'a> {
     entry: &'a Entry,
     kernels: &'a [Interface],
+    /// Whether launches that may run at the same time do; a profile tells them apart.
+    together: bool,
     code: Code,
 }
 
 /// The text of an entry's function. It calls the kernels and [`launch_function`] by name.
-pub fn entry_function(entry: &Entry, kernels: &[Interface]) -> String {
-    let mut writer = Writer { entry, kernels, code: Code::new() };
-    let words = most_arguments(&entry.steps).max(1);
+pub fn entry_function(entry: &Entry, kernels: &[Interface], options: &PrintOptions) -> String {
+    let mut writer = Writer { entry, kernels, together: !options.profile, code: Code::new() };
+    let words = writer.most_words(&entry.steps).max(1);
     writer.code.line(&format!("%args = alloca [{words} x i64], align 16"));
     writer.code.line("%result = alloca i32, align 4");
     writer.sizes();
@@ -62,11 +68,28 @@ fn launches<'a>(steps: &'a [EntryStep]) -> Vec<&'a Launch> {
     steps.iter().flat_map(of_step).collect()
 }
 
-fn most_arguments(steps: &[EntryStep]) -> usize {
-    launches(steps).iter().map(|launch| launch.args.len() + launch.sizes.len()).max().unwrap_or(0)
+/// The array's words for the arguments of a launch.
+fn words(launch: &Launch) -> usize {
+    launch.args.len() + launch.sizes.len()
+}
+
+/// The launches at the start of some steps that may run at the same time.
+fn run_of(steps: &[EntryStep]) -> Vec<&Launch> {
+    let launches = steps.iter().map_while(|step| if let EntryStep::Launch(launch) = step { Some(launch) } else { None });
+    launches.enumerate().take_while(|(at, launch)| *at == 0 || launch.beside).map(|(_, launch)| launch).collect()
 }
 
 impl Writer<'_> {
+    fn most_words(&self, steps: &[EntryStep]) -> usize {
+        let here = (0..steps.len()).map(|at| match run_of(&steps[at..]).as_slice() {
+            [] => 0,
+            [launch] => words(launch),
+            run => run.iter().map(|launch| words(launch) + 4).sum::<usize>() + 1,
+        });
+        let inside = steps.iter().flat_map(EntryStep::blocks).map(|block| self.most_words(block));
+        here.chain(inside).max().unwrap_or(0)
+    }
+
     fn sizes(&mut self) {
         let entry = self.entry;
         for (at, sym) in entry.sizes.iter().enumerate() {
@@ -78,38 +101,79 @@ impl Writer<'_> {
     }
 
     fn steps(&mut self, steps: &[EntryStep]) {
-        for step in steps {
-            match step {
+        let mut at = 0;
+        while at < steps.len() {
+            let run = run_of(&steps[at..]);
+            if self.together && run.len() > 1 {
+                self.launch_together(&run);
+                at += run.len();
+                continue;
+            }
+            match &steps[at] {
                 EntryStep::Launch(launch) => self.launch(launch),
                 EntryStep::If { condition, then, otherwise } => self.branch(condition, then, otherwise),
                 EntryStep::Loop(repeat) => self.repeat(repeat),
                 EntryStep::Guard { condition, guard } => self.guard(condition, *guard),
             }
+            at += 1;
         }
     }
 
     fn launch(&mut self, launch: &Launch) {
-        let kernel = &self.kernels[launch.kernel];
-        self.arguments(launch);
-        let bound = |sym: &Sym| kernel.sizes.iter().position(|size| size == sym).map(|at| launch.sizes[at].clone());
-        let scratch = self.code.index(&kernel.scratch_bytes.substitute(&bound));
+        self.arguments(launch, 0);
+        let scratch = self.code.index(&self.scratch_bytes(launch));
         let tasks = self.code.index(&launch.tasks);
         let grain = if launch.parallel { self.code.index(&launch.grain) } else { i64::MAX.to_string() };
-        let name = global(&kernel.name);
-        let range = format!("i64 {tasks}, i64 {grain}, i64 {scratch}, i32 {}", launch.step);
-        let result = self.code.temp(format!("call i32 @{LAUNCH}(ptr %ctx, ptr %parallel_for, ptr {name}, ptr %args, {range})"));
+        let name = global(&self.kernels[launch.kernel].name);
+        self.call(&name, "%args", &format!("i64 {tasks}, i64 {grain}, i64 {scratch}, i32 {}", launch.step));
+    }
+
+    /// Scratch at the launch's sizes.
+    fn scratch_bytes(&self, launch: &Launch) -> Expr {
+        let kernel = &self.kernels[launch.kernel];
+        let bound = |sym: &Sym| kernel.sizes.iter().position(|size| size == sym).map(|at| launch.sizes[at].clone());
+        kernel.scratch_bytes.substitute(&bound)
+    }
+
+    /// One launch of several kernels; the least grain and the most scratch of any serve all.
+    fn launch_together(&mut self, run: &[&Launch]) {
+        let table: usize = run.iter().map(|launch| words(launch)).sum();
+        self.argument(table, &format!("i64 {}", run.len()));
+        let (mut start, mut end) = (0, Expr::zero());
+        for (at, launch) in run.iter().enumerate() {
+            self.arguments(launch, start);
+            let arguments = self.code.temp(format!("getelementptr i64, ptr %args, i64 {start}"));
+            start += words(launch);
+            end = &end + &launch.tasks;
+            let stop = self.code.index(&end);
+            let kernel = global(&self.kernels[launch.kernel].name);
+            let step = (launch.step - run[0].step) << 16;
+            let row = [format!("ptr {kernel}"), format!("ptr {arguments}"), format!("i64 {stop}"), format!("i64 {step}")];
+            row.iter().enumerate().for_each(|(column, value)| self.argument(table + 1 + 4 * at + column, value));
+        }
+        let scratch = run.iter().map(|launch| self.scratch_bytes(launch)).reduce(|a, b| a.maximum(&b)).unwrap_or_default();
+        let grain = run.iter().map(|launch| launch.grain.clone()).reduce(|a, b| a.minimum(&b)).unwrap_or_default();
+        let [tasks, grain, scratch] = [end, grain, scratch].map(|e| self.code.index(&e));
+        let arguments = self.code.temp(format!("getelementptr i64, ptr %args, i64 {table}"));
+        self.call(&format!("@{TOGETHER}"), &arguments, &format!("i64 {tasks}, i64 {grain}, i64 {scratch}, i32 {}", run[0].step));
+    }
+
+    /// Runs a kernel's tasks; the entry ends where that fails.
+    fn call(&mut self, kernel: &str, arguments: &str, range: &str) {
+        let result = self.code.temp(format!("call i32 @{LAUNCH}(ptr %ctx, ptr %parallel_for, ptr {kernel}, ptr {arguments}, {range})"));
         let fine = self.code.temp(format!("icmp eq i32 {result}, 0"));
         self.leave_unless(&fine, &result);
     }
 
-    fn arguments(&mut self, launch: &Launch) {
+    /// Stores a launch's arguments from a word of the array on.
+    fn arguments(&mut self, launch: &Launch, from: usize) {
         for (at, place) in launch.args.iter().enumerate() {
             let pointer = self.place(place);
-            self.argument(at, &format!("ptr {pointer}"));
+            self.argument(from + at, &format!("ptr {pointer}"));
         }
         for (at, size) in launch.sizes.iter().enumerate() {
             let size = self.code.index(size);
-            self.argument(launch.args.len() + at, &format!("i64 {size}"));
+            self.argument(from + launch.args.len() + at, &format!("i64 {size}"));
         }
     }
 
@@ -240,6 +304,58 @@ pub fn launch_function(options: &PrintOptions) -> String {
     let (start, stop) = if options.profile { (PROFILE_START, PROFILE_STOP) } else { ("", "") };
     format!("{LAUNCH_HEAD}{start}{LAUNCH_CALLS}{stop}{LAUNCH_RESULT}")
 }
+
+/// [`TOGETHER`], where entries have launches for it.
+pub fn together_function<'a>(entries: impl IntoIterator<Item = &'a Entry>, options: &PrintOptions) -> Option<String> {
+    fn any(steps: &[EntryStep]) -> bool {
+        (0..steps.len()).any(|at| run_of(&steps[at..]).len() > 1) || steps.iter().flat_map(EntryStep::blocks).any(any)
+    }
+    (!options.profile && entries.into_iter().any(|entry| any(&entry.steps))).then(|| TOGETHER_TEXT.to_string())
+}
+
+const TOGETHER_TEXT: &str = "\
+define internal i32 @inkle.together(ptr %table, i64 %begin, i64 %end, ptr %scratch) #0 {
+entry:
+  %count = load i64, ptr %table, align 8
+  %rows = getelementptr i64, ptr %table, i64 1
+  br label %head
+head:
+  %at = phi i64 [ 0, %entry ], [ %after, %next ]
+  %start = phi i64 [ 0, %entry ], [ %stop, %next ]
+  %more = icmp slt i64 %at, %count
+  br i1 %more, label %part, label %fine
+part:
+  %row = getelementptr [4 x i64], ptr %rows, i64 %at
+  %stop_slot = getelementptr i64, ptr %row, i64 2
+  %stop = load i64, ptr %stop_slot, align 8
+  %low = call i64 @llvm.smax.i64(i64 %begin, i64 %start)
+  %high = call i64 @llvm.smin.i64(i64 %end, i64 %stop)
+  %after = add i64 %at, 1
+  %some = icmp slt i64 %low, %high
+  br i1 %some, label %run, label %next
+run:
+  %kernel = load ptr, ptr %row, align 8
+  %args_slot = getelementptr i64, ptr %row, i64 1
+  %args = load ptr, ptr %args_slot, align 8
+  %first = sub i64 %low, %start
+  %last = sub i64 %high, %start
+  %code = call i32 %kernel(ptr %args, i64 %first, i64 %last, ptr %scratch)
+  %failed = icmp ne i32 %code, 0
+  br i1 %failed, label %leave, label %next
+next:
+  br label %head
+leave:
+  %step_slot = getelementptr i64, ptr %row, i64 3
+  %step_word = load i64, ptr %step_slot, align 8
+  %step = trunc i64 %step_word to i32
+  %own = add i32 %code, %step
+  %check = icmp sgt i32 %code, 0
+  %told = select i1 %check, i32 %own, i32 %code
+  ret i32 %told
+fine:
+  ret i32 0
+}
+";
 
 const LAUNCH_HEAD: &str = "\
 define internal i32 @inkle.launch(ptr %ctx, ptr %parallel_for, ptr %kernel, ptr %args, i64 %tasks, i64 %grain, i64 %scratch_bytes, i32 %step) #0 {
