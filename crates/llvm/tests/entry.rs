@@ -206,6 +206,37 @@ fn loops_count_their_runs() {
     check(Times::While(Place::Input(2)), 1, 0, 300);
 }
 
+/// At the same time: out0 = in0 + in0, and out1 = in0[in1].
+fn side_by_side() -> Module {
+    let mut module = module();
+    let x = || Place::Input(0);
+    let pick = launch(1, 1, vec![x(), Place::Input(1), Place::Output(1)], vec![size("m"), size("n")], true);
+    let mut steps = vec![launch(0, 0, vec![x(), x(), Place::Output(0)], vec![size("n")], true), pick];
+    if let EntryStep::Launch(launch) = &mut steps[1] {
+        launch.beside = true;
+    }
+    module.main.steps = steps;
+    module
+}
+
+#[test]
+fn launches_beside_each_other_share_the_tasks() {
+    for profile in [false, true] {
+        let options = PrintOptions { profile, ..PrintOptions::default() };
+        for objects in objects(&side_by_side(), &options) {
+            let code = Code::load(&objects, &[]).unwrap();
+            for (threads, n) in [(1, 3), (2, 3), (2, 400)] {
+                let index: Vec<i32> = (0..n).collect();
+                let got = run(&code, threads, n, &index, 1);
+                assert_eq!((got.code, got.out), (0, [vec![200; n as usize], vec![100; n as usize]]));
+                let mut far = index;
+                far[n as usize - 1] = n;
+                assert_eq!(run(&code, threads, n, &far, 1).code, 2 * 65536 + 5);
+            }
+        }
+    }
+}
+
 #[test]
 fn failures_name_the_guard_or_the_step() {
     let [objects, _] = objects(&module(), &PrintOptions::default());
