@@ -68,13 +68,17 @@ impl Mapping {
         self.start.as_ptr()
     }
 
-    /// Gives the pages of `range`, in bytes from the start, their final access.
+    /// Gives the pages of `range`, in bytes from the start, their final access. No pages need none: systems differ in whether that is an
+    /// error.
     pub fn protect(&mut self, range: Range<usize>, access: Access) -> io::Result<()> {
         assert!(
             range.start % page_bytes() == 0 && range.start <= range.end && range.end <= self.bytes,
             "range {range:?} of {}",
             self.bytes
         );
+        if range.is_empty() {
+            return Ok(());
+        }
         let flags = match access {
             Access::Read => libc::PROT_READ,
             Access::ReadExecute => libc::PROT_READ | libc::PROT_EXEC,
