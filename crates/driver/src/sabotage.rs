@@ -127,6 +127,10 @@ fn swap_operands(nest: &mut Nest) -> bool {
 }
 
 fn change_fold(nest: &mut Nest) -> bool {
+    if let Some(write) = nest.writes.iter_mut().find(|write| write.combine.is_some()) {
+        write.combine = if write.combine == Some(Monoid::Sum) { Some(Monoid::Max) } else { None };
+        return true;
+    }
     nest.body.iter_mut().any(|scalar| match &mut scalar.op {
         ScalarOp::Reduce(monoid @ (Monoid::Sum | Monoid::Max), _) => {
             *monoid = if *monoid == Monoid::Sum { Monoid::Max } else { Monoid::Min };
@@ -136,9 +140,9 @@ fn change_fold(nest: &mut Nest) -> bool {
     })
 }
 
-/// A reduction leaves out its last point.
+/// A reduction or a scan leaves out its last point.
 fn move_bound(nest: &mut Nest) -> bool {
-    let reduction = nest.iters.iter_mut().find(|iter| iter.kind == nest::IterKind::Reduction && !iter.extent.is_one());
+    let reduction = nest.iters.iter_mut().find(|iter| iter.kind != nest::IterKind::Parallel && !iter.extent.is_one());
     reduction.map(|iter| iter.extent = &iter.extent - &Expr::one()).is_some()
 }
 

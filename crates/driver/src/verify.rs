@@ -253,7 +253,8 @@ fn kernels(
     let mut assembly = assemble::assemble(program, &memory, options, None);
     sabotage::kernels("schedule", &mut assembly, options)?;
     let mut machine = Machine::new(program, &assembly, &memory, inputs, sizes)?;
-    let mut watch = Watch { program, groups: HashMap::new(), sample, worst: 0.0, values: 0, written: HashMap::new() };
+    let mut watch =
+        Watch { program, groups: HashMap::new(), sample, worst: 0.0, values: 0, written: HashMap::new(), before: updated(program) };
     for (entry, steps) in [(&assembly.module.prepare, &program.prepare), (&assembly.module.main, &program.steps)] {
         watch.pair(entry, steps);
     }
@@ -313,6 +314,8 @@ struct Watch<'a> {
     values: usize,
     /// A hash of what each buffer held when it was last written.
     written: HashMap<BufferId, u64>,
+    /// What those held that some step updates.
+    before: HashMap<BufferId, Option<Array>>,
 }
 
 impl<'a> Watch<'a> {
@@ -359,11 +362,21 @@ impl<'a> Watch<'a> {
             }
             values.insert(*id, self.logical(machine, *id, bytes)?);
         }
-        let (want, bounds) = self.expected(group, &values, &machine.sizes)?;
+        let (want, bounds) = self.expected(group, &self.given(group, &values), &machine.sizes)?;
         for id in writes.iter().filter(|id| values.contains_key(id)) {
             self.compare(label, *id, &want[id], &values[id], &bounds[id])?;
+            self.before.entry(*id).and_modify(|held| *held = Some(values[id].clone()));
         }
         Ok(())
+    }
+
+    /// The kernel's buffers as its nests are given them: what is updated as it was before.
+    fn given(&self, group: &Group, values: &HashMap<BufferId, Array>) -> HashMap<BufferId, Array> {
+        let mut given = values.clone();
+        for id in updates(group) {
+            given.extend(self.before.get(&id).cloned().flatten().map(|held| (id, held)));
+        }
+        given
     }
 
     fn logical(&self, machine: &Machine, id: BufferId, bytes: Vec<u8>) -> Result<Array, Error> {
@@ -462,6 +475,17 @@ impl<'a> Watch<'a> {
         }
         Ok(())
     }
+}
+
+/// The buffers that a group changes where they stand.
+fn updates(group: &Group) -> impl Iterator<Item = BufferId> {
+    let writes = group.stages.iter().flat_map(|stage| stage.nest.writes.iter().zip(&stage.writes));
+    writes.filter(|(write, _)| write.is_update()).map(|(_, id)| *id)
+}
+
+fn updated(program: &Program) -> HashMap<BufferId, Option<Array>> {
+    let groups = program.prepare.iter().chain(&program.steps).flat_map(Step::groups);
+    groups.flat_map(updates).map(|id| (id, None)).collect()
 }
 
 fn flatten(steps: &[EntryStep], out: &mut Vec<Launch>) {

@@ -14,7 +14,7 @@ mod column;
 mod poly;
 mod read;
 
-use crate::nest::Nest;
+use crate::nest::{Monoid, Nest};
 use block::{Block, LANES, Written};
 use code::{Code, Track};
 use ir::{Array, DType, Literal};
@@ -25,23 +25,27 @@ use sym::Sym;
 pub fn run(nest: &Nest, operands: &[&Array], sizes: &BTreeMap<Sym, i64>, outputs: &mut [Array]) -> Result<(), String> {
     let code = compile(nest, operands, sizes, Track::Values)?;
     check_outputs(nest, &code, outputs)?;
-    for_each_block(&code, operands, |write, written| {
-        store(&written, &mut outputs[write]);
+    for_each_block(&code, operands, |write, written| match code.writes[write].combine {
+        None => store(&written, &mut outputs[write]),
+        Some(combine) => update(combine, code.writes[write].dtype, &written, &mut outputs[write], None),
     })
 }
 
 /// Like [`run`]; gives for each write an f64 array of bounds: `|computed - output| <= bound` for any computation that rounds each float
 /// scalar to its type and sums in any order. For a contraction of length K that is `(K + 8) u sum |terms|`; a value that only copies
-/// has bound 0. A bound is infinite where an error may reach a pole; an integer or bool has 1 or more where it may flip.
+/// has bound 0; so has what an update finds there. A bound is infinite where an error may reach a pole; an integer or bool has 1 or more where it may flip.
 pub fn run_bounded(nest: &Nest, operands: &[&Array], sizes: &BTreeMap<Sym, i64>, outputs: &mut [Array]) -> Result<Vec<Array>, String> {
     let code = compile(nest, operands, sizes, Track::Bounds)?;
     check_outputs(nest, &code, outputs)?;
     let mut bounds: Vec<Array> =
         outputs.iter().map(|output| Array::filled(DType::F64, output.dims().to_vec(), Literal::Float(0.0))).collect();
     for_each_block(&code, operands, |write, written| {
+        if let Some(combine) = code.writes[write].combine {
+            return update(combine, code.writes[write].dtype, &written, &mut outputs[write], Some(&mut bounds[write]));
+        }
         store(&written, &mut outputs[write]);
-        for (position, error) in written.positions.iter().zip(written.errors.unwrap_or_default()) {
-            bounds[write].set(*position, Literal::Float(*error));
+        for (lane, position) in written.positions.iter().enumerate() {
+            bounds[write].set(*position, Literal::Float(written.error(lane)));
         }
     })?;
     Ok(bounds)
@@ -58,10 +62,13 @@ pub struct Sample {
 }
 
 /// Evaluates only the parallel points with these numbers (row-major, below [`point_count`]); gives what each write stores, in the order
-/// of `points`.
+/// of `points`. The nest has no updates.
 pub fn run_points(nest: &Nest, operands: &[&Array], sizes: &BTreeMap<Sym, i64>, points: &[usize]) -> Result<Vec<Vec<Sample>>, String> {
     let code = compile(nest, operands, sizes, Track::Bounds)?;
     let count = code.point_count();
+    if nest.updates() {
+        return Err("bug: single points of an update".to_string());
+    }
     if let Some(point) = points.iter().find(|point| **point >= count) {
         return Err(format!("bug: point {point} of a nest of {count}"));
     }
@@ -136,12 +143,32 @@ fn store(written: &Written, output: &mut Array) {
     }
 }
 
+/// Folds the values into the elements that are there, one after the other, and what they and each rounding add into the bounds.
+fn update(combine: Monoid, dtype: DType, written: &Written, output: &mut Array, mut bounds: Option<&mut Array>) {
+    let func = combine.func();
+    for (lane, position) in written.positions.iter().enumerate() {
+        let operands = [output.get(*position), written.values.get(lane)];
+        let value = func.eval(dtype, &operands);
+        output.set(*position, value);
+        if let Some(bounds) = &mut bounds {
+            let errors = [bounds.get(*position).as_f64(), written.error(lane)];
+            let moved = bound::propagated(func, dtype, &operands, &errors, value);
+            let reach = Literal::Float(value.as_f64().abs() + moved);
+            bounds.set(*position, Literal::Float(moved + bound::own(func, dtype, reach)));
+        }
+    }
+}
+
 impl Written<'_> {
+    fn error(&self, lane: usize) -> f64 {
+        self.errors.map_or(0.0, |errors| errors[lane])
+    }
+
     fn samples(&self) -> impl Iterator<Item = Sample> + '_ {
         self.positions.iter().enumerate().map(|(lane, position)| Sample {
             position: *position,
             value: self.values.get(lane),
-            bound: self.errors.map_or(0.0, |errors| errors[lane]),
+            bound: self.error(lane),
         })
     }
 }

@@ -54,6 +54,21 @@ impl Index {
             Index::Data(_) => None,
         }
     }
+
+    pub fn as_data(&self) -> Option<ScalarId> {
+        match self {
+            Index::Map(_) => None,
+            Index::Data(id) => Some(*id),
+        }
+    }
+
+    /// The same with its scalar renamed or its map rewritten.
+    pub fn map(&self, scalar: &dyn Fn(ScalarId) -> ScalarId, expr: &dyn Fn(&Expr) -> Expr) -> Index {
+        match self {
+            Index::Map(e) => Index::Map(expr(e)),
+            Index::Data(id) => Index::Data(scalar(*id)),
+        }
+    }
 }
 
 /// A read of one element. With `fill`, an index outside the operand (a map's, never data's) gives that value instead: padding.
@@ -136,13 +151,50 @@ pub enum ScalarOp {
     Reduce(Monoid, ScalarId),
 }
 
-/// Stores a scalar that does not depend on reduction iterators. No two parallel points write the same element.
+/// Stores a scalar that does not depend on reduction iterators. No two parallel points write the same element; points of a scan may,
+/// where the write is an update, and then take effect in order.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Write {
     pub name: String,
     pub ty: TensorType,
-    pub index: Vec<Expr>,
+    pub index: Vec<Index>,
+    /// Folds the scalar into the element that is there; without it, the scalar takes the element's place.
+    pub combine: Option<Monoid>,
     pub value: ScalarId,
+}
+
+impl Write {
+    /// A store at an affine index.
+    pub fn plain(name: &str, ty: &TensorType, index: &[Expr], value: ScalarId) -> Write {
+        let index = index.iter().cloned().map(Index::Map).collect();
+        Write { name: name.to_string(), ty: ty.clone(), index, combine: None, value }
+    }
+
+    /// Whether it changes some elements of a tensor that stands already: indexed by data, or folding.
+    pub fn is_update(&self) -> bool {
+        self.combine.is_some() || self.data().next().is_some()
+    }
+
+    /// The index maps, without the indices read from data.
+    pub fn maps(&self) -> impl Iterator<Item = &Expr> {
+        self.index.iter().filter_map(Index::as_map)
+    }
+
+    /// The scalars that it is indexed by.
+    pub fn data(&self) -> impl Iterator<Item = ScalarId> {
+        self.index.iter().filter_map(Index::as_data)
+    }
+
+    /// The scalars that it mentions.
+    pub fn operands(&self) -> impl Iterator<Item = ScalarId> {
+        self.data().chain([self.value])
+    }
+
+    /// The same with its scalars renamed and its index maps rewritten.
+    pub fn map(&self, scalar: &dyn Fn(ScalarId) -> ScalarId, expr: &dyn Fn(&Expr) -> Expr) -> Write {
+        let index = self.index.iter().map(|index| index.map(scalar, expr)).collect();
+        Write { index, value: scalar(self.value), ..self.clone() }
+    }
 }
 
 /// One structured computation. The body is in SSA order: a scalar mentions only earlier ones.
@@ -169,6 +221,11 @@ impl Nest {
 
     pub fn reductions(&self) -> impl Iterator<Item = &Iter> {
         self.iters.iter().filter(|iter| iter.kind == IterKind::Reduction)
+    }
+
+    /// Whether some write changes a tensor that stands already.
+    pub fn updates(&self) -> bool {
+        self.writes.iter().any(Write::is_update)
     }
 
     pub fn has_reduction(&self) -> bool {
@@ -222,14 +279,7 @@ impl ScalarOp {
     /// The scalars that this one mentions, data indices included.
     pub fn operands(&self) -> Vec<ScalarId> {
         match self {
-            ScalarOp::Read(read) => read
-                .index
-                .iter()
-                .filter_map(|index| match index {
-                    Index::Data(id) => Some(*id),
-                    Index::Map(_) => None,
-                })
-                .collect(),
+            ScalarOp::Read(read) => read.index.iter().filter_map(Index::as_data).collect(),
             ScalarOp::Literal(_) | ScalarOp::Index(_) => vec![],
             ScalarOp::Apply(_, operands) => operands.clone(),
             ScalarOp::Convert(operand) | ScalarOp::Reduce(_, operand) => vec![*operand],
@@ -241,14 +291,7 @@ impl ScalarOp {
         match self {
             ScalarOp::Read(read) => ScalarOp::Read(Read {
                 operand: read.operand,
-                index: read
-                    .index
-                    .iter()
-                    .map(|index| match index {
-                        Index::Map(e) => Index::Map(expr(e)),
-                        Index::Data(id) => Index::Data(scalar(*id)),
-                    })
-                    .collect(),
+                index: read.index.iter().map(|index| index.map(scalar, expr)).collect(),
                 fill: read.fill,
             }),
             ScalarOp::Literal(value) => ScalarOp::Literal(*value),

@@ -61,8 +61,7 @@ impl Body {
     }
 
     fn write(&mut self, write: &Write, ids: &[ScalarId], expr: &dyn Fn(&Expr) -> Expr) {
-        let index = write.index.iter().map(expr).collect();
-        self.nest.writes.push(Write { name: write.name.clone(), ty: write.ty.clone(), index, value: ids[write.value.0 as usize] });
+        self.nest.writes.push(write.map(&|id| ids[id.0 as usize], expr));
     }
 }
 
@@ -131,7 +130,7 @@ fn inline_read(body: &mut Body, read: &Read, producer: &Nest, ranges: &Ranges) -
 /// The dim of the producer's result that an iterator walks alone.
 fn written_dim<'a>(producer: &'a Nest, sym: &Sym) -> Option<&'a Expr> {
     let write = &producer.writes[0];
-    let at = write.index.iter().position(|e| e.as_sym() == Some(sym))?;
+    let at = write.index.iter().position(|e| e.as_map().and_then(Expr::as_sym) == Some(sym))?;
     Some(&write.ty.dims[at])
 }
 
@@ -143,16 +142,17 @@ fn fill_passes(producer: &Nest) -> bool {
     read.fill.is_none()
         && read.index.len() == write.index.len()
         && read.index.iter().zip(dims).all(|(index, dim)| {
-            let at = index.as_map().and_then(|e| write.index.iter().position(|w| w == e));
-            at.is_some_and(|at| write.ty.dims[at] == *dim && write.index[at].as_sym().is_some())
+            let map = index.as_map();
+            let at = write.index.iter().position(|at| map.is_some() && at.as_map() == map);
+            at.is_some_and(|at| write.ty.dims[at] == *dim && map.and_then(Expr::as_sym).is_some())
         })
 }
 
-/// Whether the write reaches every element: each dim is an iterator of the dim's extent, a mixed-radix sum of such, or 0 with extent 1.
+/// Whether the write gives every element: it is no update, and each dim is an iterator of the dim's extent, a mixed-radix sum of such, or 0 with extent 1.
 pub fn covers(nest: &Nest, write: &Write) -> bool {
     let points = Expr::product(nest.parallel().map(|iter| &iter.extent));
-    let all = write.index.iter().zip(&write.ty.dims).all(|(index, dim)| dim_covered(nest, index, dim));
-    all && points == Expr::product(&write.ty.dims)
+    let all = write.maps().zip(&write.ty.dims).all(|(index, dim)| dim_covered(nest, index, dim));
+    !write.is_update() && all && points == Expr::product(&write.ty.dims)
 }
 
 fn dim_covered(nest: &Nest, index: &Expr, dim: &Expr) -> bool {
@@ -191,7 +191,7 @@ fn digits<'a>(nest: &'a Nest, index: &Expr) -> Option<Vec<(&'a Iter, Expr)>> {
 /// The producer's point whose write lands on `index`.
 fn solve(producer: &Nest, index: &[Index], ranges: &Ranges) -> Option<BTreeMap<Sym, Index>> {
     let mut point = BTreeMap::new();
-    for (at, target) in producer.writes[0].index.iter().zip(index) {
+    for (at, target) in producer.writes[0].maps().zip(index) {
         if at.is_zero() {
             continue;
         }
@@ -214,7 +214,7 @@ fn solve(producer: &Nest, index: &[Index], ranges: &Ranges) -> Option<BTreeMap<S
 /// Splits iterators of the consumer that run over a mixed-radix dim of the producer's result: `j` becomes `h*64 + d`.
 fn split_for(consumer: &Nest, name: &str, producer: &Nest) -> Nest {
     let mut nest = consumer.clone();
-    for (dim, at) in producer.writes[0].index.iter().enumerate() {
+    for (dim, at) in producer.writes[0].maps().enumerate() {
         let Some(digits) = digits(producer, at).filter(|d| d.len() > 1) else { continue };
         let extents: Vec<Expr> = digits.iter().map(|(iter, _)| iter.extent.clone()).collect();
         let reads: Vec<Read> = nest.reads().filter(|(_, r)| nest.operands[r.operand].name == name).map(|(_, r)| r.clone()).collect();
@@ -247,7 +247,7 @@ pub fn substitute(nest: &Nest, value: &dyn Fn(&Sym) -> Option<Expr>) -> Nest {
         scalar.op = scalar.op.map(&|id| id, &|e| e.substitute(value));
     }
     for write in &mut out.writes {
-        write.index = write.index.iter().map(|e| e.substitute(value)).collect();
+        *write = write.map(&|id| id, &|e| e.substitute(value));
     }
     out
 }
@@ -273,11 +273,11 @@ pub fn rename(nest: &Nest, names: &BTreeMap<Sym, Sym>) -> Nest {
     out
 }
 
-/// Appends a pointwise `consumer` to `producer`, whose result `name` is read at one index that runs over all of it, and nothing else needs.
+/// Appends a pointwise `consumer` that updates nothing to `producer`, whose result `name` is read at one index that runs over all of it, and nothing else needs.
 /// before: `t[i, j] = sum_k ..`, `z[j, i] = relu(t[i, j])` -> after: `z[j, i] = relu(sum_k ..)`.
 pub fn append(producer: &Nest, name: &str, consumer: &Nest) -> Option<Nest> {
     let [write] = producer.writes.as_slice() else { return None };
-    if consumer.has_reduction() || write.name != name || !covers(producer, write) {
+    if consumer.has_reduction() || consumer.updates() || write.name != name || !covers(producer, write) {
         return None;
     }
     let mut reads = consumer.reads().filter(|(_, r)| consumer.operands[r.operand].name == name).map(|(_, r)| r);
@@ -305,7 +305,7 @@ pub fn append(producer: &Nest, name: &str, consumer: &Nest) -> Option<Nest> {
 /// iterators, that runs over the whole dim.
 fn consumer_point(read: &Read, write: &Write, consumer: &Nest) -> Option<BTreeMap<Sym, Expr>> {
     let mut point = BTreeMap::new();
-    for ((index, at), dim) in read.index.iter().zip(&write.index).zip(&write.ty.dims) {
+    for ((index, at), dim) in read.index.iter().zip(write.maps()).zip(&write.ty.dims) {
         let map = index.as_map()?;
         if map.is_zero() && dim.is_one() {
             continue;
@@ -327,7 +327,7 @@ fn consumer_point(read: &Read, write: &Write, consumer: &Nest) -> Option<BTreeMa
 /// Drops scalars and operands that no write needs, shares equal scalars, and simplifies maps.
 pub fn tidy(nest: &Nest) -> Nest {
     let mut live = vec![false; nest.body.len()];
-    nest.writes.iter().for_each(|w| live[w.value.0 as usize] = true);
+    nest.writes.iter().flat_map(Write::operands).for_each(|id| live[id.0 as usize] = true);
     for at in (0..nest.body.len()).rev() {
         if live[at] {
             nest.body[at].op.operands().iter().for_each(|id| live[id.0 as usize] = true);

@@ -14,6 +14,7 @@
 //!   v5: i64 = index i0*4
 //!   v6: f32 = convert v5
 //!   write y: f32[n, 768] at [i0, i1] = v3
+//!   write z: f32[8, 768] at [@v7, i1] = sum v3   // indexed by data; `sum`: folded into the element that is there
 //! }
 //! ```
 
@@ -35,7 +36,9 @@ pub fn print_nest(nest: &Nest) -> String {
         lines.push(format!("  v{at}: {} = {}", scalar.dtype, scalar_text(nest, &scalar.op)));
     }
     for write in &nest.writes {
-        lines.push(format!("  write {}: {} at {:?} = {:?}", name_text(&write.name), write.ty, write.index, write.value));
+        let combine = write.combine.map_or(String::new(), |combine| format!("{} ", combine.name()));
+        let (name, index) = (name_text(&write.name), index_text(&write.index));
+        lines.push(format!("  write {name}: {} at {index} = {combine}{:?}", write.ty, write.value));
     }
     lines.push("}".to_string());
     lines.join("\n")
@@ -87,13 +90,16 @@ fn scalar_text(nest: &Nest, op: &ScalarOp) -> String {
 }
 
 fn read_text(nest: &Nest, read: &Read) -> String {
-    let index = |index: &Index| match index {
+    let fill = read.fill.map_or(String::new(), |fill| format!(" fill {}", literal_text(fill)));
+    format!("{}{}{fill}", operand_text(nest, read.operand), index_text(&read.index))
+}
+
+fn index_text(index: &[Index]) -> String {
+    let text = |index: &Index| match index {
         Index::Map(map) => map.to_string(),
         Index::Data(id) => format!("@{id:?}"),
     };
-    let indices: Vec<String> = read.index.iter().map(index).collect();
-    let fill = read.fill.map_or(String::new(), |fill| format!(" fill {}", literal_text(fill)));
-    format!("{}[{}]{fill}", operand_text(nest, read.operand), indices.join(", "))
+    format!("[{}]", index.iter().map(text).collect::<Vec<_>>().join(", "))
 }
 
 /// The operand's name where it is a bare one that only it has.
@@ -141,9 +147,10 @@ fn write(parser: &mut Parser, nest: &Nest) -> Result<Write, ParseError> {
     parser.expect(":")?;
     let ty = parse_tensor_type(parser)?;
     parser.expect("at")?;
-    let index = parser.list("[", "]", |parser| parser.expr())?;
+    let index = index(parser, nest)?;
     parser.expect("=")?;
-    Ok(Write { name, ty, index, value: scalar_id(parser, nest)? })
+    let combine = Monoid::ALL.into_iter().find(|monoid| parser.accept(monoid.name()));
+    Ok(Write { name, ty, index, combine, value: scalar_id(parser, nest)? })
 }
 
 fn scalar(parser: &mut Parser, nest: &Nest) -> Result<Scalar, ParseError> {
@@ -185,11 +192,19 @@ fn scalar_op(parser: &mut Parser, nest: &Nest) -> Result<ScalarOp, ParseError> {
 }
 
 fn read(parser: &mut Parser, nest: &Nest, operand: usize) -> Result<ScalarOp, ParseError> {
-    let index = parser.list("[", "]", |parser| {
-        if parser.accept("@") { Ok(Index::Data(scalar_id(parser, nest)?)) } else { Ok(Index::Map(parser.expr()?)) }
-    })?;
+    let index = index(parser, nest)?;
     let fill = if parser.accept("fill") { Some(parse_literal(parser)?) } else { None };
     Ok(ScalarOp::Read(Read { operand, index, fill }))
+}
+
+fn index(parser: &mut Parser, nest: &Nest) -> Result<Vec<Index>, ParseError> {
+    parser.list(
+        "[",
+        "]",
+        |parser| {
+            if parser.accept("@") { Ok(Index::Data(scalar_id(parser, nest)?)) } else { Ok(Index::Map(parser.expr()?)) }
+        },
+    )
 }
 
 fn monoid(parser: &mut Parser) -> Result<Monoid, ParseError> {

@@ -2,20 +2,21 @@
 //!
 //! - N1: a scalar mentions only scalars above it, a read an operand that there is.
 //! - N2: types fit: a read has its operand's type, a literal the kind of its type, an index an integer type, a function what
-//!   `Func::result` says, a fold and a write the type of their scalar; a monoid's function is defined on its type; an index from data is
-//!   an integer.
+//!   `Func::result` says, a fold and a write the type of their scalar; a monoid's function is defined on its type and gives it; an index
+//!   from data is an integer.
 //! - N3: reads and writes have one index for each dim.
 //! - N4: iterators have distinct names; extents and dims mention no iterator. (Any other symbol is taken for a size.)
 //! - N5: a map of a read without fill is proved inside its dim wherever the body runs.
 //! - N6: no finished reduction is needed at the steps of a reduction, so reductions do not nest.
 //! - N7: a write's value and index depend on no reduction iterator.
-//! - N8: a write's index is injective over the parallel and scan iterators.
-//! - N9: a write's index is proved inside its dims.
+//! - N8: a write's index maps are injective over the parallel iterators; those of a write that is no update over the scan iterators too.
+//! - N9: a write's index maps are proved inside its dims.
+//! - N10: a nest that updates has no reduction iterators.
 
 mod injective;
 mod proof;
 
-use crate::nest::{Index, IterKind, Nest, Read, Scalar, ScalarId, ScalarOp, Write};
+use crate::nest::{Index, Monoid, Nest, Read, Scalar, ScalarId, ScalarOp, Write};
 use ir::{DType, Literal, TensorType};
 use proof::Proof;
 use std::collections::BTreeSet;
@@ -57,8 +58,10 @@ fn faulty_references(nest: &Nest) -> Vec<String> {
             }
         }
     }
-    for write in nest.writes.iter().filter(|write| write.value.0 as usize >= nest.body.len()) {
-        faults.push(format!("N1: write {}: stores {:?} of {} scalars", write.name, write.value, nest.body.len()));
+    for write in &nest.writes {
+        if let Some(id) = write.operands().find(|id| id.0 as usize >= nest.body.len()) {
+            faults.push(format!("N1: write {}: mentions {id:?} of {} scalars", write.name, nest.body.len()));
+        }
     }
     faults
 }
@@ -86,14 +89,12 @@ fn type_fault(nest: &Nest, scalar: &Scalar) -> Option<String> {
 }
 
 fn fill_fault(nest: &Nest, read: &Read, dtype: DType) -> Option<String> {
-    let index_fault = read.index.iter().find_map(|index| match index {
-        Index::Map(_) => None,
-        Index::Data(id) => {
-            let found = nest.scalar(*id).dtype;
-            (!found.is_int()).then(|| format!("the index {id:?} is {found}"))
-        }
-    });
-    index_fault.or_else(|| read.fill.and_then(|fill| kind_fault(fill, dtype)))
+    index_fault(nest, &read.index).or_else(|| read.fill.and_then(|fill| kind_fault(fill, dtype)))
+}
+
+fn index_fault(nest: &Nest, index: &[Index]) -> Option<String> {
+    let types = index.iter().filter_map(Index::as_data).map(|id| (id, nest.scalar(id).dtype));
+    types.filter(|(_, found)| !found.is_int()).map(|(id, found)| format!("the index {id:?} is {found}")).next()
 }
 
 fn kind_fault(value: Literal, dtype: DType) -> Option<String> {
@@ -166,23 +167,36 @@ fn write_faults(nest: &Nest, write: &Write, proof: &Proof) -> Vec<(&'static str,
         faults.push(("N3", format!("{} indices into {}", write.index.len(), write.ty)));
         return faults;
     }
+    faults.extend(index_fault(nest, &write.index).map(|why| ("N2", why)));
+    faults.extend(write.combine.and_then(|combine| combine_fault(combine, write.ty.dtype)).map(|why| ("N2", why)));
     if nest.varies_in_reduction()[write.value.0 as usize] {
         faults.push(("N7", format!("{:?} depends on a reduction iterator", write.value)));
     }
-    for iter in nest.iters.iter().filter(|iter| iter.kind == IterKind::Reduction) {
-        if write.index.iter().any(|map| map.mentions(&iter.sym)) {
+    for iter in nest.reductions() {
+        if write.maps().any(|map| map.mentions(&iter.sym)) {
             faults.push(("N7", format!("the index mentions the reduction iterator {}", iter.sym)));
         }
     }
-    let undetermined = injective::undetermined(nest, &write.index, proof);
-    faults.extend(undetermined.map(|sym| ("N8", format!("not proved: {:?} determines the iterator {sym}", write.index))));
+    let maps: Vec<&Expr> = write.maps().collect();
+    let undetermined = injective::undetermined(nest, write, proof);
+    faults.extend(undetermined.map(|sym| ("N8", format!("not proved: {maps:?} determines the iterator {sym}"))));
     faults.extend(outside(&write.ty, &write.index, proof).map(|why| ("N9", why)));
+    if write.is_update() && nest.has_reduction() {
+        faults.push(("N10", "is an update in a nest that reduces".to_string()));
+    }
     faults
 }
 
-fn outside(ty: &TensorType, index: &[Expr], proof: &Proof) -> Option<String> {
-    let inside = index.iter().flat_map(Expr::symbols).collect();
-    index.iter().zip(&ty.dims).find_map(|(map, dim)| bounds_fault(map, dim, proof, &inside))
+fn combine_fault(combine: Monoid, dtype: DType) -> Option<String> {
+    match combine.func().result(&[dtype, dtype]) {
+        Ok(result) => (result != dtype).then(|| format!("{} of {dtype} is {result}", combine.name())),
+        Err(why) => Some(why),
+    }
+}
+
+fn outside(ty: &TensorType, index: &[Index], proof: &Proof) -> Option<String> {
+    let inside = index.iter().filter_map(Index::as_map).flat_map(Expr::symbols).collect();
+    index.iter().zip(&ty.dims).find_map(|(index, dim)| bounds_fault(index.as_map()?, dim, proof, &inside))
 }
 
 #[cfg(test)]

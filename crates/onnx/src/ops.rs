@@ -26,6 +26,7 @@ pub mod reduce;
 pub mod repeat;
 pub mod reshape;
 pub mod resize;
+pub mod scatter;
 pub mod slice;
 pub mod softmax;
 mod window;
@@ -42,7 +43,7 @@ pub type Import = fn(&mut Call) -> Outcome;
 pub struct Entry(pub &'static str, pub i64, pub Import);
 
 /// Every family, with its domain.
-static FAMILIES: [(&str, &[Entry]); 25] = [
+static FAMILIES: [(&str, &[Entry]); 26] = [
     ("", elementwise::OPS),
     ("", activation::OPS),
     ("", logic::OPS),
@@ -64,6 +65,7 @@ static FAMILIES: [(&str, &[Entry]); 25] = [
     ("", resize::OPS),
     ("", position::OPS),
     ("", gather::OPS),
+    ("", scatter::OPS),
     ("", constant::OPS),
     ("", control::OPS),
     ("", loops::OPS),

@@ -6,7 +6,7 @@ use crate::def::{ConcreteType, InferCx, Kind, LowerCx, OpDef, OpError};
 use crate::interp::{concrete_type, outputs};
 use ir::array::Data;
 use ir::{Array, Attrs, DType, Literal, TensorType, ValueId};
-use nest::{Nest, ScalarOp};
+use nest::{Index, Nest, ScalarOp};
 use std::collections::BTreeMap;
 use sym::{Expr, Premises, Sym};
 
@@ -185,10 +185,10 @@ fn same(a: &Array, b: &Array) -> bool {
 
 fn maps(nest: &Nest) -> String {
     let joined = |texts: Vec<String>| texts.join(", ");
+    let index = |index: &[Index]| joined(index.iter().map(|at| at.as_map().map_or("*".to_string(), |map| map.to_string())).collect());
     let read = |read: &nest::Read| {
-        let index = read.index.iter().map(|index| index.as_map().map_or("*".to_string(), |map| map.to_string())).collect();
         let fill = read.fill.map_or(String::new(), |fill| format!(" else {fill}"));
-        format!("{}[{}]{fill}", nest.operands[read.operand].name, joined(index))
+        format!("{}[{}]{fill}", nest.operands[read.operand].name, index(&read.index))
     };
     let scalars = nest.body.iter().filter_map(|scalar| match &scalar.op {
         ScalarOp::Read(op) => Some(read(op)),
@@ -196,5 +196,5 @@ fn maps(nest: &Nest) -> String {
         ScalarOp::Literal(_) | ScalarOp::Apply(..) | ScalarOp::Convert(_) | ScalarOp::Reduce(..) => None,
     });
     let write = &nest.writes[0];
-    format!("{}[{}] <- {}", write.name, joined(write.index.iter().map(|map| map.to_string()).collect()), joined(scalars.collect()))
+    format!("{}[{}] <- {}", write.name, index(&write.index), joined(scalars.collect()))
 }

@@ -15,6 +15,8 @@ pub mod reduce;
 pub mod reduce_window;
 pub mod region;
 pub mod reshape;
+pub mod scatter_elements;
+pub mod scatter_nd;
 pub mod sizes;
 pub mod slice;
 pub mod transpose;

@@ -35,7 +35,7 @@ pub use core::region::repeat::Parts;
 pub use def::{ConcreteType, Decompose, InferCx, Inferred, Kind, LowerCx, OpDef, OpError, Reference};
 pub use verify::verify;
 
-static OPS: [OpDef; 30] = [
+static OPS: [OpDef; 32] = [
     core::map::DEF,
     core::convert::DEF,
     core::broadcast::DEF,
@@ -47,6 +47,8 @@ static OPS: [OpDef; 30] = [
     core::gather::DEF,
     core::gather_nd::DEF,
     core::gather_elements::DEF,
+    core::scatter_nd::DEF,
+    core::scatter_elements::DEF,
     core::contract::DEF,
     core::conv::DEF,
     core::reduce::DEF,
@@ -78,13 +80,14 @@ pub fn find(name: &str) -> Option<&'static OpDef> {
 }
 
 /// Names of attributes, as the ops read them.
-const ATTRIBUTES: [&str; 38] = [
+const ATTRIBUTES: [&str; 39] = [
     "alpha",
     "approximate",
     "axes",
     "axis",
     "batch",
     "beta",
+    "combine",
     "carried",
     "coordinates",
     "cubic",

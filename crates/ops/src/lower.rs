@@ -2,7 +2,7 @@
 
 use crate::def::{LowerCx, OpError};
 use ir::Literal;
-use nest::{IterKind, Monoid, Nest, NestBuilder, ScalarId};
+use nest::{Index, IterKind, Monoid, Nest, NestBuilder, ScalarId};
 use sym::Expr;
 
 impl LowerCx<'_> {
@@ -28,6 +28,20 @@ impl LowerCx<'_> {
     /// Stores the only result and ends the nest.
     pub fn store(&self, mut nest: NestBuilder, index: &[Expr], value: ScalarId) -> Nest {
         nest.write("z", &self.outputs[0], index, value);
+        nest.finish()
+    }
+
+    /// The nest by which the only result starts as a copy of an operand.
+    pub fn copy(&self, operand: usize) -> Nest {
+        let mut nest = self.nest();
+        let index = parallel(&mut nest, self.dims());
+        let value = nest.read(operand, &index);
+        self.store(nest, &index, value)
+    }
+
+    /// Changes an element of the only result, which an earlier nest made, and ends the nest.
+    pub fn update(&self, mut nest: NestBuilder, index: Vec<Index>, combine: Option<Monoid>, value: ScalarId) -> Nest {
+        nest.update("z", &self.outputs[0], index, combine, value);
         nest.finish()
     }
 

@@ -1,7 +1,7 @@
 //! What reference meanings share: loops over indices, folds and sums of products, in f64 and exact integers.
 
 use ir::array::{Data, for_each_index};
-use ir::{Array, DType};
+use ir::{Array, DType, Literal};
 use nest::Monoid;
 use nest::func::wrap;
 
@@ -49,18 +49,25 @@ pub fn dot_ints(a: &[i64], b: &[i64]) -> i64 {
 
 /// Folds x's elements by groups: `groups` gives, for every element that takes part, its position in the result and in x.
 pub fn folded(kind: Monoid, x: &Array, dims: &[usize], groups: impl Iterator<Item = (usize, usize)>) -> Array {
-    let count = dims.iter().product();
-    match x.data() {
-        Data::Float(data) => {
-            let mut out = vec![float_identity(kind); count];
+    let identity = if x.dtype().is_float() { Literal::Float(float_identity(kind)) } else { Literal::Int(int_identity(kind, x.dtype())) };
+    folded_into(kind, &Array::filled(x.dtype(), dims.to_vec(), identity), x, groups)
+}
+
+/// The same, onto elements that stand already.
+pub fn folded_into(kind: Monoid, start: &Array, x: &Array, groups: impl Iterator<Item = (usize, usize)>) -> Array {
+    match (start.data(), x.data()) {
+        (Data::Float(start_data), Data::Float(data)) => {
+            let mut out = start_data.clone();
             groups.for_each(|(to, from)| out[to] = fold_float(kind, out[to], data[from]));
-            Array::floats(x.dtype(), dims.to_vec(), out)
+            Array::floats(x.dtype(), start.dims().to_vec(), out)
         }
-        Data::Int(data) => {
-            let mut out = vec![int_identity(kind, x.dtype()); count];
-            groups.for_each(|(to, from)| out[to] = fold_int(kind, x.dtype(), out[to], data[from]));
-            wrapped(x.dtype(), dims, out)
+        (Data::Int(start_data), Data::Int(data)) => {
+            let mut out = start_data.clone();
+            // cut to the type's width each time, so that comparisons see what is there
+            groups.for_each(|(to, from)| out[to] = wrap(fold_int(kind, x.dtype(), out[to], data[from]), x.dtype()));
+            Array::ints(x.dtype(), start.dims().to_vec(), out)
         }
+        _ => panic!("bug: a fold of {} into {}", x.dtype(), start.dtype()),
     }
 }
 

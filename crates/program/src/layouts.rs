@@ -12,7 +12,7 @@ use crate::layout::Layout;
 use crate::program::{Buffer, BufferId, Group, Program, Role, Stage, Step};
 use ir::Literal;
 use nest::{Contraction, Index, Nest, Read, ScalarOp, contraction, rewrite};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use sym::{Expr, Sym};
 
@@ -59,8 +59,8 @@ fn plain_dim(index: &[Option<&Expr>], syms: &[Sym]) -> Option<usize> {
     index.iter().position(plain)
 }
 
-fn maps(read: &Read) -> Vec<Option<&Expr>> {
-    read.index.iter().map(Index::as_map).collect()
+fn maps(index: &[Index]) -> Vec<Option<&Expr>> {
+    index.iter().map(Index::as_map).collect()
 }
 
 /// Union-find over (buffer, dim).
@@ -101,8 +101,7 @@ fn votes(program: &Program) -> Vec<(BufferId, usize)> {
             if let Some((id, dim)) = operand_vote(stage, c) {
                 cast.push(((id, dim), weight));
             }
-            let write = &stage.nest.writes[0];
-            let index: Vec<Option<&Expr>> = write.index.iter().map(Some).collect();
+            let index = maps(&stage.nest.writes[0].index);
             if let Some(dim) = plain_dim(&index, &c.n) {
                 cast.push(((stage.writes[0], dim), weight));
             }
@@ -126,7 +125,7 @@ fn innermost(id: BufferId, rank: usize, classes: &mut Classes, weights: &BTreeMa
 
 fn operand_vote(stage: &Stage, c: &Contraction) -> Option<(BufferId, usize)> {
     let a = read(&stage.nest, c.a)?;
-    Some((stage.operands[a.operand], plain_dim(&maps(a), &c.k)?))
+    Some((stage.operands[a.operand], plain_dim(&maps(&a.index), &c.k)?))
 }
 
 /// Joins the dims that one iterator walks plainly in several buffers; a contraction's own operands keep out.
@@ -139,11 +138,11 @@ fn link(stage: &Stage, found: Option<&Contraction>, classes: &mut Classes) {
         }
     };
     for (write, id) in stage.nest.writes.iter().zip(&stage.writes) {
-        visit(*id, write.index.iter().map(Some).collect(), classes);
+        visit(*id, maps(&write.index), classes);
     }
     for (at, read) in stage.nest.reads() {
         if found.is_none_or(|c| c.a != at && c.b != at) {
-            visit(stage.operands[read.operand], maps(read), classes);
+            visit(stage.operands[read.operand], maps(&read.index), classes);
         }
     }
 }
@@ -231,7 +230,7 @@ fn free_operand(program: &mut Program, stage: &mut Stage, c: &Contraction) -> Op
     let a = read(&stage.nest, c.a)?.clone();
     let id = stage.operands[a.operand];
     let fixed = matches!(program.buffer(id).role, Role::Input(_) | Role::Output(_) | Role::Constant { .. });
-    let wanted = plain_dim(&maps(&a), &c.k);
+    let wanted = plain_dim(&maps(&a.index), &c.k);
     let misplaced = wanted.is_some_and(|dim| dim + 1 < a.index.len());
     if !fixed || !(misplaced || a.fill.is_some()) {
         return None;
@@ -246,7 +245,7 @@ fn free_operand(program: &mut Program, stage: &mut Stage, c: &Contraction) -> Op
 /// For a result in the caller's memory whose last dim is not the vectorised one: a copy behind. A part of a result (a piece of a
 /// concatenation) stays where it is.
 fn free_result(program: &mut Program, stage: &mut Stage, c: &Contraction) -> Option<Step> {
-    let index: Vec<Option<&Expr>> = stage.nest.writes[0].index.iter().map(Some).collect();
+    let index = maps(&stage.nest.writes[0].index);
     let misplaced = plain_dim(&index, &c.n).is_some_and(|dim| dim + 1 < index.len());
     let id = stage.writes[0];
     let whole = stage.nest.writes.len() == 1 && rewrite::covers(&stage.nest, &stage.nest.writes[0]);
@@ -262,17 +261,14 @@ fn free_result(program: &mut Program, stage: &mut Stage, c: &Contraction) -> Opt
 /// Gives temporaries that are read with padding of zero a halo that holds it, and sets it before the first write.
 fn add_halos(program: &mut Program) {
     let mut wanted: BTreeMap<BufferId, Option<Vec<(i64, i64)>>> = BTreeMap::new();
+    let indexed = indexed_by_data(program);
     for stage in program.steps.iter().flat_map(Step::groups).flat_map(|g| &g.stages) {
         for (_, read) in stage.nest.reads() {
             let id = stage.operands[read.operand];
-            let data = read.index.iter().any(|i| matches!(i, Index::Data(_)));
-            let Some(fill) = read.fill else {
-                if data {
-                    wanted.insert(id, None);
-                }
-                continue;
-            };
-            let need = (program.buffer(id).role == Role::Temp && is_zero(fill) && !data).then(|| halo(program, stage, read)).flatten();
+            let Some(fill) = read.fill else { continue };
+            let need = (program.buffer(id).role == Role::Temp && is_zero(fill) && !indexed.contains(&id))
+                .then(|| halo(program, stage, read))
+                .flatten();
             let known = wanted.entry(id).or_insert_with(|| need.clone());
             *known = known.take().zip(need).map(|(a, b)| a.iter().zip(&b).map(|(a, b)| (a.0.max(b.0), a.1.max(b.1))).collect());
         }
@@ -281,6 +277,18 @@ fn add_halos(program: &mut Program) {
         program.buffers[id.0 as usize].layout.halo = halo;
     }
     insert_borders(program);
+}
+
+/// Buffers that are read or written at an index from data, which is checked by the dims as they lie: those have neither halo nor pad.
+fn indexed_by_data(program: &Program) -> BTreeSet<BufferId> {
+    let by_data = |index: &[Index]| index.iter().any(|index| index.as_data().is_some());
+    let mut found = BTreeSet::new();
+    for stage in program.steps.iter().flat_map(Step::groups).flat_map(|g| &g.stages) {
+        let reads = stage.nest.reads().filter(|(_, read)| by_data(&read.index)).map(|(_, read)| stage.operands[read.operand]);
+        let writes = stage.nest.writes.iter().zip(&stage.writes).filter(|(write, _)| by_data(&write.index)).map(|(_, id)| *id);
+        found.extend(reads.chain(writes));
+    }
+    found
 }
 
 fn is_zero(value: Literal) -> bool {
@@ -314,7 +322,8 @@ const PAD_BYTES: usize = 64;
 fn add_pads(program: &mut Program) {
     let stages: Vec<&Stage> = program.steps.iter().flat_map(Step::groups).flat_map(|g| &g.stages).collect();
     let padded: Vec<BufferId> = stages.iter().filter_map(|stage| conflicting_operand(program, stage)).collect();
-    for id in padded {
+    let indexed = indexed_by_data(program);
+    for id in padded.into_iter().filter(|id| !indexed.contains(id)) {
         let buffer = &mut program.buffers[id.0 as usize];
         buffer.layout.pad = (PAD_BYTES / buffer.ty.dtype.size()) as i64;
     }

@@ -98,7 +98,8 @@ fn pack_operand(program: &mut Program, group: &mut Group, at: usize, c: &Contrac
 
 /// The `n` iterator that walks the result's innermost dim, else the last one.
 pub fn vector_iterator(nest: &Nest, c: &Contraction) -> Option<Sym> {
-    let last = nest.writes.first()?.index.iter().rev().find_map(|e| c.n.iter().find(|s| e.mentions(s)));
+    let maps: Vec<&Expr> = nest.writes.first()?.maps().collect();
+    let last = maps.into_iter().rev().find_map(|e| c.n.iter().find(|s| e.mentions(s)));
     last.or(c.n.last()).cloned()
 }
 
@@ -203,7 +204,7 @@ fn add_sums(program: &mut Program, stage: &Stage, c: &Contraction, b: &Read, kno
     let iter = |s: &Sym| stage.nest.iter(s).cloned();
     let columns: Vec<nest::Iter> = c.batch.iter().chain(&c.n).filter_map(iter).collect();
     let ty = TensorType::new(DType::I32, columns.iter().map(|iter| iter.extent.clone()).collect());
-    let index = columns.iter().map(|iter| Expr::sym(&iter.sym)).collect();
+    let index: Vec<Expr> = columns.iter().map(|iter| Expr::sym(&iter.sym)).collect();
     let operand = stage.nest.operands[b.operand].clone();
     let ops = [
         (ScalarOp::Read(Read { operand: 0, ..b.clone() }), operand.ty.dtype),
@@ -214,7 +215,7 @@ fn add_sums(program: &mut Program, stage: &Stage, c: &Contraction, b: &Read, kno
         iters: columns.into_iter().chain(c.k.iter().filter_map(iter)).collect(),
         operands: vec![operand],
         body: ops.into_iter().map(|(op, dtype)| Scalar { op, dtype }).collect(),
-        writes: vec![Write { name: name.to_string(), ty: ty.clone(), index, value: nest::ScalarId(2) }],
+        writes: vec![Write::plain(&name, &ty, &index, nest::ScalarId(2))],
     };
     let layout = Layout::row_major(ty.rank());
     let role = if known { Role::Prepared } else { Role::Temp };
@@ -257,7 +258,7 @@ fn turn_bytes(nest: &Nest, c: &Contraction, sums: &str, ty: &TensorType) -> Nest
         ids.push(id);
     }
     for write in &mut out.writes {
-        write.value = ids[write.value.0 as usize];
+        *write = write.map(&|id| ids[id.0 as usize], &Expr::clone);
     }
     out
 }
@@ -279,7 +280,7 @@ fn copy_nest(nest: &Nest, b: &Read, iters: &[Sym]) -> Nest {
     let ty = TensorType::new(operand.ty.dtype, kept.iter().map(|i| i.extent.clone()).collect());
     let body = vec![Scalar { dtype: ty.dtype, op: ScalarOp::Read(Read { operand: 0, ..b.clone() }) }];
     let index: Vec<Expr> = iters.iter().map(Expr::sym).collect();
-    let write = Write { name: String::new(), ty, index, value: nest::ScalarId(0) };
+    let write = Write::plain("", &ty, &index, nest::ScalarId(0));
     Nest { iters: kept, operands: vec![operand], body, writes: vec![write] }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::program::{BufferId, Group, Program, Role, Stage};
 use ir::TensorType;
-use nest::{Index, Iter, Nest, Read, ScalarOp};
+use nest::{Index, Iter, Nest, ScalarOp};
 use std::fmt;
 use sym::{Expr, Sym};
 
@@ -67,7 +67,7 @@ impl PhysicalGroup {
                     ScalarOp::Literal(_) | ScalarOp::Apply(..) | ScalarOp::Convert(_) | ScalarOp::Reduce(..) => {}
                 }
             }
-            stage.nest.writes.iter().flat_map(|w| &w.index).for_each(|e| e.collect_symbols(&mut all));
+            stage.nest.writes.iter().flat_map(|w| w.maps()).for_each(|e| e.collect_symbols(&mut all));
         }
         self.buffers.iter().flat_map(|b| &b.ty.dims).for_each(|d| d.collect_symbols(&mut all));
         all.difference(&iters).cloned().collect()
@@ -110,7 +110,8 @@ fn dropped_axes(program: &Program, group: &Group, id: BufferId) -> Vec<bool> {
     }
     let write = group.stages.iter().find_map(|s| s.writes.iter().position(|w| *w == id).map(|at| &s.nest.writes[at]));
     let Some(write) = write else { return vec![false; rank] };
-    let index = program.buffer(id).layout.physical_index(&write.index);
+    let maps: Vec<Expr> = write.index.iter().map(|index| index.as_map().cloned().unwrap_or_default()).collect();
+    let index = program.buffer(id).layout.physical_index(&maps);
     index.iter().map(|e| e.as_sym().is_some_and(|sym| group.outer.contains(sym))).collect()
 }
 
@@ -133,15 +134,22 @@ fn physical_stage(program: &Program, group: &Group, stage: &Stage, ids: &[Buffer
     let place = |id: &BufferId| ids.iter().position(|other| other == id).unwrap_or(0);
     let mut nest = stage.nest.clone();
     let ranges = nest.ranges();
-    let physical = |id: BufferId, index: &[Expr]| -> Vec<Expr> {
-        let buffer = program.buffer(id);
-        let index = buffer.layout.physical_index(index).iter().map(|e| ranges.simplify(e)).collect::<Vec<_>>();
+    let physical = |id: BufferId, index: &[Index]| -> Vec<Index> {
+        let layout = &program.buffer(id).layout;
+        let maps: Option<Vec<Expr>> = index.iter().map(|index| index.as_map().cloned()).collect();
+        let index: Vec<Index> = match maps {
+            Some(maps) => layout.physical_index(&maps).iter().map(|e| Index::Map(ranges.simplify(e))).collect(),
+            // an index from data needs whole axes
+            None => layout.axes.iter().map(|axis| index[axis.dim].clone()).collect(),
+        };
         kept(&index, &dropped_axes(program, group, id))
     };
     for scalar in &mut nest.body {
         if let ScalarOp::Read(read) = &mut scalar.op {
             let id = stage.operands[read.operand];
-            *read = physical_read(program, group, id, read, &physical);
+            read.index = physical(id, &read.index);
+            // where the halo holds all that a fill of zero could ask for, the fill goes
+            read.fill = read.fill.filter(|_| !program.buffer(id).layout.has_halo());
         }
     }
     for (write, id) in nest.writes.iter_mut().zip(&stage.writes) {
@@ -154,20 +162,6 @@ fn physical_stage(program: &Program, group: &Group, stage: &Stage, ids: &[Buffer
         operand.name = format!("b{}", place(id));
     }
     PhysicalStage { nest, operands: stage.operands.iter().map(place).collect(), writes: stage.writes.iter().map(place).collect() }
-}
-
-/// A read through the layout. Where the halo holds all that a `fill` of zero could ask for, the fill goes. Data indices need whole axes.
-fn physical_read(program: &Program, group: &Group, id: BufferId, read: &Read, physical: &dyn Fn(BufferId, &[Expr]) -> Vec<Expr>) -> Read {
-    let buffer = program.buffer(id);
-    let maps: Option<Vec<Expr>> = read.index.iter().map(|index| index.as_map().cloned()).collect();
-    let fill = if buffer.layout.has_halo() { None } else { read.fill };
-    match maps {
-        Some(maps) => Read { operand: read.operand, index: physical(id, &maps).into_iter().map(Index::Map).collect(), fill },
-        None => {
-            let all: Vec<Index> = buffer.layout.axes.iter().map(|axis| read.index[axis.dim].clone()).collect();
-            Read { operand: read.operand, index: kept(&all, &dropped_axes(program, group, id)), fill }
-        }
-    }
 }
 
 /// What sets the halo of a buffer to zero: one group for each slab before or behind a physical axis. Empty where there is no halo.

@@ -72,7 +72,7 @@ fn try_join(work: &Work, rows: &mut Rows, at: usize, naming: Naming) {
     if rows.members.contains_key(&at) {
         return;
     }
-    let Some(stage) = work.stage(at) else { return };
+    let Some(stage) = work.stage(at).filter(|stage| !stage.nest.updates()) else { return };
     let Some(names) = naming(rows, stage).and_then(|outer| complete(rows, &stage.nest, outer)) else { return };
     let member = aligned(stage, &names, &rows.outer);
     if is_contraction(&stage.nest) && !pays(rows, &member) {
@@ -108,7 +108,7 @@ fn pays(rows: &Rows, stage: &Stage) -> bool {
 
 /// The contraction whose vectors run along the innermost dim that it writes.
 fn rows_contraction(nest: &Nest) -> Option<Contraction> {
-    let last = nest.writes.first()?.index.last()?;
+    let last = nest.writes.first()?.index.last()?.as_map()?;
     let along = |read: &Read| read.index.iter().filter_map(Index::as_map).any(|e| last.symbols().iter().any(|s| e.mentions(s)));
     contraction(nest, &along)
 }
@@ -141,7 +141,7 @@ fn reader_names(rows: &Rows, stage: &Stage) -> Option<BTreeMap<Sym, Sym>> {
     for member in rows.members.values() {
         for (write, id) in member.nest.writes.iter().zip(&member.writes) {
             for (_, read) in stage.nest.reads().filter(|(_, r)| stage.operands[r.operand] == *id) {
-                let pairs = write.index.iter().zip(&read.index);
+                let pairs = write.maps().zip(&read.index);
                 for (at, index) in pairs.filter(|(at, _)| rows.outer.iter().any(|o| at.mentions(o))) {
                     let (outer, own) = (at.as_sym()?, index.as_map().and_then(|e| e.as_sym())?);
                     if names.insert(own.clone(), outer.clone()).is_some_and(|other| other != *outer) || read.fill.is_some() {
@@ -163,7 +163,7 @@ fn writer_names(rows: &Rows, stage: &Stage) -> Option<BTreeMap<Sym, Sym>> {
             if read.fill.is_some() {
                 return None;
             }
-            for (at, index) in write.index.iter().zip(&read.index) {
+            for (at, index) in write.maps().zip(&read.index) {
                 let mentions = matches!(index, Index::Map(e) if rows.outer.iter().any(|o| e.mentions(o)));
                 if matches!(index, Index::Data(_)) {
                     return None;

@@ -153,6 +153,14 @@ fn nonnegative(b: &mut KernelBuilder, cx: &StageCx, point: &Point, expr: &Expr) 
     })
 }
 
+/// The element that a write is going to change, in its register type.
+pub fn load_written(b: &mut KernelBuilder, cx: &StageCx, point: &Point, write: usize) -> ValueId {
+    let address = point.address(cx, Access::Write(write));
+    let value = load_address(b, cx.write_buffer(write), &address, point, None);
+    let dtype = b.ty(value).dtype;
+    b.convert(value, register_dtype(dtype))
+}
+
 /// Stores the value of a write at a point; a scalar value goes to every lane.
 pub fn store(b: &mut KernelBuilder, cx: &StageCx, point: &Point, write: usize, value: ValueId) {
     let buffer = cx.write_buffer(write);

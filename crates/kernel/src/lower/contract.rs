@@ -94,12 +94,12 @@ pub fn matched_rows(nest: &Nest, row: &Sym, outer: &[Iter]) -> Option<Matched> {
 
 /// Whether a read walks along the innermost dim of the result.
 fn along_vectors(nest: &Nest) -> Option<impl Fn(&Read) -> bool> {
-    let last = nest.writes.first()?.index.last()?.symbols();
+    let last = nest.writes.first()?.index.last()?.as_map()?.symbols();
     Some(move |read: &Read| read.index.iter().filter_map(|i| i.as_map()).any(|e| last.iter().any(|s| e.mentions(s))))
 }
 
 fn served(nest: &Nest, parts: Contraction) -> Option<Matched> {
-    let last = nest.writes.first()?.index.last()?;
+    let last = nest.writes.first()?.index.last()?.as_map()?;
     let n = parts.n.iter().find(|s| last.mentions(s)).cloned()?;
     let (a, b) = (read_of(nest, parts.a)?, read_of(nest, parts.b)?);
     let linear = |e: &Expr, syms: &[Sym]| syms.iter().all(|s| e.split_linear(s).is_some());

@@ -2,7 +2,7 @@
 
 use crate::kernel::{BufferId, ValueId};
 use ir::DType;
-use nest::{Index, Nest, Read, ScalarId};
+use nest::{Index, Nest, ScalarId};
 use program::PhysicalStage;
 use std::collections::{BTreeMap, HashMap};
 use sym::{Atom, Expr, Ranges, Sym};
@@ -56,29 +56,37 @@ impl<'a> StageCx<'a> {
 
     /// The address of an access over the nest's iterators; data indices stand as [`data_sym`].
     pub fn address(&self, access: Access) -> Expr {
+        let Some((dims, index)) = self.indexed(access) else { panic!("{access:?} accesses no memory") };
+        let map = |(index, dim): (&Index, &Expr)| match index {
+            Index::Map(expr) => expr.clone(),
+            Index::Data(id) => Expr::sym(&data_sym(*id, dim)),
+        };
+        let maps: Vec<Expr> = index.iter().zip(dims).map(map).collect();
+        address(dims, &maps)
+    }
+
+    /// The dims of the tensor that an access is to, and its index; None of a scalar that is no read.
+    pub fn indexed(&self, access: Access) -> Option<(&'a [Expr], &'a [Index])> {
         let nest = self.nest();
         match access {
             Access::Read(id) => match &nest.scalar(id).op {
-                nest::ScalarOp::Read(read) => address(&nest.operands[read.operand].ty.dims, &map_indices(nest, read)),
-                other => panic!("access of {id:?}, which is no read: {other:?}"),
+                nest::ScalarOp::Read(read) => Some((&nest.operands[read.operand].ty.dims, &read.index)),
+                _ => None,
             },
-            Access::Write(at) => address(&nest.writes[at].ty.dims, &nest.writes[at].index),
+            Access::Write(at) => Some((&nest.writes[at].ty.dims, &nest.writes[at].index)),
         }
+    }
+
+    /// The data indices of an access with the dims that they point into.
+    pub fn data_indices(&self, access: Access) -> impl Iterator<Item = (ScalarId, &'a Expr)> + use<'a> {
+        let (dims, index) = self.indexed(access).unwrap_or_default();
+        index.iter().zip(dims).filter_map(|(index, dim)| Some((index.as_data()?, dim)))
     }
 }
 
 /// The row-major linear address of an index.
 pub fn address(dims: &[Expr], index: &[Expr]) -> Expr {
     dims.iter().zip(index).fold(Expr::zero(), |sum, (dim, at)| &(&sum * dim) + at)
-}
-
-fn map_indices(nest: &Nest, read: &Read) -> Vec<Expr> {
-    let dims = &nest.operands[read.operand].ty.dims;
-    let map = |(index, dim): (&Index, &Expr)| match index {
-        Index::Map(expr) => expr.clone(),
-        Index::Data(id) => Expr::sym(&data_sym(*id, dim)),
-    };
-    read.index.iter().zip(dims).map(map).collect()
 }
 
 /// The symbol that stands for a data index into a dim; a point's environment gives it the checked value.

@@ -7,9 +7,9 @@ use crate::build::KernelBuilder;
 use crate::kernel::{Ty, ValueId};
 use crate::lower::access;
 use crate::lower::math;
-use crate::lower::point::{Memo, Point, StageCx, data_sym, register_dtype};
+use crate::lower::point::{Access, Memo, Point, StageCx, data_sym, register_dtype};
 use ir::{DType, Literal};
-use nest::{Func, Index, Nest, Read, Scalar, ScalarId, ScalarOp};
+use nest::{Func, Index, Monoid, Nest, Scalar, ScalarId, ScalarOp, Write};
 use std::borrow::Cow;
 use sym::{Expr, Sym};
 
@@ -21,7 +21,7 @@ pub fn eval(b: &mut KernelBuilder, cx: &StageCx, point: &Point, id: ScalarId, me
     let scalar = cx.nest().scalar(id);
     let value = match &scalar.op {
         ScalarOp::Read(read) => {
-            let point = check_data(b, cx, point, read, memo);
+            let point = check_data(b, cx, point, Access::Read(id), memo);
             access::load(b, cx, &point, id, read)
         }
         ScalarOp::Literal(value) => b.literal(*value, Ty::scalar(register_dtype(scalar.dtype))),
@@ -41,18 +41,30 @@ pub fn eval(b: &mut KernelBuilder, cx: &StageCx, point: &Point, id: ScalarId, me
     value
 }
 
-/// Evaluates what a write stores and stores it. A copy of 16-bit floats stays as it is.
+/// Evaluates what a write stores and stores it, folded into the element that is there where the write says so. A copy of 16-bit floats
+/// stays as it is.
 pub fn write(b: &mut KernelBuilder, cx: &StageCx, point: &Point, write: usize, memo: &mut Memo) {
-    let id = cx.nest().writes[write].value;
+    let Write { combine, value: id, .. } = cx.nest().writes[write];
     let scalar = cx.nest().scalar(id);
     let value = match &scalar.op {
-        ScalarOp::Read(read) if register_dtype(scalar.dtype) != scalar.dtype && !memo.contains_key(&id) => {
-            let point = check_data(b, cx, point, read, memo);
+        ScalarOp::Read(read) if register_dtype(scalar.dtype) != scalar.dtype && combine.is_none() && !memo.contains_key(&id) => {
+            let point = check_data(b, cx, point, Access::Read(id), memo);
             access::load_stored(b, cx, &point, id, read)
         }
         _ => eval(b, cx, point, id, memo),
     };
-    access::store(b, cx, point, write, value);
+    let point = check_data(b, cx, point, Access::Write(write), memo);
+    let value = combine.map_or(value, |combine| combined(b, cx, &point, write, combine, value));
+    access::store(b, cx, &point, write, value);
+}
+
+/// The element that a write finds in its place, with the value folded into it.
+fn combined(b: &mut KernelBuilder, cx: &StageCx, point: &Point, write: usize, combine: Monoid, value: ValueId) -> ValueId {
+    let before = access::load_written(b, cx, point, write);
+    let lanes = b.ty(before).lanes.max(b.ty(value).lanes);
+    let operands = [b.splat(before, lanes), b.splat(value, lanes)];
+    let result = math::apply(b, combine.func(), &operands, &[None, None]);
+    if leaves_type(combine.func()) { round_to(b, result, cx.nest().writes[write].ty.dtype) } else { result }
 }
 
 fn apply(
@@ -113,24 +125,15 @@ pub fn convert(b: &mut KernelBuilder, value: ValueId, from: DType, to: DType) ->
     if from == to { value } else { round_to(b, value, to) }
 }
 
-/// The point with the data indices of a read checked and bound.
-fn check_data<'a>(b: &mut KernelBuilder, cx: &StageCx, point: &'a Point, read: &Read, memo: &mut Memo) -> Cow<'a, Point> {
+/// The point with the data indices of an access checked and bound.
+fn check_data<'a>(b: &mut KernelBuilder, cx: &StageCx, point: &'a Point, access: Access, memo: &mut Memo) -> Cow<'a, Point> {
     let mut point = Cow::Borrowed(point);
-    for (id, dim) in data_indices(cx.nest(), read) {
+    for (id, dim) in cx.data_indices(access) {
         if !point.env.contains_key(&data_sym(id, dim)) {
             check(b, cx, point.to_mut(), id, dim, memo);
         }
     }
     point
-}
-
-/// The data indices of a read with the dims that they point into.
-pub fn data_indices<'a>(nest: &'a Nest, read: &'a Read) -> impl Iterator<Item = (ScalarId, &'a Expr)> {
-    let data = |(index, dim)| match index {
-        &Index::Data(id) => Some((id, dim)),
-        Index::Map(_) => None,
-    };
-    read.index.iter().zip(&nest.operands[read.operand].ty.dims).filter_map(data)
 }
 
 /// Checks a data index and binds its symbol in the point, unless that is done already. The index must be the same for all lanes.
@@ -170,5 +173,6 @@ pub fn depends_on(nest: &Nest, syms: &[Sym]) -> Vec<bool> {
 /// Whether an iterator may run along the lanes: no data index depends on it.
 pub fn may_vectorise(nest: &Nest, sym: &Sym) -> bool {
     let depends = depends_on(nest, std::slice::from_ref(sym));
-    nest.reads().all(|(_, read)| data_indices(nest, read).all(|(id, _)| !depends[id.0 as usize]))
+    let of_reads = nest.reads().flat_map(|(_, read)| read.index.iter().filter_map(Index::as_data));
+    of_reads.chain(nest.writes.iter().flat_map(Write::data)).all(|id| !depends[id.0 as usize])
 }

@@ -1,10 +1,10 @@
 //! One block of points at a time: every scalar is evaluated for all lanes of the block before the next scalar.
 
 use super::bound;
-use super::code::{Code, Fold, Op, OpKind, Term, Track, WriteCode};
+use super::code::{Code, Fold, Op, OpKind, PlaceCode, Term, Track, WriteCode};
 use super::column::{Column, apply, convert_each, fold};
 use super::poly::Place;
-use super::read::{At, Lanes, ReadState};
+use super::read::{At, Lanes, ReadState, data_place};
 use crate::func::{Func, wrap};
 use crate::nest::Monoid;
 use ir::array::Data;
@@ -327,8 +327,11 @@ impl<'a> Block<'a> {
         self.positions.clear();
         self.positions.resize(self.lanes, 0);
         let mut index = vec![0; self.lanes];
-        for (axis, map) in write.index.iter().enumerate() {
-            map.fill(&self.place, &mut index);
+        for (axis, place) in write.index.iter().enumerate() {
+            match place {
+                PlaceCode::Map(map) => map.fill(&self.place, &mut index),
+                PlaceCode::Data(scalar) => self.places_in_data(write, axis, *scalar, &mut index)?,
+            }
             for (position, index) in self.positions.iter_mut().zip(&index) {
                 if *index < 0 || *index >= write.dims[axis] as i64 {
                     return Err(format!(
@@ -342,6 +345,15 @@ impl<'a> Block<'a> {
         let errors = &self.errors[write.value];
         let errors = if errors.is_empty() { None } else { Some(errors.as_slice()) };
         Ok(Written { positions: &self.positions, values: &self.columns[write.value], errors })
+    }
+
+    fn places_in_data(&self, write: &WriteCode, axis: usize, scalar: usize, out: &mut [i64]) -> Result<(), String> {
+        let extent = write.dims[axis] as i64;
+        for (lane, out) in out.iter_mut().enumerate() {
+            let place = data_place(self.columns[scalar].get(lane).as_i64(), extent);
+            *out = place.map_err(|why| format!("{why} axis {axis} of `{}`, which has {extent} elements", write.name))?;
+        }
+        Ok(())
     }
 }
 

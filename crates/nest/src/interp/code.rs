@@ -71,8 +71,16 @@ pub(super) struct WriteCode {
     pub name: String,
     pub dims: Vec<usize>,
     pub strides: Vec<i64>,
-    pub index: Vec<Poly>,
+    pub index: Vec<PlaceCode>,
+    pub combine: Option<Monoid>,
+    pub dtype: DType,
     pub value: usize,
+}
+
+/// One index of a write.
+pub(super) enum PlaceCode {
+    Map(Poly),
+    Data(usize),
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -226,7 +234,7 @@ impl Compiler<'_> {
     }
 
     fn write(&self, write: &Write) -> Result<WriteCode, String> {
-        if self.phases[write.value.0 as usize] == Phase::During {
+        if write.operands().any(|id| self.phases[id.0 as usize] == Phase::During) {
             return Err(format!("bug: write {} depends on a reduction iterator", write.name));
         }
         let dims: Vec<usize> = write.ty.dims.iter().map(|dim| self.names.size(dim)).collect::<Result<_, _>>()?;
@@ -234,9 +242,18 @@ impl Compiler<'_> {
             name: write.name.clone(),
             strides: row_major_strides(&dims).into_iter().map(|stride| stride as i64).collect(),
             dims,
-            index: write.index.iter().map(|map| self.names.poly(map)).collect::<Result<_, _>>()?,
+            index: write.index.iter().map(|index| self.place(index)).collect::<Result<_, _>>()?,
+            combine: write.combine,
+            dtype: write.ty.dtype,
             value: self.slot(&write.value),
         })
+    }
+
+    fn place(&self, index: &Index) -> Result<PlaceCode, String> {
+        match index {
+            Index::Map(map) => self.names.poly(map).map(PlaceCode::Map),
+            Index::Data(id) => Ok(PlaceCode::Data(self.slot(id))),
+        }
     }
 
     /// Drops the ops of a product of two reads that only this fold needs, and folds the product itself.
@@ -255,7 +272,7 @@ impl Compiler<'_> {
     fn uses(&self, scalar: usize) -> usize {
         let live = (0..self.nest.body.len()).filter(|at| self.live[*at] && self.aliases[*at] == *at);
         let in_body = live.flat_map(|at| self.nest.body[at].op.operands()).filter(|id| self.slot(id) == scalar).count();
-        in_body + self.nest.writes.iter().filter(|write| self.slot(&write.value) == scalar).count()
+        in_body + self.nest.writes.iter().flat_map(Write::operands).filter(|id| self.slot(id) == scalar).count()
     }
 }
 
@@ -279,7 +296,7 @@ fn aliases(nest: &Nest, track: Track) -> Vec<usize> {
 /// What the writes need; without any step a reduction needs no term.
 fn live(nest: &Nest, aliases: &[usize], has_steps: bool) -> Vec<bool> {
     let mut live = vec![false; nest.body.len()];
-    nest.writes.iter().for_each(|write| live[aliases[write.value.0 as usize]] = true);
+    nest.writes.iter().flat_map(Write::operands).for_each(|id| live[aliases[id.0 as usize]] = true);
     for at in (0..nest.body.len()).rev() {
         let op = &nest.body[at].op;
         if live[at] && (has_steps || !matches!(op, ScalarOp::Reduce(..))) {

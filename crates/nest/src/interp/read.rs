@@ -193,13 +193,18 @@ impl ReadCode {
     fn data_index(&self, axis: usize, scalar: usize, at: At, out: &mut [i64]) -> Result<(), String> {
         let extent = self.dims[axis].extent;
         for (lane, out) in out.iter_mut().enumerate() {
-            let index = at.columns[scalar].get(lane).as_i64();
-            if index < -extent || index >= extent {
-                return Err(format!("E010: index {index} is outside axis {axis} of {}, which has {extent} elements", self.name));
-            }
-            *out = if index < 0 { index + extent } else { index };
+            let place = data_place(at.columns[scalar].get(lane).as_i64(), extent);
+            *out = place.map_err(|why| format!("{why} axis {axis} of {}, which has {extent} elements", self.name))?;
         }
         Ok(())
+    }
+}
+
+/// The place that an index read from data names; an error says what is outside of something.
+pub(super) fn data_place(index: i64, extent: i64) -> Result<i64, String> {
+    match index {
+        _ if index < -extent || index >= extent => Err(format!("E010: index {index} is outside")),
+        index => Ok(if index < 0 { index + extent } else { index }),
     }
 }
 

@@ -299,3 +299,39 @@ fn gelu() -> Nest {
     b.write("y", &ty(DType::F32, &["n"]), &i, value);
     b.finish()
 }
+
+/// `y` of five elements, 10 to 14, after an update by `x[i]` at `at[i]`; with its bounds.
+fn updated(combine: &str, at: &[i64], x: &[f64]) -> Result<(Vec<f64>, Vec<f64>), String> {
+    let text = "nest { scan i in n operand at: i64[n] operand x: f32[n] v0: i64 = at[i] v1: f32 = x[i] v2: f32 = mul v1 v1
+        write y: f32[5] at [@v0] = COMBINE v2 }";
+    let nest: Nest = text.replace("COMBINE", combine).parse().unwrap();
+    let operands = [&ints(&[at.len()], at), &Array::floats(DType::F32, vec![x.len()], x.to_vec())];
+    let mut outputs = [Array::floats(DType::F32, vec![5], (10..15).map(f64::from).collect())];
+    let mut again = outputs.clone();
+    let sizes = sizes(&[("n", x.len() as i64)]);
+    run(&nest, &operands, &sizes, &mut outputs)?;
+    let bounds = run_bounded(&nest, &operands, &sizes, &mut again)?;
+    assert_eq!(outputs, again);
+    Ok((floats(&outputs[0]), floats(&bounds[0])))
+}
+
+#[test]
+fn updates_take_effect_in_order() {
+    let run = |combine| updated(combine, &[1, -1, 1, 3], &[2.0, 3.0, 4.0, 5.0]).unwrap().0;
+    assert_eq!(run(""), [10.0, 16.0, 12.0, 25.0, 9.0]);
+    assert_eq!(run("sum"), [10.0, 31.0, 12.0, 38.0, 23.0]);
+    assert_eq!(run("product"), [10.0, 704.0, 12.0, 325.0, 126.0]);
+    assert_eq!(run("max"), [10.0, 16.0, 12.0, 25.0, 14.0]);
+    assert_eq!(run("min"), [10.0, 4.0, 12.0, 13.0, 9.0]);
+    assert!(updated("sum", &[5], &[1.0]).unwrap_err().starts_with("E010: index 5 is outside axis 0 of `y`"));
+}
+
+#[test]
+fn bounds_of_updates_grow_with_each() {
+    let u = DType::F32.unit_roundoff();
+    let bound = |combine, count: usize| updated(combine, &vec![2; count], &vec![1.0; count]).unwrap().1;
+    assert_eq!(bound("sum", 4)[0], 0.0);
+    assert!(bound("sum", 4)[2] >= u * (1.0 + 13.0 + 1.0 + 14.0 + 1.0 + 15.0 + 1.0 + 16.0));
+    assert!(bound("sum", 4)[2] <= 3.0 * u * (4.0 + 13.0 + 14.0 + 15.0 + 16.0));
+    assert!(bound("", 4)[2] <= 3.0 * u && bound("max", 4)[2] <= 3.0 * u);
+}

@@ -113,11 +113,15 @@ fn iter() -> impl Strategy<Value = Iter> {
     ("i[0-9]", expr(), kind).prop_map(|(name, extent, kind)| Iter { sym: Sym::new(&name), extent, kind })
 }
 
+fn index() -> impl Strategy<Value = Vec<Index>> {
+    let index = prop_oneof![expr().prop_map(Index::Map), any::<u32>().prop_map(|id| Index::Data(ScalarId(id)))];
+    prop::collection::vec(index, 0..3)
+}
+
 /// Scalars and operands are any numbers; the nest takes them modulo what it has.
 fn op() -> impl Strategy<Value = ScalarOp> {
     let id = || any::<u32>().prop_map(ScalarId);
-    let index = prop_oneof![expr().prop_map(Index::Map), id().prop_map(Index::Data)];
-    let read = (any::<usize>(), prop::collection::vec(index, 0..3), prop::option::of(literal()));
+    let read = (any::<usize>(), index(), prop::option::of(literal()));
     prop_oneof![
         read.prop_map(|(operand, index, fill)| ScalarOp::Read(Read { operand, index, fill })),
         literal().prop_map(ScalarOp::Literal),
@@ -134,7 +138,7 @@ prop_compose! {
         iters in prop::collection::vec(iter(), 0..5),
         operands in prop::collection::vec((name(), ty()), 1..4),
         ops in prop::collection::vec((op(), dtype()), 0..8),
-        writes in prop::collection::vec((name(), ty(), prop::collection::vec(expr(), 0..3), any::<u32>()), 0..3),
+        writes in prop::collection::vec((name(), ty(), index(), prop::option::of(prop::sample::select(Monoid::ALL.to_vec())), any::<u32>()), 0..3),
     ) -> Nest {
         let operands: Vec<Operand> = operands.into_iter().map(|(name, ty)| Operand { name, ty }).collect();
         let first = Scalar { op: ScalarOp::Literal(Literal::Int(0)), dtype: DType::I64 };
@@ -146,8 +150,9 @@ prop_compose! {
             }
             body.push(Scalar { op, dtype });
         }
-        let value = |value: u32| ScalarId(value % body.len() as u32);
-        let writes = writes.into_iter().map(|(name, ty, index, id)| Write { name, ty, index, value: value(id) }).collect();
+        let known = |id: ScalarId| ScalarId(id.0 % body.len() as u32);
+        let write = |(name, ty, index, combine, id)| Write { name, ty, index, combine, value: ScalarId(id) }.map(&known, &Expr::clone);
+        let writes = writes.into_iter().map(write).collect();
         Nest { iters, operands, body, writes }
     }
 }

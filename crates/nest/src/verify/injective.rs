@@ -6,15 +6,17 @@
 //! of the smaller ones' reach. What is determined counts as known in the other dims; this goes on until nothing new is learnt.
 
 use super::proof::Proof;
-use crate::nest::{IterKind, Nest};
+use crate::nest::{IterKind, Nest, Write};
 use std::collections::BTreeSet;
 use sym::{Atom, Expr, Ranges, Sym};
 
-/// The first parallel or scan iterator that the index is not proved to determine.
-pub(super) fn undetermined(nest: &Nest, index: &[Expr], proof: &Proof) -> Option<Sym> {
+/// The first iterator that the write's index maps must determine and are not proved to: parallel ones, and in a write that is no update
+/// those of scans.
+pub(super) fn undetermined(nest: &Nest, write: &Write, proof: &Proof) -> Option<Sym> {
+    let index: Vec<Expr> = write.maps().cloned().collect();
     let points = || nest.iters.iter().filter(|iter| iter.kind != IterKind::Reduction);
     let inside: BTreeSet<Sym> = points().map(|iter| iter.sym.clone()).collect();
-    let digits = Digits::new(index, &inside, &proof.ranges);
+    let digits = Digits::new(&index, &inside, &proof.ranges);
     let known = points().filter(|iter| iter.extent.is_one()).map(|iter| iter.sym.clone()).collect();
     let mut known = Known { digits: &digits, unknown_at_first: digits.symbols(&inside), inside, proof, symbols: known };
     let mut open: Vec<Expr> = index.iter().map(|map| digits.spelled(map)).collect();
@@ -34,8 +36,9 @@ pub(super) fn undetermined(nest: &Nest, index: &[Expr], proof: &Proof) -> Option
             break;
         }
     }
-    let left = points().map(|iter| &iter.sym).find(|sym| !known.symbols.contains(*sym)).cloned();
-    left.filter(|_| !proof.is_injective_at_points(index))
+    let wanted = points().filter(|iter| iter.kind == IterKind::Parallel || !write.is_update());
+    let left = wanted.map(|iter| &iter.sym).find(|sym| !known.symbols.contains(*sym)).cloned();
+    left.filter(|_| !proof.is_injective_at_points(&index))
 }
 
 /// `whole = unit*quotient + rest`, `0 <= rest < unit`.

@@ -152,6 +152,16 @@ impl Builder {
         self.one("gather_elements", Attrs::from([("axis", Attr::Int(axis as i64))]), &[data, indices])
     }
 
+    /// Without `combine` an update takes the element's place.
+    pub fn scatter_nd(&mut self, [data, indices, updates]: [ValueId; 3], combine: Option<Monoid>) -> Result<ValueId> {
+        self.one("scatter_nd", Attrs::from([("combine", combine_attr(combine))]), &[data, indices, updates])
+    }
+
+    pub fn scatter_elements(&mut self, [data, indices, updates]: [ValueId; 3], axis: usize, combine: Option<Monoid>) -> Result<ValueId> {
+        let attrs = Attrs::from([("axis", Attr::Int(axis as i64)), ("combine", combine_attr(combine))]);
+        self.one("scatter_elements", attrs, &[data, indices, updates])
+    }
+
     /// `spec` such as `bmk,bkn->bmn`.
     pub fn contract(&mut self, spec: &str, a: ValueId, b: ValueId) -> Result<ValueId> {
         self.one("contract", Attrs::from([("spec", Attr::Text(spec.to_string()))]), &[a, b])
@@ -240,4 +250,8 @@ impl Builder {
         ]);
         self.op_with_regions("scan", attrs, &[carried, &scanned, captures].concat(), vec![region])
     }
+}
+
+fn combine_attr(combine: Option<Monoid>) -> Attr {
+    Attr::Text(combine.map_or("none", Monoid::name).to_string())
 }

@@ -2,7 +2,7 @@
 
 use crate::program::{BufferId, Group, Loop, Program, Role, Stage, Step, Times};
 use ir::DType;
-use nest::{IterKind, Write};
+use nest::{Index, IterKind, Write};
 
 /// P9, P10, P11, P15, P16.
 pub fn faults(program: &Program) -> Vec<String> {
@@ -26,9 +26,10 @@ fn stacked(repeat: &Loop) -> Vec<BufferId> {
         Step::Group(group) => Some(group),
         Step::Border(_) | Step::If { .. } | Step::Loop(_) | Step::Guard(_) => None,
     });
-    let slices = |write: &Write| write.index.iter().zip(&write.ty.dims).any(|(at, dim)| dim == trips && at.mentions(&repeat.counter));
+    let counts = |at: &Index| at.as_map().is_some_and(|at| at.mentions(&repeat.counter));
+    let slices = |write: &Write| write.index.iter().zip(&write.ty.dims).any(|(at, dim)| dim == trips && counts(at));
     let writes = groups.flat_map(|group| &group.stages).flat_map(|stage| stage.nest.writes.iter().zip(&stage.writes));
-    writes.filter(|(write, _)| slices(write)).map(|(_, id)| *id).collect()
+    writes.filter(|(write, _)| slices(write) && !write.is_update()).map(|(_, id)| *id).collect()
 }
 
 struct Flow<'a> {
@@ -137,13 +138,16 @@ impl Flow<'_> {
         }
     }
 
-    /// A scan may read what its own earlier points wrote.
+    /// A scan may read what its own earlier points wrote. An update changes what is written already.
     fn stage(&mut self, stage: &Stage, place: &str) {
         let scans = stage.nest.iters.iter().any(|iter| iter.kind == IterKind::Scan);
         for id in stage.operands.iter().filter(|id| !scans || !stage.writes.contains(id)) {
             self.read(*id, place);
         }
-        for id in &stage.writes {
+        for (write, id) in stage.nest.writes.iter().zip(&stage.writes) {
+            if write.is_update() {
+                self.read(*id, place);
+            }
             self.written[id.0 as usize] = true;
         }
     }

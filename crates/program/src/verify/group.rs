@@ -5,12 +5,13 @@ use nest::{IterKind, Read, Write};
 use std::collections::BTreeSet;
 use sym::{Expr, Sym};
 
-/// P12, P13, P14.
+/// P12, P13, P14, P18.
 pub fn faults(program: &Program) -> Vec<String> {
     let groups: Vec<&Group> = program.prepare.iter().chain(&program.steps).flat_map(Step::groups).collect();
     let mut faults = shared_locals(program, &groups);
     for group in groups {
         faults.extend(form_faults(group).into_iter().map(|why| format!("P13: {}: {why}", group.location())));
+        faults.extend(joined_updates(program, group).map(|why| format!("P18: {}: {why}", group.location())));
         faults.extend(traffic(program, group).into_iter().map(|why| format!("P14: {}: {why}", group.location())));
     }
     faults
@@ -54,6 +55,15 @@ fn form_faults(group: &Group) -> Vec<String> {
     faults
 }
 
+fn joined_updates<'a>(program: &'a Program, group: &'a Group) -> impl Iterator<Item = String> + 'a {
+    let updates = group.stages.iter().filter(|stage| stage.nest.updates());
+    updates.filter_map(|stage| {
+        let read = stage.operands.iter().find(|id| stage.writes.contains(id)).map(|id| &program.buffer(*id).name);
+        let read = read.map(|name| format!("{name} is updated and read"));
+        read.or_else(|| (group.stages.len() > 1).then(|| "an update is one of several stages".to_string()))
+    })
+}
+
 /// A dim that an outer iterator indexes in a write of the group must be indexed by the same one in every read of that buffer.
 fn traffic(program: &Program, group: &Group) -> Vec<String> {
     let mut faults = Vec::new();
@@ -74,14 +84,14 @@ fn traffic(program: &Program, group: &Group) -> Vec<String> {
 
 /// Whether a read of what `write` writes stays at the point of the outer iterators.
 pub(crate) fn same_point(outer: &[Sym], write: &Write, read: &Read) -> bool {
-    let pairs = write.index.iter().zip(&read.index);
+    let pairs = write.index.iter().zip(&read.index).filter_map(|(at, index)| Some((at.as_map()?, index)));
     pairs.filter(|(at, _)| outer.iter().any(|sym| at.mentions(sym))).all(|(at, index)| at.as_sym().is_some() && index.as_map() == Some(at))
 }
 
 /// The kernel's scratch for a local buffer lacks the dims of outer iterators: all writes must agree on them.
 fn mixed_writes(program: &Program, group: &Group, write: &Write, id: BufferId) -> Option<String> {
     let outer = |e: &Expr| group.outer.iter().find(|sym| e.mentions(sym)).cloned();
-    let dims = |write: &Write| write.index.iter().map(outer).collect::<Vec<_>>();
+    let dims = |write: &Write| write.maps().map(outer).collect::<Vec<_>>();
     let others = group.stages.iter().flat_map(|stage: &Stage| stage.nest.writes.iter().zip(&stage.writes));
     let mixed = others.filter(|(_, other)| **other == id).any(|(other, _)| dims(other) != dims(write));
     mixed.then(|| format!("{} is local and written along different dims", program.buffer(id).name))

@@ -64,7 +64,7 @@ fn simplify(nest: &mut Nest) {
         scalar.op = scalar.op.map(&|id| id, &|e| ranges.simplify(e));
     }
     for write in &mut nest.writes {
-        write.index = write.index.iter().map(|e| ranges.simplify(e)).collect();
+        *write = write.map(&|id| id, &|e| ranges.simplify(e));
     }
 }
 
@@ -234,7 +234,7 @@ pub fn widen_locals(group: &mut PhysicalGroup, vector: &Sym, lanes: u32) {
     let local: Vec<bool> = group.buffers.iter().map(|buffer| buffer.role == PhysicalRole::Local).collect();
     for stage in &mut group.stages {
         for (write, _) in stage.nest.writes.iter_mut().zip(&stage.writes).filter(|(_, place)| local[**place]) {
-            write.index.push(lane.clone());
+            write.index.push(nest::Index::Map(lane.clone()));
             write.ty.dims.push(lanes.clone());
         }
         for (operand, _) in stage.nest.operands.iter_mut().zip(&stage.operands).filter(|(_, place)| local[**place]) {

@@ -8,7 +8,7 @@ use super::stage::Emit;
 use crate::build::KernelBuilder;
 use crate::lower::point::{Access, Memo, StageCx, data_sym};
 use crate::lower::scalars;
-use nest::{Index, Nest, Read, ScalarId, ScalarOp};
+use nest::{Index, Nest, Read, ScalarId, ScalarOp, Write};
 use sym::{Expr, Ranges, Sym};
 
 /// Which scalars a phase of a stage evaluates.
@@ -23,7 +23,7 @@ pub struct Needs {
 
 impl Needs {
     pub fn new(nest: &Nest) -> Needs {
-        let written = reached(nest, nest.writes.iter().map(|write| write.value));
+        let written = reached(nest, nest.writes.iter().flat_map(Write::operands));
         let reduced = |(id, scalar): (usize, &nest::Scalar)| match scalar.op {
             ScalarOp::Reduce(_, operand) if written[id] => Some(operand),
             _ => None,
@@ -58,14 +58,18 @@ impl Emit<'_> {
         let allowed = self.allowed(&frame.memo, steps, needed);
         for at in (0..nest.body.len()).filter(|at| allowed[*at] && !depends[*at]) {
             let id = ScalarId(at as u32);
-            self.check_indices(b, frame, id);
+            self.check_indices(b, frame, Access::Read(id));
             scalars::eval(b, self.cx, &frame.point, id, &mut frame.memo);
         }
-        // a read may vary while the data that it is indexed by does not
-        for at in (0..nest.body.len()).filter(|at| allowed[*at] && depends[*at]) {
-            let known = |id: &ScalarId| frame.memo.contains_key(id) || (allowed[id.0 as usize] && !depends[id.0 as usize]);
-            if matches!(nest.body[at].op, ScalarOp::Read(_)) && nest.body[at].op.operands().iter().all(known) {
-                self.check_indices(b, frame, ScalarId(at as u32));
+        // an access may vary while the data that it is indexed by does not
+        let known = |frame: &Frame, id: ScalarId| frame.memo.contains_key(&id) || (allowed[id.0 as usize] && !depends[id.0 as usize]);
+        for access in &self.accesses {
+            let now = match access {
+                Access::Read(id) => allowed[id.0 as usize] && depends[id.0 as usize],
+                Access::Write(_) => true,
+            };
+            if now && self.cx.data_indices(*access).all(|(id, _)| known(frame, id)) {
+                self.check_indices(b, frame, *access);
             }
         }
         self.hoist_addresses(b, frame, &varying, needed);
@@ -108,12 +112,9 @@ impl Emit<'_> {
         allowed
     }
 
-    fn check_indices(&self, b: &mut KernelBuilder, frame: &mut Frame, id: ScalarId) {
-        let nest = self.cx.nest();
-        if let ScalarOp::Read(read) = &nest.scalar(id).op {
-            for (data, dim) in scalars::data_indices(nest, read) {
-                scalars::check(b, self.cx, &mut frame.point, data, dim, &mut frame.memo);
-            }
+    fn check_indices(&self, b: &mut KernelBuilder, frame: &mut Frame, access: Access) {
+        for (data, dim) in self.cx.data_indices(access) {
+            scalars::check(b, self.cx, &mut frame.point, data, dim, &mut frame.memo);
         }
     }
 
@@ -140,17 +141,8 @@ impl Emit<'_> {
 
     /// The symbols of data indices that are not checked yet.
     fn unchecked(&self, frame: &Frame, access: Access) -> Vec<Sym> {
-        let nest = self.cx.nest();
-        match access {
-            Access::Write(_) => vec![],
-            Access::Read(id) => match &nest.scalar(id).op {
-                ScalarOp::Read(read) => {
-                    let syms = scalars::data_indices(nest, read).map(|(data, dim)| data_sym(data, dim));
-                    syms.filter(|sym| !frame.point.env.contains_key(sym)).collect()
-                }
-                _ => vec![],
-            },
-        }
+        let syms = self.cx.data_indices(access).map(|(data, dim)| data_sym(data, dim));
+        syms.filter(|sym| !frame.point.env.contains_key(sym)).collect()
     }
 }
 

@@ -50,7 +50,7 @@ pub fn strip(group: &PhysicalGroup, outer: &Sym, size: i64) -> PhysicalGroup {
 /// Gives each access of a scratch buffer the row's index in front.
 fn deepen(stage: &mut PhysicalStage, local: &[bool], row: &Sym, size: i64) {
     for (write, _) in stage.nest.writes.iter_mut().zip(&stage.writes).filter(|(_, place)| local[**place]) {
-        write.index.insert(0, Expr::sym(row));
+        write.index.insert(0, Index::Map(Expr::sym(row)));
         write.ty.dims = deepened(&write.ty.dims, size);
     }
     for scalar in &mut stage.nest.body {

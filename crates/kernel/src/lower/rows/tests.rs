@@ -116,7 +116,8 @@ impl<'a> Case<'a> {
                 true => Literal::Float((r % 4001) as f64 / 1024.0 - 2.0),
                 false => Literal::Int(low + r % (high - low).max(1)),
             };
-            let array = Array::from_fn(dtype, self.dims(&ty), |_| if written { Literal::zero(dtype) } else { number(random()) });
+            let kept = written && self.nests.iter().all(|nest| !nest.updates());
+            let array = Array::from_fn(dtype, self.dims(&ty), |_| if kept { Literal::zero(dtype) } else { number(random()) });
             // rounded to the type
             made.insert(name, Tensor::from_array(&array).to_array());
         }

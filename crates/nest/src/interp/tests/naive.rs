@@ -98,8 +98,8 @@ fn same(a: f64, b: f64) -> bool {
 
 fn write_of(nest: &Nest, value: ScalarId) -> Write {
     let dims = ["n", "m"].map(|dim| Expr::sym(&Sym::new(dim))).to_vec();
-    let index = ["i", "j"].map(|iter| Expr::sym(&Sym::new(iter))).to_vec();
-    Write { name: format!("{value:?}"), ty: TensorType::new(nest.scalar(value).dtype, dims), index, value }
+    let index = ["i", "j"].map(|iter| Expr::sym(&Sym::new(iter)));
+    Write::plain(&format!("{value:?}"), &TensorType::new(nest.scalar(value).dtype, dims), &index, value)
 }
 
 fn outputs(nest: &Nest, n: usize, m: usize) -> Vec<Array> {

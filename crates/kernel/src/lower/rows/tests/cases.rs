@@ -259,6 +259,10 @@ fn a_bad_index_is_a_failed_check() {
     let keys: Vec<u8> = [1i64, -6, 0].iter().flat_map(|k| k.to_le_bytes()).collect();
     let mut buffers = vec![vec![0; 400], keys, vec![0; 240]];
     assert_eq!(interp::run(&kernel, &mut buffers, &[], 0, 1), Ok(1));
+    let update = "nest { scan i0 in 3 operand k: i64[3] v0: i64 = k[i0] write y: i64[5] at [@v0] = sum v0 }";
+    let (group, _) = case(&[update]).physical();
+    let kernel = lower("update", &group, &rows_schedule(&group, &Target::x86_64_v4()));
+    assert_eq!(interp::run(&kernel, &mut [buffers.swap_remove(1), vec![0; 40]], &[], 0, 1), Ok(1));
 }
 
 #[test]
@@ -347,4 +351,32 @@ fn broadcast_to_an_undecided_size() {
         .sizes(&[("d", d)])
         .check();
     }
+}
+
+#[test]
+fn updates() {
+    for combine in ["", "sum", "product", "max", "min"] {
+        for dtype in ["f32", "bf16", "f64", "i32", "u8"] {
+            // whole rows
+            let rows = format!(
+                "nest {{ scan i0 in n for i1 in 37 operand at: i64[n] operand x: {dtype}[n, 37] v0: i64 = at[i0] v1: {dtype} = x[i0, i1]
+                write y: {dtype}[5, 37] at [@v0, i1] = {combine} v1 }}"
+            );
+            // single elements, at indices that differ from point to point of both iterators
+            let elements = format!(
+                "nest {{ for i0 in 6 scan i1 in n operand at: i32[6, n] operand x: {dtype}[6, n] v0: i32 = at[i0, i1]
+                v1: {dtype} = x[i0, i1] write y: {dtype}[6, 5] at [i0, @v0] = {combine} v1 }}"
+            );
+            for (text, n) in [(&rows, 9), (&rows, 0), (&elements, 11), (&elements, 1)] {
+                case(&[text]).range("at", -5, 5).sizes(&[("n", n)]).check();
+            }
+        }
+    }
+}
+
+#[test]
+fn rows_of_updates_are_vectors() {
+    let update = "nest { scan i0 in 3 for i1 in 37 operand at: i64[3] operand x: f32[3, 37] v0: i64 = at[i0] v1: f32 = x[i0, i1]
+        write y: f32[5, 37] at [@v0, i1] = v1 }";
+    assert_eq!(case(&[update]).scheduled(), "rows outer [] grain 925 {vector i1:16 unroll 3}");
 }
