@@ -21,12 +21,13 @@ pub type Fault = (Node, String);
 /// The faults of one kind that a node can have. They may be ill-typed: such are dropped.
 type Faults = fn(&Graph, &Node) -> Vec<Fault>;
 
-const FAULTS: [Faults; 8] = [
+const FAULTS: [Faults; 9] = [
     swaps::dropped_terms,
     swaps::swapped_operands,
     swaps::other_functions,
     swaps::swapped_regions,
     attributes::other_kinds,
+    attributes::other_combinations,
     attributes::other_axes,
     attributes::other_windows,
     attributes::other_parameters,

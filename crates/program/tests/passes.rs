@@ -296,3 +296,28 @@ fn guards_of_a_branch_hold_where_it_runs() -> Result<(), ir::Diagnostic> {
     assert!(run([2, 3], 1).is_some_and(|why| why.starts_with("E009")));
     Ok(())
 }
+
+/// `x` times two, with rows of `x` added at places from `i`, and read by a product: the sum is made where the product of the pointwise
+/// nest stands, and what makes the updates joins them.
+fn scattered(b: &mut Builder) -> Result<(), ir::Diagnostic> {
+    let (x, i) = (b.input("x", f32s("n, 8")), b.input("i", TensorType::new(DType::I64, vec![3.into(), 1.into()])));
+    let u = b.input("u", f32s("3, 8"));
+    let (doubled, negated) = (b.map_number(Func::Mul, x, 2.0)?, b.map(Func::Neg, &[u])?);
+    let place = b.map_number(Func::Sub, i, 1.0)?;
+    let y = b.scatter_nd([doubled, place, negated], Some(Monoid::Sum))?;
+    let w = weight(b, &[8, 4]);
+    let z = b.contract("ij,jk->ik", y, w)?;
+    b.output("z", z);
+    Ok(())
+}
+
+#[test]
+fn updates_stay_behind_what_they_change() {
+    check(scattered, &[&[5, 8], &[3, 1], &[3, 8]]);
+    let mut builder = Builder::new("test");
+    scattered(&mut builder).unwrap_or_else(|error| panic!("{error}"));
+    let program = fuse::fuse(&lower::lower(&builder.finish()).unwrap_or_else(|error| panic!("{error}")));
+    let nests: Vec<_> = program.steps.iter().flat_map(Step::groups).flat_map(|group| &group.stages).map(|stage| &stage.nest).collect();
+    assert_eq!(nests.len(), 3, "{program}");
+    assert!(nests[0].reads().count() == 1 && nests[1].updates() && nests[1].reads().count() == 2, "{program}");
+}

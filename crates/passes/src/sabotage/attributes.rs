@@ -1,7 +1,7 @@
 //! Faults of attributes: kinds, axes, windows, parameters.
 
 use super::Fault;
-use ir::{Attr, Graph, Node};
+use ir::{Attr, DType, Graph, Node};
 use ops::attrs;
 use ops::core::contract::Spec;
 use sym::Expr;
@@ -29,6 +29,17 @@ pub fn other_kinds(graph: &Graph, node: &Node) -> Vec<Fault> {
         _ => attrs::ints(&node.attrs, "window").is_ok_and(|window| window.iter().all(|taps| *taps == 1)),
     };
     if of_one { Vec::new() } else { vec![(with_attr(node, "kind", Attr::Text(other.to_string())), format!("{kind} becomes {other}"))] }
+}
+
+/// Another way to combine updates.
+pub fn other_combinations(graph: &Graph, node: &Node) -> Vec<Fault> {
+    let Ok(combine) = attrs::text(&node.attrs, "combine") else { return Vec::new() };
+    let other = match combine {
+        "none" if graph.ty(node.inputs[0]).dtype == DType::Bool => "or",
+        "none" => "sum",
+        _ => "none",
+    };
+    vec![(with_attr(node, "combine", Attr::Text(other.to_string())), format!("{combine} becomes {other}"))]
 }
 
 /// Another axis, two axes of a transpose or two letters of a contraction swapped: where sizes are equal.
