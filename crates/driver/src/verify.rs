@@ -3,8 +3,9 @@
 //! 1. After each graph pass the graph is interpreted by its ops' reference meanings, in f64; outputs must not move.
 //! 2. After lowering, every buffer must equal the graph value of its name; after each program pass, every buffer that still exists.
 //! 3. The planned program's kernels are run one by one by the kernel interpreter, in the real memory plan. After each, its results are
-//!    compared with its nests, interpreted on what the kernel really read, so that nothing accumulates. The bound is the nest
-//!    interpreter's: `(K + 8) u sum|terms|` for a sum, the stated ulp for functions.
+//!    compared with its nests, interpreted on what the kernel really read, so that nothing accumulates from kernel to kernel. The bound
+//!    is the nest interpreter's: `(K + 8) u sum|terms|` for a sum, the stated ulp for functions, and in a group of several stages what
+//!    the bounds of the earlier ones can do to the later ones.
 //! 4. The generated code must give the same bits as the kernel interpreter.
 
 use crate::assemble;
@@ -52,9 +53,6 @@ pub struct Failure {
     pub pass: String,
     pub message: String,
 }
-
-/// How often an earlier result is moved: with signs that alternate, then with drawn ones.
-const DRAWS: u64 = 3;
 
 /// The smallest number that differences are taken as a share of: what lies below is what rounding left of a cancellation.
 const FLOOR: f64 = 1e-6;
@@ -362,7 +360,7 @@ impl<'a> Watch<'a> {
             }
             values.insert(*id, self.logical(machine, *id, bytes)?);
         }
-        let (want, bounds) = self.expected(group, &self.given(group, &values), &machine.sizes)?;
+        let [want, bounds] = self.expected(group, &self.given(group, &values), &machine.sizes)?;
         for id in writes.iter().filter(|id| values.contains_key(id)) {
             self.compare(label, *id, &want[id], &values[id], &bounds[id])?;
             self.before.entry(*id).and_modify(|held| *held = Some(values[id].clone()));
@@ -389,43 +387,10 @@ impl<'a> Watch<'a> {
     }
 
     /// What the group's nests give on what the kernel read, and how far rounding may lead away. Elements that the group does not write are
-    /// taken from the kernel's result. Where stages feed each other the bound is the last stage's own plus eight times what it
-    /// moves when each earlier result, one at a time, is moved by its bound in drawn directions.
-    fn expected(
-        &self,
-        group: &Group,
-        given: &HashMap<BufferId, Array>,
-        sizes: &Sizes,
-    ) -> Result<(HashMap<BufferId, Array>, HashMap<BufferId, Array>), Error> {
-        let (exact, mut bounds) = self.evaluate(group, given, sizes, &|_, value, _| value)?;
-        for stage in 0..group.stages.len().saturating_sub(1) {
-            let mut moves: HashMap<BufferId, Vec<f64>> = bounds.iter().map(|(id, b)| (*id, vec![0.0; b.count()])).collect();
-            for draw in 0..DRAWS {
-                let moved = |at: usize, value: Array, bound: &Array| if at == stage { perturbed(draw, &value, bound) } else { value };
-                let (shaken, _) = self.evaluate(group, given, sizes, &moved)?;
-                for (id, moves) in &mut moves {
-                    let (a, b) = (&exact[id], &shaken[id]);
-                    moves.iter_mut().enumerate().for_each(|(at, most)| *most = most.max(apart(a.get(at).as_f64(), b.get(at).as_f64())));
-                }
-            }
-            for (id, bound) in &mut bounds {
-                let wide = |at: usize| Literal::Float(bound.get(at).as_f64() + 8.0 * moves[id][at]);
-                *bound = Array::from_fn(DType::F64, bound.dims().to_vec(), wide);
-            }
-        }
-        Ok((exact, bounds))
-    }
-
-    #[allow(clippy::type_complexity)]
-    fn evaluate(
-        &self,
-        group: &Group,
-        given: &HashMap<BufferId, Array>,
-        sizes: &Sizes,
-        then: &dyn Fn(usize, Array, &Array) -> Array,
-    ) -> Result<(HashMap<BufferId, Array>, HashMap<BufferId, Array>), Error> {
+    /// taken from the kernel's result. A stage's bound holds for whatever the earlier stages' bounds allow in its operands.
+    fn expected(&self, group: &Group, given: &HashMap<BufferId, Array>, sizes: &Sizes) -> Result<[HashMap<BufferId, Array>; 2], Error> {
         let (mut values, mut bounds) = (given.clone(), HashMap::new());
-        for (at, stage) in group.stages.iter().enumerate() {
+        for stage in &group.stages {
             let mut outs: Vec<Array> = Vec::new();
             for id in &stage.writes {
                 outs.push(match values.get(id) {
@@ -435,13 +400,18 @@ impl<'a> Watch<'a> {
             }
             let operands: Option<Vec<&Array>> = stage.operands.iter().map(|id| values.get(id)).collect();
             let operands = operands.ok_or_else(|| Error::Bug("a stage reads what was not written".into()))?;
-            let limits = nest::interp::run_bounded(&stage.nest, &operands, sizes, &mut outs).map_err(fault)?;
+            let errors: Vec<Option<&Array>> = stage.operands.iter().map(|id| bounds.get(id)).collect();
+            let limits = nest::interp::run_bounded(&stage.nest, &operands, &errors, sizes, &mut outs).map_err(fault)?;
             for ((id, out), bound) in stage.writes.iter().zip(outs).zip(limits) {
-                values.insert(*id, then(at, out, &bound));
+                values.insert(*id, out);
+                let bound = match bounds.remove(id) {
+                    Some(other) => larger(&other, &bound),
+                    None => bound,
+                };
                 bounds.insert(*id, bound);
             }
         }
-        Ok((values, bounds))
+        Ok([values, bounds])
     }
 
     fn blank(&self, id: BufferId, sizes: &Sizes) -> Result<Array, Error> {
@@ -506,15 +476,7 @@ fn hash_of(bytes: &[u8]) -> u64 {
     hasher.finish()
 }
 
-/// Every float moved by its bound: up and down in turn in draw 0, as a hash of its place says in the others.
-fn perturbed(draw: u64, value: &Array, bound: &Array) -> Array {
-    if !value.dtype().is_float() {
-        return value.clone();
-    }
-    let drawn = |at: usize| (at as u64 ^ (draw << 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 63;
-    let sign = |at: usize| if if draw == 0 { at as u64 % 2 } else { drawn(at) } == 0 { 1.0 } else { -1.0 };
-    let finite = |x: f64| if x.is_finite() { x } else { 0.0 };
-    Array::from_fn(value.dtype(), value.dims().to_vec(), |at| {
-        Literal::Float(value.get(at).as_f64() + sign(at) * finite(bound.get(at).as_f64()))
-    })
+/// Of two stages that write parts of one buffer: what holds for both.
+fn larger(a: &Array, b: &Array) -> Array {
+    Array::from_fn(DType::F64, a.dims().to_vec(), |at| Literal::Float(a.get(at).as_f64().max(b.get(at).as_f64())))
 }

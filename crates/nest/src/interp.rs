@@ -23,23 +23,32 @@ use sym::Sym;
 
 /// Evaluates the nest and stores every write in `outputs`, one array a write; elements that no point writes stay as they are.
 pub fn run(nest: &Nest, operands: &[&Array], sizes: &BTreeMap<Sym, i64>, outputs: &mut [Array]) -> Result<(), String> {
-    let code = compile(nest, operands, sizes, Track::Values)?;
+    let code = compile(nest, operands, sizes, Track::Values, &[])?;
     check_outputs(nest, &code, outputs)?;
-    for_each_block(&code, operands, |write, written| match code.writes[write].combine {
+    for_each_block(&code, operands, &[], |write, written| match code.writes[write].combine {
         None => store(&written, &mut outputs[write]),
         Some(combine) => update(combine, code.writes[write].dtype, &written, &mut outputs[write], None),
     })
 }
 
 /// Like [`run`]; gives for each write an f64 array of bounds: `|computed - output| <= bound` for any computation that rounds each float
-/// scalar to its type and sums in any order. For a contraction of length K that is `(K + 8) u sum |terms|`; a value that only copies
-/// has bound 0; so has what an update finds there. A bound is infinite where an error may reach a pole; an integer or bool has 1 or more where it may flip.
-pub fn run_bounded(nest: &Nest, operands: &[&Array], sizes: &BTreeMap<Sym, i64>, outputs: &mut [Array]) -> Result<Vec<Array>, String> {
-    let code = compile(nest, operands, sizes, Track::Bounds)?;
+/// scalar to its type, sums in any order, and reads operands that differ from the given ones by at most `errors`: for each operand an f64
+/// array of its dims, or None where it is exact; empty where all are. For a contraction of length K of exact operands the bound is
+/// `(K + 8) u sum |terms|`; a value that only copies has the bound of what it copies,
+/// what an update finds there has 0. A bound is infinite where an error may reach a pole,
+/// or an index that is read from data may be another one; an integer or bool has 1 or more where it may flip.
+pub fn run_bounded(
+    nest: &Nest,
+    operands: &[&Array],
+    errors: &[Option<&Array>],
+    sizes: &BTreeMap<Sym, i64>,
+    outputs: &mut [Array],
+) -> Result<Vec<Array>, String> {
+    let code = compile(nest, operands, sizes, Track::Bounds, errors)?;
     check_outputs(nest, &code, outputs)?;
     let mut bounds: Vec<Array> =
         outputs.iter().map(|output| Array::filled(DType::F64, output.dims().to_vec(), Literal::Float(0.0))).collect();
-    for_each_block(&code, operands, |write, written| {
+    for_each_block(&code, operands, errors, |write, written| {
         if let Some(combine) = code.writes[write].combine {
             return update(combine, code.writes[write].dtype, &written, &mut outputs[write], Some(&mut bounds[write]));
         }
@@ -57,14 +66,14 @@ pub struct Sample {
     /// Row-major position in the write's tensor.
     pub position: usize,
     pub value: Literal,
-    /// As of [`run_bounded`].
+    /// As of [`run_bounded`] with exact operands.
     pub bound: f64,
 }
 
 /// Evaluates only the parallel points with these numbers (row-major, below [`point_count`]); gives what each write stores, in the order
 /// of `points`. The nest has no updates.
 pub fn run_points(nest: &Nest, operands: &[&Array], sizes: &BTreeMap<Sym, i64>, points: &[usize]) -> Result<Vec<Vec<Sample>>, String> {
-    let code = compile(nest, operands, sizes, Track::Bounds)?;
+    let code = compile(nest, operands, sizes, Track::Bounds, &[])?;
     let count = code.point_count();
     if nest.updates() {
         return Err("bug: single points of an update".to_string());
@@ -73,7 +82,7 @@ pub fn run_points(nest: &Nest, operands: &[&Array], sizes: &BTreeMap<Sym, i64>, 
         return Err(format!("bug: point {point} of a nest of {count}"));
     }
     let mut samples = vec![Vec::with_capacity(points.len()); nest.writes.len()];
-    let mut block = Block::new(&code, operands);
+    let mut block = Block::new(&code, operands, &[]);
     for numbers in points.chunks(LANES) {
         block.load_points(numbers);
         block.run()?;
@@ -86,10 +95,10 @@ pub fn run_points(nest: &Nest, operands: &[&Array], sizes: &BTreeMap<Sym, i64>, 
 
 /// How many parallel points the nest has.
 pub fn point_count(nest: &Nest, sizes: &BTreeMap<Sym, i64>) -> Result<usize, String> {
-    Ok(Code::compile(nest, sizes, Track::Values)?.point_count())
+    Ok(Code::compile(nest, sizes, Track::Values, &[])?.point_count())
 }
 
-fn compile(nest: &Nest, operands: &[&Array], sizes: &BTreeMap<Sym, i64>, track: Track) -> Result<Code, String> {
+fn compile(nest: &Nest, operands: &[&Array], sizes: &BTreeMap<Sym, i64>, track: Track, errors: &[Option<&Array>]) -> Result<Code, String> {
     if operands.len() != nest.operands.len() {
         return Err(format!("bug: {} operands for a nest of {}", operands.len(), nest.operands.len()));
     }
@@ -100,7 +109,16 @@ fn compile(nest: &Nest, operands: &[&Array], sizes: &BTreeMap<Sym, i64>, track: 
             return Err(format!("bug: operand {}: {} is given {}{:?}", operand.name, operand.ty, array.dtype(), array.dims()));
         }
     }
-    Code::compile(nest, sizes, track)
+    if !errors.is_empty() && errors.len() != operands.len() {
+        return Err(format!("bug: {} errors for {} operands", errors.len(), operands.len()));
+    }
+    for (operand, (array, error)) in nest.operands.iter().zip(operands.iter().zip(errors)) {
+        if error.is_some_and(|error| error.dtype() != DType::F64 || error.dims() != array.dims()) {
+            return Err(format!("bug: operand {}: its errors have another shape", operand.name));
+        }
+    }
+    let uncertain: Vec<bool> = errors.iter().map(Option::is_some).collect();
+    Code::compile(nest, sizes, track, &uncertain)
 }
 
 fn check_outputs(nest: &Nest, code: &Code, outputs: &[Array]) -> Result<(), String> {
@@ -115,8 +133,13 @@ fn check_outputs(nest: &Nest, code: &Code, outputs: &[Array]) -> Result<(), Stri
     Ok(())
 }
 
-fn for_each_block(code: &Code, operands: &[&Array], mut visit: impl FnMut(usize, Written)) -> Result<(), String> {
-    let mut block = Block::new(code, operands);
+fn for_each_block(
+    code: &Code,
+    operands: &[&Array],
+    errors: &[Option<&Array>],
+    mut visit: impl FnMut(usize, Written),
+) -> Result<(), String> {
+    let mut block = Block::new(code, operands, errors);
     let (count, row) = (code.point_count(), block_row(code));
     let mut first = 0;
     while first < count {

@@ -17,6 +17,8 @@ pub(super) const LANES: usize = 256;
 pub(super) struct Block<'a> {
     code: &'a Code,
     operands: &'a [&'a Array],
+    /// What the operands may differ by; empty where all are exact.
+    operand_errors: &'a [Option<&'a Array>],
     lanes: usize,
     place: Place,
     /// By scalar: its values, and where it is inexact the bounds of their errors.
@@ -40,11 +42,12 @@ pub(super) struct Written<'a> {
 }
 
 impl<'a> Block<'a> {
-    pub fn new(code: &'a Code, operands: &'a [&'a Array]) -> Block<'a> {
+    pub fn new(code: &'a Code, operands: &'a [&'a Array], operand_errors: &'a [Option<&'a Array>]) -> Block<'a> {
         let lanes_of_points = |iter: usize| if code.points.contains(&iter) { vec![0; LANES] } else { vec![] };
         Block {
             code,
             operands,
+            operand_errors,
             lanes: 0,
             place: Place { columns: (0..code.extents.len()).map(lanes_of_points).collect(), steps: vec![0; code.extents.len()] },
             columns: code.dtypes.iter().map(|dtype| Column::new(*dtype, LANES)).collect(),
@@ -176,7 +179,10 @@ impl<'a> Block<'a> {
     fn run_op(&mut self, op: &Op) -> Result<(), String> {
         let mut out = take_column(&mut self.columns[op.result]);
         match &op.kind {
-            OpKind::Read(read) => self.read(*read, &mut out)?,
+            OpKind::Read(read) => {
+                self.read(*read, &mut out)?;
+                self.read_errors(*read, op.result)?;
+            }
             OpKind::Literal(value) => out.fill(*value),
             OpKind::Index(map) => self.index(map, op.result, &mut out),
             OpKind::Apply { func, dtype, args } => {
@@ -220,6 +226,26 @@ impl<'a> Block<'a> {
             }
             _ => return Err(format!("bug: the element type of {}", code.name)),
         }
+        Ok(())
+    }
+
+    /// The errors of the elements that were read; infinite where another one may be meant.
+    fn read_errors(&mut self, read: usize, result: usize) -> Result<(), String> {
+        if !self.code.inexact[result] {
+            return Ok(());
+        }
+        let (code, lanes) = (&self.code.reads[read], self.lanes);
+        let mut errors = take(&mut self.errors[result]);
+        errors[..lanes].fill(0.0);
+        if let Some(array) = self.operand_errors.get(code.operand).copied().flatten() {
+            let Data::Float(data) = array.data() else { return Err(format!("bug: the type of the errors of {}", code.name)) };
+            let at = At { place: &self.place, columns: &self.columns, lanes };
+            self.reads[read].values(code, at, data, 0.0, &mut self.gathered[0])?.store(&mut errors[..lanes]);
+        }
+        for index in code.indices() {
+            (0..lanes).filter(|lane| self.error(index, *lane) > 0.0).for_each(|lane| errors[lane] = f64::INFINITY);
+        }
+        self.errors[result] = errors;
         Ok(())
     }
 
@@ -301,11 +327,11 @@ impl<'a> Block<'a> {
             match code.monoid {
                 Monoid::Sum => {
                     *sum += error;
-                    self.magnitudes[at][lane] += value.abs();
+                    self.magnitudes[at][lane] += value.abs() + error;
                 }
                 Monoid::Product => {
                     let product = total.get(lane).as_f64();
-                    let grown = *sum * value.abs() + product.abs() * error;
+                    let grown = *sum * value.abs() + product.abs() * error + *sum * error;
                     *sum = grown + bound::rounding(code.dtype, product * value);
                 }
                 Monoid::Max | Monoid::Min | Monoid::And | Monoid::Or => *sum = sum.max(error),

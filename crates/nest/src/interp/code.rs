@@ -91,7 +91,8 @@ enum Phase {
 }
 
 impl Code {
-    pub fn compile(nest: &Nest, sizes: &BTreeMap<Sym, i64>, track: Track) -> Result<Code, String> {
+    /// `uncertain`: by operand, whether it has errors; exact where the list ends.
+    pub fn compile(nest: &Nest, sizes: &BTreeMap<Sym, i64>, track: Track, uncertain: &[bool]) -> Result<Code, String> {
         let iters = nest.iters.iter().enumerate().map(|(at, iter)| (iter.sym.clone(), at)).collect();
         let names = Names { iters, sizes };
         let extents: Vec<i64> = nest.iters.iter().map(|iter| names.size(&iter.extent).map(|e| e as i64)).collect::<Result<_, _>>()?;
@@ -115,7 +116,8 @@ impl Code {
             return Ok(code);
         }
         let aliases = aliases(nest, track);
-        Compiler { nest, names, live: live(nest, &aliases, code.step_count() > 0), aliases, phases: phases(nest)?, code }.finish()
+        Compiler { nest, names, live: live(nest, &aliases, code.step_count() > 0), aliases, phases: phases(nest)?, uncertain, code }
+            .finish()
     }
 
     pub fn point_count(&self) -> usize {
@@ -133,6 +135,7 @@ struct Compiler<'a> {
     live: Vec<bool>,
     aliases: Vec<usize>,
     phases: Vec<Phase>,
+    uncertain: &'a [bool],
     code: Code,
 }
 
@@ -193,7 +196,10 @@ impl Compiler<'_> {
 
     fn rounds(&self, kind: &OpKind) -> bool {
         match kind {
-            OpKind::Read(_) | OpKind::Literal(_) | OpKind::Index(_) => false,
+            OpKind::Read(read) => {
+                self.code.reads[*read].uncertain || self.code.reads[*read].indices().any(|index| self.code.inexact[index])
+            }
+            OpKind::Literal(_) | OpKind::Index(_) => false,
             OpKind::Apply { func, dtype, args } => !bound::is_exact(*func, *dtype) || args.iter().any(|arg| self.code.inexact[*arg]),
             OpKind::Convert { from, to, arg } => !bound::widens(*from, *to) || self.code.inexact[*arg],
         }
@@ -215,7 +221,8 @@ impl Compiler<'_> {
             Ok(DimCode { extent: dims[axis] as i64, stride: strides[axis] as i64, index })
         };
         let dims = (0..dims.len()).map(dim).collect::<Result<_, String>>()?;
-        Ok(ReadCode { operand: read.operand, name: format!("`{}: {}`", operand.name, operand.ty), dims, fill: read.fill })
+        let uncertain = self.uncertain.get(read.operand).copied().unwrap_or(false);
+        Ok(ReadCode { operand: read.operand, name: format!("`{}: {}`", operand.name, operand.ty), dims, fill: read.fill, uncertain })
     }
 
     fn index(&self, index: &Index, phase: Phase) -> Result<IndexCode, String> {
@@ -263,7 +270,8 @@ impl Compiler<'_> {
         let Some(OpKind::Apply { func: Func::Mul, args, .. }) = during(term) else { return };
         let (&[a, b], true) = (args.as_slice(), dtype.is_float()) else { return };
         let (Some(OpKind::Read(read_a)), Some(OpKind::Read(read_b))) = (during(a), during(b)) else { return };
-        if [term, a, b].iter().all(|scalar| self.uses(*scalar) == 1) {
+        let exact = !self.code.inexact[a] && !self.code.inexact[b];
+        if exact && [term, a, b].iter().all(|scalar| self.uses(*scalar) == 1) {
             self.code.folds[fold].term = Term::Product(*read_a, *read_b);
             self.code.during.retain(|op| ![term, a, b].contains(&op.result));
         }

@@ -12,6 +12,8 @@ pub(super) struct ReadCode {
     pub name: String,
     pub dims: Vec<DimCode>,
     pub fill: Option<Literal>,
+    /// Whether the operand has errors.
+    pub uncertain: bool,
 }
 
 pub(super) struct DimCode {
@@ -189,6 +191,14 @@ impl LaneIndex {
 }
 
 impl ReadCode {
+    /// The scalars that index it.
+    pub fn indices(&self) -> impl Iterator<Item = usize> + '_ {
+        self.dims.iter().filter_map(|dim| match dim.index {
+            IndexCode::Data { scalar, .. } => Some(scalar),
+            IndexCode::Split { .. } | IndexCode::Mixed(_) => None,
+        })
+    }
+
     /// The checked values of a data index, counted from the dim's start.
     fn data_index(&self, axis: usize, scalar: usize, at: At, out: &mut [i64]) -> Result<(), String> {
         let extent = self.dims[axis].extent;

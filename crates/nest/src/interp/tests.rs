@@ -43,7 +43,7 @@ fn check(nest: &Nest, operands: &[&Array], sizes: &BTreeMap<Sym, i64>) -> Result
     let mut outputs = vec![Array::filled(write.ty.dtype, dims, Literal::zero(write.ty.dtype))];
     let mut again = outputs.clone();
     run(nest, operands, sizes, &mut outputs)?;
-    let bounds = run_bounded(nest, operands, sizes, &mut again)?;
+    let bounds = run_bounded(nest, operands, &[], sizes, &mut again)?;
     assert_eq!(outputs, again);
     let points: Vec<usize> = (0..point_count(nest, sizes)?).rev().step_by(3).collect();
     for sample in &run_points(nest, operands, sizes, &points)?[0] {
@@ -80,6 +80,22 @@ fn contraction_is_the_sum_of_products() {
             assert!((bounds[at] - want).abs() <= 1e-9 * want + 1e-40, "{} vs {want}", bounds[at]);
         }
     }
+}
+
+#[test]
+fn errors_of_operands_reach_results() {
+    let (a, b) = (ramp(DType::F32, &[2, 3]), ramp(DType::F32, &[3, 2]));
+    let error = Array::filled(DType::F64, vec![2, 3], Literal::Float(0.5));
+    let mut out = [Array::filled(DType::F32, vec![2, 2], Literal::Float(0.0))];
+    let known = sizes(&[("n", 2), ("m", 2), ("k", 3)]);
+    let bounds = run_bounded(&contraction(DType::F32), &[&a, &b], &[Some(&error), None], &known, &mut out).unwrap();
+    let b = floats(&b);
+    for (at, bound) in floats(&bounds[0]).into_iter().enumerate() {
+        let moved: f64 = (0..3).map(|k| 0.5 * b[k * 2 + at % 2].abs()).sum();
+        assert!((moved..moved + 1e-3).contains(&bound), "{bound} for {moved}");
+    }
+    let wrong = run_bounded(&contraction(DType::F32), &[&a, &a], &[Some(&out[0]), None], &known, &mut []);
+    assert!(wrong.is_err());
 }
 
 #[test]
@@ -273,7 +289,7 @@ fn speed() {
         let start = std::time::Instant::now();
         run(nest, &operands.iter().collect::<Vec<_>>(), &known, &mut outputs).unwrap();
         let plain = start.elapsed().as_secs_f64();
-        run_bounded(nest, &operands.iter().collect::<Vec<_>>(), &known, &mut outputs).unwrap();
+        run_bounded(nest, &operands.iter().collect::<Vec<_>>(), &[], &known, &mut outputs).unwrap();
         let bounded = start.elapsed().as_secs_f64() - plain;
         println!("{what}: {:.0} M points/s, with bounds {:.0}", macs / plain / 1e6, macs / bounded / 1e6);
     };

@@ -114,7 +114,7 @@ fn check(nest: &Nest, n: usize, m: usize, r: usize) {
     let (operands, known) = ([&x, &y, &t], sizes(&[("n", n as i64), ("m", m as i64), ("r", r as i64)]));
     let (mut plain, mut tracked) = (outputs(nest, n, m), outputs(nest, n, m));
     run(nest, &operands, &known, &mut plain).unwrap();
-    let bounds = run_bounded(nest, &operands, &known, &mut tracked).unwrap();
+    let bounds = run_bounded(nest, &operands, &[], &known, &mut tracked).unwrap();
     let exact = Direct { nest, operands: &operands, round: |value| value, largest: Cell::new(0.0) };
     let single = Direct { nest, operands: &operands, round: |value| value as f32 as f64, largest: Cell::new(0.0) };
     for (number, write) in nest.writes.iter().enumerate() {
@@ -129,6 +129,35 @@ fn check(nest: &Nest, n: usize, m: usize, r: usize) {
             if exact.largest.get() < 1e30 && want.is_finite() {
                 assert!((rounded - want).abs() <= bound, "{:?} at {position}: {rounded} vs {want} +- {bound}: {nest}", write.value);
             }
+        }
+    }
+}
+
+/// Checks that bounds hold where `x` and `y` are other ones, as far away as is said.
+fn check_errors(nest: &Nest, n: usize, m: usize, r: usize) {
+    let wave = |dims: &[usize], by: f64| {
+        Array::from_fn(DType::F32, dims.to_vec(), move |at| {
+            let (value, sign) = ((at as f64 * 1.7 + 0.3).sin() as f32 as f64 * 2.0, if at * 7 % 3 == 0 { 1.0 } else { -1.0 });
+            Literal::Float(value + sign * by)
+        })
+    };
+    let (x, y, t) = (wave(&[3, 4], 0.0), wave(&[4], 0.0), Array::ints(DType::I64, vec![3], vec![2, -3, 0]));
+    let by = 2f64.powi(-10);
+    let (other_x, other_y) = (wave(&[3, 4], by), wave(&[4], by));
+    let [ex, ey] = [vec![3, 4], vec![4]].map(|dims| Array::filled(DType::F64, dims, Literal::Float(by)));
+    let known = sizes(&[("n", n as i64), ("m", m as i64), ("r", r as i64)]);
+    let mut got = outputs(nest, n, m);
+    let bounds = run_bounded(nest, &[&x, &y, &t], &[Some(&ex), Some(&ey), None], &known, &mut got).unwrap();
+    let single = Direct { nest, operands: &[&other_x, &other_y, &t], round: |value| value as f32 as f64, largest: Cell::new(0.0) };
+    for (number, write) in nest.writes.iter().enumerate() {
+        for position in 0..n * m {
+            let mut point = known.clone();
+            point.extend([(Sym::new("i"), (position / m) as i64), (Sym::new("j"), (position % m) as i64)]);
+            single.largest.set(0.0);
+            let other = single.value(write.value, &point).as_f64();
+            let (want, bound) = (floats(&got[number])[position], floats(&bounds[number])[position]);
+            let inside = (other - want).abs() <= bound || bound.is_infinite() || bound.is_nan();
+            assert!(inside || single.largest.get() >= 1e30, "{:?} at {position}: {other} vs {want} +- {bound}: {nest}", write.value);
         }
     }
 }
@@ -187,5 +216,10 @@ proptest! {
     #[test]
     fn any_nest_means_its_definition(scalars in prop::collection::vec(scalar(), 1..40), n in 1usize..5, m in 1usize..5, r in 0usize..4) {
         check(&nest(scalars), n, m, r);
+    }
+
+    #[test]
+    fn bounds_hold_for_operands_with_errors(scalars in prop::collection::vec(scalar(), 1..40), n in 1usize..5, m in 1usize..5, r in 0usize..4) {
+        check_errors(&nest(scalars), n, m, r);
     }
 }
