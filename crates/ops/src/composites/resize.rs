@@ -8,8 +8,11 @@
 //! - C3: `coordinates` is one of [`COORDINATES`], `rounding` (of mode nearest) one of [`ROUNDINGS`].
 //!
 //! `out[.., i, ..] = sum over taps t of weight(t, c(i)) * x[.., clamp(place(t, c(i))), ..]`: one tap of weight 1 at the rounded coordinate,
-//! two around it, or four of the cubic convolution. Generated code computes coordinates in f32, one operation after the other, as ONNX's
-//! runtimes do: between two elements, rounding decides which is nearest. With `tf_crop_and_resize` a coordinate outside of the axis gives `extrapolation`.
+//! two around it, or four of the cubic convolution. With `tf_crop_and_resize` a coordinate outside of the axis gives `extrapolation`.
+//!
+//! Between two elements, rounding decides which is nearest. So mode nearest says how coordinates are rounded: each operation's result to
+//! f32, as ONNX's runtimes compute. The decomposition computes them in f64 and rounds by arithmetic, since interpreters know f64 alone.
+//! The other modes are continuous in the coordinate, and mean exact ones.
 
 use super::check_float;
 use crate::attrs;
@@ -87,6 +90,10 @@ impl ResizeAttrs {
         })
     }
 
+    fn is_nearest(&self) -> bool {
+        self.mode == "nearest"
+    }
+
     fn crops(&self) -> bool {
         self.coordinates == "tf_crop_and_resize"
     }
@@ -108,7 +115,7 @@ fn infer(cx: &InferCx) -> Result<Inferred, OpError> {
     let resize = ResizeAttrs::read(cx.attrs)?;
     let axis = attrs::axis(cx.attrs, "axis", x.rank())?;
     let size = &attrs::exprs_of(cx.attrs, "sizes", 1)?[0];
-    if resize.mode != "nearest" {
+    if !resize.is_nearest() {
         check_float(x)?;
     }
     let mut guards = Guards::default();
@@ -121,21 +128,31 @@ fn infer(cx: &InferCx) -> Result<Inferred, OpError> {
     Ok(Inferred::of(x.dtype, dims).with(guards))
 }
 
-/// The coordinate in an axis of `from` elements that place `at` of `to` is read at.
+/// The coordinate in an axis of `from` elements that place `at` of `to` is read at; of mode nearest rounded to f32 at each step.
 fn coordinate(resize: &ResizeAttrs, at: usize, from: usize, to: usize) -> f64 {
     let (at, from, to) = (at as f64, from as f64, to as f64);
-    let scale = if resize.scale == 0.0 { to / from } else { resize.scale };
+    let step = |x: f64| if resize.is_nearest() { x as f32 as f64 } else { x };
+    let scale = if resize.scale == 0.0 { step(to / from) } else { resize.scale };
     let [start, end] = resize.roi;
+    let (last, end_place) = (step(from - 1.0), step(to - 1.0));
+    let centre = || step(step(at + 0.5) / scale);
     match resize.coordinates.as_str() {
-        "asymmetric" => at / scale,
-        "tf_half_pixel_for_nn" => (at + 0.5) / scale,
+        "asymmetric" => step(at / scale),
+        "tf_half_pixel_for_nn" => centre(),
         "pytorch_half_pixel" if to <= 1.0 => 0.0,
-        "half_pixel" | "pytorch_half_pixel" => (at + 0.5) / scale - 0.5,
-        "half_pixel_symmetric" => from / 2.0 * (1.0 - to / (scale * from)) + ((at + 0.5) / scale - 0.5),
+        "half_pixel" | "pytorch_half_pixel" => step(centre() - 0.5),
+        "half_pixel_symmetric" => {
+            let adjustment = step(to / step(scale * from));
+            let offset = step(from / 2.0 * step(1.0 - adjustment));
+            step(offset + step(centre() - 0.5))
+        }
         "align_corners" if to <= 1.0 => 0.0,
-        "align_corners" => at * (from - 1.0) / (to - 1.0),
-        _ if to <= 1.0 => 0.5 * (start + end) * (from - 1.0),
-        _ => start * (from - 1.0) + at * (end - start) * (from - 1.0) / (to - 1.0),
+        "align_corners" => step(step(at * last) / end_place),
+        _ if to <= 1.0 => step(last * (0.5 * (start + end))),
+        _ => {
+            let walked = step(step(at * (end - start)) * last);
+            step(step(last * start) + step(walked / end_place))
+        }
     }
 }
 
@@ -196,7 +213,7 @@ fn reference(inputs: &[&Array], attrs: &Attrs, out: &[ConcreteType]) -> Result<V
         index[axis] = clamped(place);
         position(&strides, &index)
     };
-    if resize.mode == "nearest" && !resize.crops() {
+    if resize.is_nearest() && !resize.crops() {
         return Ok(vec![moved(x, dims, |index| element(index, taps[index[axis]][0].0))]);
     }
     let (data, mut sums) = (as_floats(x), Vec::with_capacity(dims.iter().product()));
@@ -217,12 +234,11 @@ fn decompose(b: &mut Builder, inputs: &[ValueId], attrs: &Attrs) -> Result<Vec<V
     let axis = attrs::axis(attrs, "axis", b.dims(x).len()).map_err(located)?;
     let size = attrs::exprs_of(attrs, "sizes", 1).map_err(located)?[0].clone();
     let factor = size.exact_div(&b.dims(x)[axis]).and_then(|factor| factor.as_const());
-    if let Some(factor) =
-        factor.filter(|factor| resize.mode == "nearest" && resize.repeats() && [0.0, *factor as f64].contains(&resize.scale))
-    {
+    if let Some(factor) = factor.filter(|factor| resize.is_nearest() && resize.repeats() && [0.0, *factor as f64].contains(&resize.scale)) {
         return Ok(vec![repeated(b, x, axis, factor)?]);
     }
-    let mut line = Line { from: b.dims(x)[axis].clone(), to: size, b };
+    let dtype = if resize.is_nearest() { DType::F64 } else { DType::F32 };
+    let mut line = Line { from: b.dims(x)[axis].clone(), to: size, dtype, b };
     let at = line.coordinates(&resize)?;
     let taps = line.taps(&resize, at)?;
     let outside = if resize.crops() { Some(line.outside(at)?) } else { None };
@@ -288,26 +304,42 @@ struct Line<'a> {
     b: &'a mut Builder,
     from: Expr,
     to: Expr,
+    /// Of coordinates: f32, or f64 for numbers that are rounded to f32.
+    dtype: DType,
 }
+
+/// Rounds to the 24 bits of f32: for `c = SPLIT*x` it is `c - (c - x)`, and exact in f64 [Dekker, A floating-point technique for
+/// extending the available precision, 1971].
+const SPLIT: f64 = (1u64 << 29) as f64 + 1.0;
 
 type Vector = Result<ValueId, Diagnostic>;
 
 impl Line<'_> {
     fn map(&mut self, func: Func, operands: &[ValueId]) -> Vector {
-        self.b.map_broadcast(func, operands)
+        let y = self.b.map_broadcast(func, operands)?;
+        let rounds = matches!(func, Func::Add | Func::Sub | Func::Mul | Func::Div) && self.b.dtype(y) == DType::F64;
+        if rounds { self.single(y) } else { Ok(y) }
     }
 
     fn number(&mut self, func: Func, x: ValueId, value: f64) -> Vector {
-        self.b.map_number(func, x, value)
+        let value = self.b.number(self.b.dtype(x), value);
+        self.map(func, &[x, value])
+    }
+
+    /// An f64 rounded to f32.
+    fn single(&mut self, x: ValueId) -> Vector {
+        let large = self.b.map_number(Func::Mul, x, SPLIT)?;
+        let low = self.b.map(Func::Sub, &[large, x])?;
+        self.b.map(Func::Sub, &[large, low])
     }
 
     /// `coordinate` of every place.
     fn coordinates(&mut self, resize: &ResizeAttrs) -> Vector {
-        let at = self.b.iota(&[self.to.clone()], 0, DType::F32)?;
-        let (from, to) = (self.b.size(&self.from, DType::F32)?, self.b.size(&self.to, DType::F32)?);
+        let at = self.b.iota(&[self.to.clone()], 0, self.dtype)?;
+        let (from, to) = (self.b.size(&self.from, self.dtype)?, self.b.size(&self.to, self.dtype)?);
         let scale = match resize.scale {
             0.0 => self.map(Func::Div, &[to, from])?,
-            scale => self.b.number(DType::F32, scale),
+            scale => self.b.number(self.dtype, scale),
         };
         match resize.coordinates.as_str() {
             "asymmetric" => self.map(Func::Div, &[at, scale]),
@@ -315,13 +347,13 @@ impl Line<'_> {
             "half_pixel" => self.half_pixel(at, scale),
             "pytorch_half_pixel" => {
                 let at = self.half_pixel(at, scale)?;
-                let zero = self.b.number(DType::F32, 0.0);
+                let zero = self.b.number(self.dtype, 0.0);
                 self.unless_single(to, at, zero)
             }
             "half_pixel_symmetric" => {
                 let whole = self.map(Func::Mul, &[scale, from])?;
                 let adjustment = self.map(Func::Div, &[to, whole])?;
-                let one = self.b.number(DType::F32, 1.0);
+                let one = self.b.number(self.dtype, 1.0);
                 let shift = self.map(Func::Sub, &[one, adjustment])?;
                 let middle = self.number(Func::Div, from, 2.0)?;
                 let offset = self.map(Func::Mul, &[middle, shift])?;
@@ -332,7 +364,7 @@ impl Line<'_> {
                 let (last, end) = (self.number(Func::Sub, from, 1.0)?, self.number(Func::Sub, to, 1.0)?);
                 let at = self.map(Func::Mul, &[at, last])?;
                 let at = self.map(Func::Div, &[at, end])?;
-                let zero = self.b.number(DType::F32, 0.0);
+                let zero = self.b.number(self.dtype, 0.0);
                 self.unless_single(to, at, zero)
             }
             _ => self.cropped(resize.roi, at, from, to),
@@ -368,7 +400,7 @@ impl Line<'_> {
 
     /// Whether a coordinate is outside of the axis.
     fn outside(&mut self, at: ValueId) -> Vector {
-        let last = self.b.size(&(&self.from - 1), DType::F32)?;
+        let last = self.b.size(&(&self.from - 1), self.dtype)?;
         let (before, behind) = (self.number(Func::Less, at, 0.0)?, self.map(Func::Greater, &[at, last])?);
         self.map(Func::Or, &[before, behind])
     }
@@ -392,7 +424,7 @@ impl Line<'_> {
                 let (up, down) = (self.map(Func::Ceil, &[at])?, self.map(Func::Trunc, &[at])?);
                 let shrinks = match resize.scale {
                     0.0 => {
-                        let (from, to) = (self.b.size(&self.from, DType::F32)?, self.b.size(&self.to, DType::F32)?);
+                        let (from, to) = (self.b.size(&self.from, self.dtype)?, self.b.size(&self.to, self.dtype)?);
                         self.map(Func::Less, &[to, from])?
                     }
                     scale => self.b.scalar(DType::Bool, ir::Literal::Int((scale < 1.0) as i64)),
@@ -521,6 +553,19 @@ mod tests {
             }
             let scaled = ResizeAttrs { scale: 1.75, ..resize };
             resized(&scaled, "i32[n]", 0, "(7*n)/(4)", 5).check_decomposition(0.0);
+        }
+    }
+
+    /// 3.5 / f32(1.4) is just above 2.5, and 2.5 in f32; 3 / f32(1.2) likewise below and at 2.5.
+    #[test]
+    fn nearest_elements_are_those_of_coordinates_in_f32() {
+        for (coordinates, from, to) in
+            COORDINATES.into_iter().flat_map(|c| (1..24).flat_map(move |from| [7, 29, 42].map(|to| (c, from, to))))
+        {
+            for (rounding, scale) in ROUNDINGS.into_iter().flat_map(|r| [0.0, (to as f32 / from as f32) as f64].map(|s| (r, s))) {
+                let resize = ResizeAttrs { scale, ..resize("nearest", coordinates, rounding) };
+                resized(&resize, "f32[n]", 0, &to.to_string(), from).check_decomposition(0.0);
+            }
         }
     }
 
