@@ -17,7 +17,7 @@ use crate::schedule::Schedule;
 use nest::{Index, Nest, Read, ScalarOp, rewrite};
 use program::{PhysicalGroup, PhysicalRole, PhysicalStage};
 use std::collections::BTreeMap;
-use sym::{Expr, Sym};
+use sym::{Expr, Ranges, Sym};
 
 /// Constants below this one stay in the code.
 const FIXED: i64 = 16;
@@ -126,6 +126,7 @@ impl Sizes {
 
     fn stage(&mut self, stage: &mut PhysicalStage) -> Option<()> {
         let before = stage.nest.clone();
+        let ranges = before.ranges();
         let nest = &mut stage.nest;
         for iter in &mut nest.iters {
             iter.extent = self.parameter(&iter.extent);
@@ -134,7 +135,7 @@ impl Sizes {
             match &mut scalar.op {
                 ScalarOp::Read(Read { index, .. }) => {
                     for index in index.iter_mut() {
-                        *index = Index::Map(self.address(&before, index.as_map()?)?);
+                        *index = Index::Map(self.address(&before, &ranges, index.as_map()?)?);
                     }
                 }
                 // it may be computed with, so that its sizes are no strides
@@ -144,7 +145,7 @@ impl Sizes {
         }
         for write in &mut nest.writes {
             for index in &mut write.index {
-                *index = Index::Map(self.address(&before, index.as_map()?)?);
+                *index = Index::Map(self.address(&before, &ranges, index.as_map()?)?);
             }
             write.ty.dims = write.ty.dims.iter().map(|dim| self.parameter(dim)).collect();
         }
@@ -154,12 +155,12 @@ impl Sizes {
         Some(())
     }
 
-    /// An address with parameters for its strides and its offset. None where it is not linear.
-    fn address(&mut self, nest: &Nest, address: &Expr) -> Option<Expr> {
+    /// An address with parameters for its strides and its offset. None where it is not linear, or walks backwards: a parameter is at least 1.
+    fn address(&mut self, nest: &Nest, ranges: &Ranges, address: &Expr) -> Option<Expr> {
         let (mut rest, mut out) = (address.clone(), Expr::zero());
         for iter in &nest.iters {
             let (stride, without) = rest.split_linear(&iter.sym)?;
-            if nest.iters.iter().any(|other| stride.mentions(&other.sym)) || stride.as_const().is_some_and(|stride| stride < 0) {
+            if nest.iters.iter().any(|other| stride.mentions(&other.sym)) || !ranges.nonnegative(&stride) {
                 return None;
             }
             out = out + &self.parameter(&stride) * &Expr::sym(&iter.sym);
@@ -223,6 +224,16 @@ mod tests {
         assert_eq!(schedule.to_string(), "rows outer [i0] piece i1:64 grain 9 {vector i1:8 unroll 2}");
         let own = schedule::choose(&rows, &Target::x86_64_v3());
         assert!(general(&rows).unwrap().schedule(&own).is_some(), "{own}");
+    }
+
+    #[test]
+    fn strides_that_may_be_negative_stay() {
+        let text = "nest {\n for i0 in n, i1 in m\n operand b0: f32[n, m]\n v0: f32 = b0[n - i0 - 1, i1]\n write w1: f32[n, m] at [i0, i1] = v0\n}";
+        let nest: Nest = text.parse().unwrap();
+        let buffer = |ty: &ir::TensorType, role| program::PhysicalBuffer { ty: ty.clone(), role };
+        let buffers = vec![buffer(&nest.operands[0].ty, PhysicalRole::Input), buffer(&nest.writes[0].ty, PhysicalRole::Output)];
+        let group = PhysicalGroup { outer: vec![], stages: vec![PhysicalStage { nest, operands: vec![0], writes: vec![1] }], buffers };
+        assert_eq!(general(&group), None);
     }
 
     #[test]
