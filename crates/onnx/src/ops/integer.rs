@@ -73,11 +73,15 @@ fn matmul_integer(call: &mut Call) -> Outcome {
     one(without(call, product, &excess)?)
 }
 
-/// A zero point in i32; a list of them, one for each row, as a column.
+/// A zero point in i32; a list of them, one for each row, as a column; a list of one as a scalar.
 fn zero_point(call: &mut Call, at: usize, of_rows: bool) -> Result<ValueId> {
     let value = call.value(at)?;
     let value = call.b().convert(value, DType::I32)?;
-    if of_rows && call.b().dims(value).len() == 1 { call.b().unsqueeze(value, &[1]) } else { Ok(value) }
+    match call.b().dims(value) {
+        [one] if one.is_one() => call.b().reshape(value, &[]),
+        [_] if of_rows => call.b().unsqueeze(value, &[1]),
+        _ => Ok(value),
+    }
 }
 
 /// `p (sum b - K q)`, where K is `depth`.
@@ -141,6 +145,9 @@ fn weight_sums(call: &mut Call, w: ValueId, behind: &[usize]) -> Result<ValueId>
     call.b().unsqueeze(sums, behind)
 }
 
+/// More weights of one are no constant: the operand's declared dims alone would take memory.
+const MOST_ONES: i64 = 1 << 20;
+
 /// The sums of what each window holds: of the same dims as the convolution, or with one channel where there is one group.
 fn window_sums(call: &mut Call, x: ValueId, w: ValueId, attrs: &WindowAttrs, groups: i64) -> Result<ValueId> {
     let mut dims = call.b().dims(w).to_vec();
@@ -148,9 +155,9 @@ fn window_sums(call: &mut Call, x: ValueId, w: ValueId, attrs: &WindowAttrs, gro
         dims[0] = Expr::one();
     }
     let ones = call.b().scalar(DType::I8, Literal::Int(1));
-    let ones = match dims.iter().map(Expr::as_const).collect::<Option<Vec<i64>>>() {
-        Some(dims) if groups == 1 => {
-            let dims: Vec<usize> = dims.into_iter().map(|dim| dim as usize).collect();
+    let count = Expr::product(&dims).as_const();
+    let ones = match dims.iter().map(|dim| dim.as_const().map(|dim| dim as usize)).collect::<Option<Vec<usize>>>() {
+        Some(dims) if groups == 1 && count.is_some_and(|count| count <= MOST_ONES) => {
             call.b().graph.constant(Tensor::from_array(&Array::filled(DType::I8, dims, Literal::Int(1))), None, "ones")
         }
         _ => call.b().broadcast(ones, &dims)?,
@@ -173,6 +180,8 @@ mod tests {
         // ((1, 2), (1, 2)) by ((0, -4), (2, 2))
         check(&format!("a: u8[2, 2] {b} {lists} y = MatMulInteger(a, b, p, q) => y"), &["u8[2, 2] 2 3 3 4"], &["i32[2, 2] 4 0 4 0"]);
         let v = "v: u8[2] = 1 2 p: u8[] = 1 q: u8[] = 2";
+        let one = "v: u8[2] = 1 2 p: u8[1] = 1 q: u8[1] = 2";
+        check(&format!("a: u8[2] {one} y = MatMulInteger(a, v, p, q) => y"), &["u8[2] 3 4"], &["i32[] -2"]);
         check(&format!("a: u8[n, 2] {v} y = MatMulInteger(a, v, p, q) => y"), &["u8[2, 2] 1 2 3 4"], &["i32[2] 0 -2"]);
         check(&format!("a: u8[2, n] {v} y = MatMulInteger(v, a, p, q) => y"), &["u8[2, 2] 1 2 3 4"], &["i32[2] 1 2"]);
         check(
@@ -180,6 +189,13 @@ mod tests {
             &["i8[2, 1, 1, 2] 1 2 3 4", "i8[2, 2, 1] 1 2 3 4"],
             &["i32[2, 2, 1, 1] 2 4 8 18"],
         );
+    }
+
+    #[test]
+    fn declared_dims_take_no_memory() {
+        let broadcasts = |text: &str| ops_of(text).matches("broadcast").count();
+        let text = "x: u8[1, 1099511627776, 3, 3] w: i8[1, 1099511627776, 3, 3] q: i8[] y = ConvInteger(x, w, _, q) => y";
+        assert_eq!(broadcasts(text), broadcasts(&text.replace("1099511627776", "2")) + 1);
     }
 
     #[test]

@@ -223,9 +223,11 @@ fn local_response_normalization(call: &mut Call) -> Outcome {
     let square = b.map(Func::Mul, &[x, x])?;
     let planes = [dims[0].clone(), Expr::one(), dims[1].clone(), Expr::product(&dims[2..])];
     let square = b.reshape(square, &planes)?;
-    let low = (size - 1) / 2;
-    let window = WindowAttrs { low: vec![low, 0], high: vec![size - 1 - low, 0], ..WindowAttrs::plain(2) };
-    let sum = b.reduce_window(Monoid::Sum, square, &[size, 1], &window)?;
+    // what lies beyond all channels adds nothing
+    let most = dims[1].as_const().map_or(size, |channels| (channels - 1).max(0));
+    let (low, high) = (((size - 1) / 2).min(most), (size / 2).min(most));
+    let window = WindowAttrs { low: vec![low, 0], high: vec![high, 0], ..WindowAttrs::plain(2) };
+    let sum = b.reduce_window(Monoid::Sum, square, &[low + high + 1, 1], &window)?;
     let sum = b.reshape(sum, &dims)?;
     let scaled = b.map_number(Func::Mul, sum, alpha / size as f64)?;
     let shifted = b.map_number(Func::Add, scaled, bias)?;
@@ -296,6 +298,11 @@ mod tests {
             "x: f32[1, 3, n] y = LRN {size = 2, alpha = 2.0, beta = 1.0, bias = 1.0} (x) => y",
             &["f32[1, 3, 1] 1 2 3"],
             &["f32[1, 3, 1] 0.1667 0.1429 0.3"],
+        );
+        check(
+            "x: f32[1, 2, n] y = LRN {size = 2147483648, alpha = 2147483648.0, beta = 1.0, bias = 0.0} (x) => y",
+            &["f32[1, 2, 1] 1 2"],
+            &["f32[1, 2, 1] 0.2 0.4"],
         );
     }
 }
