@@ -86,7 +86,22 @@ fn run_loop(program: &Program, repeat: &Loop, sizes: &BTreeMap<Sym, i64>, values
         inside.insert(repeat.counter.clone(), run);
         run_steps(program, &repeat.body, &inside, values)?;
     }
+    if run == 0 {
+        write_empty(program, &repeat.body, sizes, values)?;
+    }
     run_steps(program, &repeat.last, &inside, values)
+}
+
+/// Buffers without elements are written where their steps never run: stacked results of a loop of no runs.
+fn write_empty(program: &Program, steps: &[Step], sizes: &BTreeMap<Sym, i64>, values: &mut BufferValues) -> Result<(), String> {
+    for id in steps.iter().flat_map(Step::groups).flat_map(Group::writes) {
+        let ty = &program.buffer(id).ty;
+        let is_empty = || ty.dims.iter().any(|dim| dim.eval(&|sym| sizes.get(sym).copied()) == Some(0));
+        if values.get(id).is_none() && is_empty() {
+            values.set(id, unwritten(ty, sizes)?);
+        }
+    }
+    Ok(())
 }
 
 /// Whether a loop that has run so often runs once more.

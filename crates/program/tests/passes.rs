@@ -267,6 +267,7 @@ fn nested_loops() {
         Ok(())
     };
     check(build, &[&[4, 3]]);
+    check(build, &[&[0, 3]]);
 }
 
 /// Sizes that fit one branch only are no fault where the other one runs.

@@ -32,6 +32,16 @@ fn a_chain_runs_at_any_size() {
 }
 
 #[test]
+fn results_beyond_the_limit_are_no_allocation() {
+    let mut b = Builder::new("g");
+    let x = b.input("x", ty(DType::F32, &[]));
+    let wide = b.broadcast(x, &["n".parse().unwrap()]).unwrap();
+    b.output("wide", wide);
+    let error = outputs(&b.finish(), &[floats(&[], &[1.0])], &sizes(&[("n", 1 << 50)])).unwrap_err();
+    assert_eq!(error.code, Code::Limit);
+}
+
+#[test]
 fn dead_values_are_dropped() {
     let mut b = Builder::new("g");
     let x = b.input("x", ty(DType::F32, &["2"]));
