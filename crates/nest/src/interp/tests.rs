@@ -326,7 +326,7 @@ fn updated(combine: &str, at: &[i64], x: &[f64]) -> Result<(Vec<f64>, Vec<f64>),
     let mut again = outputs.clone();
     let sizes = sizes(&[("n", x.len() as i64)]);
     run(&nest, &operands, &sizes, &mut outputs)?;
-    let bounds = run_bounded(&nest, &operands, &sizes, &mut again)?;
+    let bounds = run_bounded(&nest, &operands, &[], &sizes, &mut again)?;
     assert_eq!(outputs, again);
     Ok((floats(&outputs[0]), floats(&bounds[0])))
 }

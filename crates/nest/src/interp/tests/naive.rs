@@ -156,7 +156,7 @@ fn check_errors(nest: &Nest, n: usize, m: usize, r: usize) {
             single.largest.set(0.0);
             let other = single.value(write.value, &point).as_f64();
             let (want, bound) = (floats(&got[number])[position], floats(&bounds[number])[position]);
-            let inside = (other - want).abs() <= bound || bound.is_infinite() || bound.is_nan();
+            let inside = same(other, want) || (other - want).abs() <= bound || bound.is_infinite() || bound.is_nan();
             assert!(inside || single.largest.get() >= 1e30, "{:?} at {position}: {other} vs {want} +- {bound}: {nest}", write.value);
         }
     }
