@@ -80,7 +80,7 @@ pub fn assemble(program: &Program, memory: &MemoryPlan, options: &Options, store
     let [prepare, main] = [&program.prepare, &program.steps].map(|steps| launches::launches(program, steps));
     let choices = choices::choices(program, [&prepare, &main], options);
     let lookup = Lookup::new(&options.target, store);
-    let mut assembler = Assembler { program, memory, lookup, choices, known: HashMap::new(), out: empty() };
+    let mut assembler = Assembler { program, memory, lookup, choices, known: HashMap::new(), constants: HashMap::new(), out: empty() };
     let prepare = assembler.steps(prepare);
     assembler.out.prepare_steps = assembler.out.labels.len();
     let mut steps: Vec<EntryStep> = (0..program.guards.len())
@@ -112,6 +112,8 @@ struct Assembler<'a> {
     lookup: Lookup<'a>,
     choices: HashMap<PhysicalGroup, Choice>,
     known: HashMap<(PhysicalGroup, Schedule), usize>,
+    /// The places of constants in `out`.
+    constants: HashMap<BufferId, usize>,
     out: Assembly,
 }
 
@@ -228,7 +230,7 @@ impl Assembler<'_> {
 
     fn constant(&mut self, id: BufferId) -> usize {
         let constants = &mut self.out.constants;
-        constants.iter().position(|known| *known == id).unwrap_or_else(|| {
+        *self.constants.entry(id).or_insert_with(|| {
             constants.push(id);
             constants.len() - 1
         })

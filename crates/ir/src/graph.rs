@@ -3,7 +3,7 @@
 use crate::dtype::DType;
 use crate::guard::Guard;
 use crate::tensor::Tensor;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 use sym::{Expr, Sym};
@@ -65,7 +65,10 @@ impl fmt::Debug for TensorType {
     }
 }
 
-/// The model nodes that something came from, in order, without repeats.
+/// The most model nodes that joined locations name: what came from thousands stays cheap to carry along.
+const MOST_NAMES: usize = 128;
+
+/// The model nodes that something came from, in order, without repeats; of very many, the first 128.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Location(pub Vec<Arc<str>>);
 
@@ -76,13 +79,14 @@ impl Location {
 
     /// Both origins, the first one's first.
     pub fn join(&self, other: &Location) -> Location {
-        let mut all = self.clone();
-        for name in &other.0 {
-            if !all.0.contains(name) {
-                all.0.push(name.clone());
-            }
-        }
-        all
+        Location::all([self, other])
+    }
+
+    /// All origins, in order.
+    pub fn all<'a>(locations: impl IntoIterator<Item = &'a Location>) -> Location {
+        let mut known = HashSet::new();
+        let names = locations.into_iter().flat_map(|location| &location.0);
+        Location(names.filter(|name| known.insert(*name)).take(MOST_NAMES).cloned().collect())
     }
 }
 
@@ -206,5 +210,19 @@ impl Graph {
             uses[value.0 as usize].1 += 1;
         }
         uses
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn joined_locations_keep_order_and_end() {
+        let of = |names: &[&str]| Location(names.iter().map(|name| Arc::from(*name)).collect());
+        assert_eq!(of(&["/b", "/a"]).join(&of(&["/a", "/c", "/b"])), of(&["/b", "/a", "/c"]));
+        let many: Vec<Location> = (0..1000).map(|at| Location::of(&format!("/{at}"))).collect();
+        let all = Location::all(&many);
+        assert_eq!((all.0.len(), all.join(&many[999]) == all), (MOST_NAMES, true));
     }
 }

@@ -10,11 +10,12 @@ use sym::{Expr, Ranges, Sym};
 struct Body {
     nest: Nest,
     known: HashMap<Scalar, ScalarId>,
+    operands: HashMap<Operand, usize>,
 }
 
 impl Body {
     fn new(iters: Vec<Iter>) -> Body {
-        Body { nest: Nest { iters, ..Nest::default() }, known: HashMap::new() }
+        Body { nest: Nest { iters, ..Nest::default() }, known: HashMap::new(), operands: HashMap::new() }
     }
 
     fn push(&mut self, scalar: Scalar) -> ScalarId {
@@ -28,11 +29,13 @@ impl Body {
     }
 
     fn operand(&mut self, operand: &Operand) -> usize {
-        let found = self.nest.operands.iter().position(|o| o == operand);
-        found.unwrap_or_else(|| {
-            self.nest.operands.push(operand.clone());
-            self.nest.operands.len() - 1
-        })
+        if let Some(at) = self.operands.get(operand) {
+            return *at;
+        }
+        let at = self.nest.operands.len();
+        self.nest.operands.push(operand.clone());
+        self.operands.insert(operand.clone(), at);
+        at
     }
 
     /// Copies the scalars of `from`: maps rewritten by `expr`, reads of `replaced` given by `replacement`. Gives the new id of each.

@@ -4,6 +4,7 @@ use crate::attrs::concrete;
 use crate::build::Builder;
 use crate::def::{ConcreteType, InferCx, Kind, LowerCx, OpDef, OpError};
 use crate::interp::{concrete_type, outputs};
+use crate::lower::operand_places;
 use ir::array::Data;
 use ir::{Array, Attrs, DType, Literal, TensorType, ValueId};
 use nest::{Index, Nest, ScalarOp};
@@ -131,7 +132,8 @@ impl Case {
         let operands: Vec<&Array> = self.operands.iter().collect();
         for nest in self.nests() {
             assert_eq!(nest::verify::verify(&nest, &self.facts()), Vec::<String>::new(), "{}", maps(&nest));
-            nest::interp::run(&nest, &operands, &self.sizes, &mut results)?;
+            let own: Vec<&Array> = operand_places(&nest).into_iter().map(|at| operands[at]).collect();
+            nest::interp::run(&nest, &own, &self.sizes, &mut results)?;
         }
         Ok(results)
     }

@@ -9,10 +9,19 @@ impl LowerCx<'_> {
     /// A nest that has the operands declared, under the names a, b, ..
     pub fn nest(&self) -> NestBuilder {
         let mut nest = NestBuilder::new();
-        for (at, ty) in self.inputs.iter().enumerate() {
-            nest.operand(&operand_name(at), ty);
-        }
+        (0..self.inputs.len()).for_each(|at| self.declare(&mut nest, at));
         nest
+    }
+
+    /// A nest that has one operand declared, under the name that it has in the others: each piece of a long list can do with its own.
+    pub fn nest_of(&self, operand: usize) -> NestBuilder {
+        let mut nest = NestBuilder::new();
+        self.declare(&mut nest, operand);
+        nest
+    }
+
+    fn declare(&self, nest: &mut NestBuilder, operand: usize) {
+        nest.operand(&operand_name(operand), &self.inputs[operand]);
     }
 
     /// The value of all of an operand's elements, where it is known.
@@ -61,6 +70,16 @@ fn operand_name(at: usize) -> String {
     if at < 25 { letter.to_string() } else { format!("{letter}{}", at / 25) }
 }
 
+/// For each operand of a lowered nest, which of the node's it is.
+pub fn operand_places(nest: &Nest) -> Vec<usize> {
+    nest.operands.iter().map(|operand| operand_place(&operand.name)).collect()
+}
+
+fn operand_place(name: &str) -> usize {
+    let (letter, turn) = name.split_at(1);
+    (letter.as_bytes()[0] - b'a') as usize + 25 * turn.parse::<usize>().unwrap_or(0)
+}
+
 /// An iterator for each dim; zero for a dim of extent 1.
 pub fn iterators(nest: &mut NestBuilder, dims: &[Expr], kind: IterKind) -> Vec<Expr> {
     dims.iter().map(|dim| if dim.is_one() { Expr::zero() } else { nest.iter(dim, kind) }).collect()
@@ -82,4 +101,14 @@ pub fn fold(nest: &mut NestBuilder, monoid: Monoid, dims: &[Expr], value: Scalar
 /// The value of an attribute that has passed `infer`; panics on a bug of the caller.
 pub fn valid<T>(attribute: Result<T, OpError>) -> T {
     attribute.unwrap_or_else(|error| panic!("bug: a node that did not pass infer is lowered: {}", error.message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_tell_places() {
+        (0..2000).for_each(|at| assert_eq!(operand_place(&operand_name(at)), at));
+    }
 }

@@ -2,7 +2,7 @@
 
 use crate::rewrite::Rewriter;
 use ir::{Graph, Location, Node, Tensor, TensorType, ValueId};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// How many different constants with equal samples are told apart; more are left alone.
 const MOST_ALIKE: usize = 8;
@@ -66,8 +66,7 @@ impl Merged {
             node.location = Location::default();
             return node;
         }
-        let mut known: BTreeSet<_> = node.location.0.iter().cloned().collect();
-        node.location.0.extend(others.iter().flat_map(|other| &other.0).filter(|name| known.insert((*name).clone())).cloned());
+        node.location = Location::all(std::iter::once(&node.location).chain(others));
         node
     }
 }

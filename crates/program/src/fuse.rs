@@ -9,8 +9,9 @@
 
 use crate::program::{BufferId, Program, Stage, Step};
 use crate::rows;
-use crate::work::{Slot, Work};
+use crate::work::{Slot, Work, use_counts};
 use nest::{Nest, Read, ScalarOp, contraction, rewrite};
+use std::collections::HashMap;
 use sym::{Expr, Ranges};
 
 /// The most scalars of a nest that fusion makes: far more than any model's own chains have, and few enough that long chains take time in
@@ -19,15 +20,16 @@ const LARGEST_BODY: usize = 512;
 
 pub fn fuse(program: &Program) -> Program {
     let mut fused = program.clone();
-    fused.steps = fuse_steps(program, &program.steps);
+    let uses = use_counts(program.prepare.iter().chain(&program.steps));
+    fused.steps = fuse_steps(program, &uses, &program.steps);
     rows::mark_locals(&mut fused);
     fused
 }
 
-fn fuse_steps(program: &Program, steps: &[Step]) -> Vec<Step> {
-    let inside = |step: &Step| step.clone().with_blocks(&mut |block| fuse_steps(program, &block));
+fn fuse_steps(program: &Program, uses: &HashMap<BufferId, usize>, steps: &[Step]) -> Vec<Step> {
+    let inside = |step: &Step| step.clone().with_blocks(&mut |block| fuse_steps(program, uses, &block));
     let steps: Vec<Step> = steps.iter().map(inside).collect();
-    let mut work = Work::new(program, &steps);
+    let mut work = Work::new(program, uses, &steps);
     inline_views(&mut work);
     append_epilogues(&mut work);
     inline_prologues(&mut work);

@@ -10,6 +10,7 @@ use crate::layout::Layout;
 use crate::program::{Buffer, BufferId, Group, Program, Role, Stage, Step};
 use ir::{Code, Def, Diagnostics, Graph, Literal, Location, Node, TensorType, ValueId};
 use nest::{Nest, ScalarOp, rewrite};
+use ops::lower::operand_places;
 use ops::{Kind, LowerCx};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -129,7 +130,8 @@ impl Lowering {
         let inputs: Vec<BufferId> = node.inputs.iter().map(|v| self.place(graph, *v, prefix, values)).collect();
         let outputs: Vec<BufferId> = node.outputs.iter().map(|v| self.place(graph, *v, prefix, values)).collect();
         for nest in lower(&cx) {
-            steps.push(self.step(nest, &inputs, &outputs, &node.location));
+            let own: Vec<BufferId> = operand_places(&nest).into_iter().map(|at| inputs[at]).collect();
+            steps.push(self.step(nest, &own, &outputs, &node.location));
         }
     }
 
@@ -148,7 +150,8 @@ impl Lowering {
             }
         }
         let nest = rewrite::tidy(&nest);
-        let find = |name: &str| inputs.iter().copied().find(|id| &*self.program.buffer(*id).name == name).unwrap_or(BufferId(u32::MAX));
+        let named: HashMap<&str, BufferId> = inputs.iter().map(|id| (&*self.program.buffer(*id).name, *id)).collect();
+        let find = |name: &str| named.get(name).copied().unwrap_or(BufferId(u32::MAX));
         let operands = nest.operands.iter().map(|o| find(&o.name)).collect();
         let writes = outputs[..nest.writes.len()].to_vec();
         Step::Group(Group { outer: vec![], stages: vec![Stage { nest, operands, writes, location: location.clone() }] })

@@ -1,7 +1,8 @@
 //! The memory plan: a place in the arena for each temporary, proved free of overlap for every assignment of sizes.
 
 use crate::program::{BufferId, Loop, Program, Role, Step};
-use crate::work::step_uses;
+use crate::work::{step_uses, use_counts};
+use std::collections::HashMap;
 use sym::{Expr, Sym};
 
 /// Byte offsets; every buffer starts 64-byte aligned.
@@ -42,23 +43,15 @@ fn all_with<'a>(program: &'a Program, role: &'a Role) -> impl Iterator<Item = Bu
 
 /// The first and last place at which each buffer is used, the places numbered in the order of the text.
 fn lives(program: &Program) -> Vec<Option<(usize, usize)>> {
-    let mut walk = Walk { lives: vec![None; program.buffers.len()], uses: use_counts(program, &program.steps), at: 0 };
+    let mut walk = Walk { lives: vec![None; program.buffers.len()], uses: use_counts(&program.steps), at: 0 };
     walk.steps(program, &program.steps);
     walk.lives
 }
 
-/// How often steps use each buffer.
-fn use_counts(program: &Program, steps: &[Step]) -> Vec<usize> {
-    let mut counts = vec![0; program.buffers.len()];
-    for (reads, writes) in steps.iter().map(step_uses) {
-        reads.iter().chain(&writes).for_each(|id| counts[id.0 as usize] += 1);
-    }
-    counts
-}
-
 struct Walk {
     lives: Vec<Option<(usize, usize)>>,
-    uses: Vec<usize>,
+    /// How often all steps use each buffer.
+    uses: HashMap<BufferId, usize>,
     /// The present place.
     at: usize,
 }
@@ -93,9 +86,9 @@ impl Walk {
     fn repeat(&mut self, program: &Program, repeat: &Loop) {
         let start = self.at;
         self.steps(program, &repeat.body);
-        let inside = use_counts(program, &repeat.body);
-        let shared = (0..inside.len()).filter(|at| inside[*at] > 0 && inside[*at] < self.uses[*at]).collect::<Vec<_>>();
-        shared.into_iter().for_each(|at| self.used(BufferId(at as u32), (start, self.at)));
+        let inside = use_counts(&repeat.body).into_iter();
+        let shared: Vec<BufferId> = inside.filter(|(id, count)| self.uses.get(id) > Some(count)).map(|(id, _)| id).collect();
+        shared.into_iter().for_each(|id| self.used(id, (start, self.at)));
         self.at += 1;
         self.steps(program, &repeat.last);
     }

@@ -122,7 +122,7 @@ impl Program {
 impl Group {
     /// The model nodes that the stages came from.
     pub fn location(&self) -> Location {
-        self.stages.iter().fold(Location::default(), |all, stage| all.join(&stage.location))
+        Location::all(self.stages.iter().map(|stage| &stage.location))
     }
 
     /// Buffers read, in order of first use, without those of `writes`.

@@ -2,7 +2,7 @@
 
 use crate::program::{BufferId, Group, Program, Role, Stage, Step};
 use nest::Nest;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 /// One place in the order: a stage that may be rewritten, a group, branch or loop that stands as it is, or nothing any more.
@@ -13,22 +13,45 @@ pub enum Slot {
     Gone,
 }
 
+/// The places that use each buffer.
+#[derive(Default)]
+struct Places {
+    of: HashMap<BufferId, BTreeSet<usize>>,
+    none: BTreeSet<usize>,
+}
+
+impl Places {
+    fn get(&self, id: BufferId) -> &BTreeSet<usize> {
+        self.of.get(&id).unwrap_or(&self.none)
+    }
+
+    fn add(&mut self, id: BufferId, at: usize) {
+        self.of.entry(id).or_default().insert(at);
+    }
+
+    fn remove(&mut self, id: BufferId, at: usize) {
+        if let Some(places) = self.of.get_mut(&id) {
+            places.remove(&at);
+        }
+    }
+}
+
 /// Straight-line steps of a program. Operand and write names in all nests are buffer names.
 pub struct Work<'a> {
     pub program: &'a Program,
     pub slots: Vec<Slot>,
-    /// Whether steps beside these use the buffer too.
-    used_elsewhere: Vec<bool>,
-    readers: Vec<BTreeSet<usize>>,
-    writers: Vec<BTreeSet<usize>>,
+    /// The buffers that steps beside these use too.
+    used_elsewhere: HashSet<BufferId>,
+    readers: Places,
+    writers: Places,
 }
 
 impl<'a> Work<'a> {
-    pub fn new(program: &'a Program, steps: &[Step]) -> Work<'a> {
-        let empty = vec![BTreeSet::new(); program.buffers.len()];
+    /// `uses` counts the uses of each buffer in the whole program.
+    pub fn new(program: &'a Program, uses: &HashMap<BufferId, usize>, steps: &[Step]) -> Work<'a> {
+        let used_elsewhere = use_counts(steps).into_iter().filter(|(id, count)| uses.get(id) > Some(count)).map(|(id, _)| id).collect();
         let slots = vec![Slot::Gone; steps.len()];
-        let used_elsewhere = used_elsewhere(program, steps);
-        let mut work = Work { program, slots, used_elsewhere, readers: empty.clone(), writers: empty };
+        let mut work = Work { program, slots, used_elsewhere, readers: Places::default(), writers: Places::default() };
         for (at, step) in steps.iter().enumerate() {
             let slot = match step {
                 Step::Group(group) if group.stages.len() == 1 && group.outer.is_empty() => Slot::Stage(group.stages[0].clone()),
@@ -43,17 +66,17 @@ impl<'a> Work<'a> {
     pub fn set(&mut self, at: usize, slot: Slot) {
         let (reads, writes) = uses(&self.slots[at]);
         for id in reads {
-            self.readers[id.0 as usize].remove(&at);
+            self.readers.remove(id, at);
         }
         for id in writes {
-            self.writers[id.0 as usize].remove(&at);
+            self.writers.remove(id, at);
         }
         let (reads, writes) = uses(&slot);
         for id in reads {
-            self.readers[id.0 as usize].insert(at);
+            self.readers.add(id, at);
         }
         for id in writes {
-            self.writers[id.0 as usize].insert(at);
+            self.writers.add(id, at);
         }
         self.slots[at] = slot;
     }
@@ -66,16 +89,16 @@ impl<'a> Work<'a> {
     }
 
     pub fn readers(&self, id: BufferId) -> &BTreeSet<usize> {
-        &self.readers[id.0 as usize]
+        self.readers.get(id)
     }
 
     pub fn writers(&self, id: BufferId) -> &BTreeSet<usize> {
-        &self.writers[id.0 as usize]
+        self.writers.get(id)
     }
 
     /// The one stage that writes a temporary buffer of these steps alone, where there is just one and it writes nothing else.
     pub fn sole_writer(&self, id: BufferId) -> Option<usize> {
-        let temp = self.program.buffer(id).role == Role::Temp && !self.used_elsewhere[id.0 as usize];
+        let temp = self.program.buffer(id).role == Role::Temp && !self.used_elsewhere.contains(&id);
         let at = *self.writers(id).first().filter(|_| temp && self.writers(id).len() == 1)?;
         self.stage(at).filter(|stage| stage.writes.len() == 1)?;
         Some(at)
@@ -83,13 +106,12 @@ impl<'a> Work<'a> {
 
     /// A stage made of a rewritten nest, whose operands and writes are found again by their names.
     pub fn bind(&self, nest: Nest, candidates: &[&Stage]) -> Stage {
-        let find = |name: &str| {
-            let all = candidates.iter().flat_map(|s| s.operands.iter().chain(&s.writes));
-            all.copied().find(|id| &*self.program.buffer(*id).name == name).unwrap_or(BufferId(u32::MAX))
-        };
+        let all = candidates.iter().flat_map(|s| s.operands.iter().chain(&s.writes));
+        let named: HashMap<&str, BufferId> = all.map(|id| (&*self.program.buffer(*id).name, *id)).collect();
+        let find = |name: &str| named.get(name).copied().unwrap_or(BufferId(u32::MAX));
         let operands = nest.operands.iter().map(|o| find(&o.name)).collect();
         let writes = nest.writes.iter().map(|w| find(&w.name)).collect();
-        let location = candidates.iter().fold(ir::Location::default(), |all, s| all.join(&s.location));
+        let location = ir::Location::all(candidates.iter().map(|s| &s.location));
         Stage { nest, operands, writes, location }
     }
 
@@ -107,16 +129,13 @@ impl<'a> Work<'a> {
     }
 }
 
-fn used_elsewhere(program: &Program, steps: &[Step]) -> Vec<bool> {
-    let count = |steps: &[Step]| {
-        let mut uses = vec![0usize; program.buffers.len()];
-        for (reads, writes) in steps.iter().map(step_uses) {
-            reads.iter().chain(&writes).for_each(|id| uses[id.0 as usize] += 1);
-        }
-        uses
-    };
-    let (all, these) = (count(&[program.prepare.clone(), program.steps.clone()].concat()), count(steps));
-    all.iter().zip(these).map(|(all, these)| *all > these).collect()
+/// How often steps use each buffer, those inside of them included.
+pub fn use_counts<'s>(steps: impl IntoIterator<Item = &'s Step>) -> HashMap<BufferId, usize> {
+    let mut counts = HashMap::new();
+    for (reads, writes) in steps.into_iter().map(step_uses) {
+        reads.iter().chain(&writes).for_each(|id| *counts.entry(*id).or_default() += 1);
+    }
+    counts
 }
 
 fn uses(slot: &Slot) -> (Vec<BufferId>, Vec<BufferId>) {

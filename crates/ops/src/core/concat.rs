@@ -60,9 +60,9 @@ fn lower(cx: &LowerCx) -> Vec<Nest> {
 
 /// The nest that copies one operand to its place.
 fn copy(cx: &LowerCx, operand: usize, axis: usize, offset: &Expr) -> Nest {
-    let mut nest = cx.nest();
+    let mut nest = cx.nest_of(operand);
     let mut index = parallel(&mut nest, &cx.inputs[operand].dims);
-    let value = nest.read(operand, &index);
+    let value = nest.read(0, &index);
     index[axis] += offset;
     cx.store(nest, &index, value)
 }
