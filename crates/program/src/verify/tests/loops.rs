@@ -74,8 +74,14 @@ fn loops() {
         &[("symbol n in 0", "symbol n in 1"), ("-> [b2] @", "-> [b3] @"), ("c: f32[2, 8] at [0, i0]", "y: f32[n, 8] at [n - 1, i0]")],
         "P9: /add: c is read before it is written",
     );
-    check(&[("to n", "while b1"), ("x[t0 - 1", "x[0"), ("at [t0 - 1", "at [0")], "P9: output y: y is read before it is written");
-    check(&[("to n", "while b0"), ("x[t0 - 1", "x[0"), ("at [t0 - 1", "at [0")], "P15: loop: x is f32[n, 8]");
+    check(
+        &[("symbol n in 0", "symbol n in 1"), ("to n", "while b1"), ("x[t0 - 1", "x[0"), ("at [t0 - 1", "at [0")],
+        "P9: output y: y is read before it is written",
+    );
+    check(
+        &[("symbol n in 0", "symbol n in 1"), ("to n", "while b0"), ("x[t0 - 1", "x[0"), ("at [t0 - 1", "at [0")],
+        "P15: loop: x is f32[n, 8]",
+    );
     check(&[("v0: f32 = c[t0%2", "v0: f32 = c[t1%2")], "P17: /last: there is no t1 here");
     check(
         &[("symbol n in 0..=64", "symbol n in 0..=64\n  symbol t0 in 1..=2")],
