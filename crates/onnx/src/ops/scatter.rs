@@ -115,7 +115,7 @@ mod tests {
         assert_eq!(ops_of("x: f32[3] i: i64[1] = 0 u: f32[1] y = ScatterElements(x, i, u) => y"), "scatter_elements");
         check_problems(
             "x: f32[3] i: i64[1] = 0 u: f32[1] y = ScatterElements {reduction = \"sub\"} (x, i, u) => y",
-            &["[E007] ScatterElements#0: attribute `reduction` is sub"],
+            &["[E005] ScatterElements#0: attribute `reduction` is sub"],
         );
     }
 }
