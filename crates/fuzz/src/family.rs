@@ -15,6 +15,7 @@ pub mod pick;
 pub mod pool;
 pub mod product;
 pub mod repeat;
+pub mod resample;
 pub mod shape;
 pub mod spelled;
 pub mod spread;
@@ -48,10 +49,15 @@ pub static STEPS: &[(usize, Step)] = &[
     (6, window::conv),
     (5, pool::pool),
     (2, pool::global),
+    (3, resample::resize),
+    (2, resample::conv_transpose),
+    (1, resample::depth_to_space),
     (2, norm::batch_norm),
+    (1, norm::instance_norm),
     (4, norm::layer_norm),
     (4, norm::softmax),
     (7, fold::reduce),
+    (1, fold::running_sum),
     (6, shape::reshape),
     (4, shape::transpose),
     (2, shape::flatten),
@@ -61,6 +67,8 @@ pub static STEPS: &[(usize, Step)] = &[
     (3, join::split),
     (5, part::slice),
     (3, part::pad),
+    (2, part::own_border),
+    (1, part::triangle),
     (2, spread::expand),
     (2, spread::tile),
     (2, spread::filled),
@@ -68,6 +76,7 @@ pub static STEPS: &[(usize, Step)] = &[
     (1, spread::size),
     (6, pick::gather),
     (2, pick::gather_nd),
+    (2, pick::gather_elements),
     (2, branch::branch),
     (2, repeat::scan),
     (1, repeat::counted),

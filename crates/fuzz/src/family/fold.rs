@@ -110,3 +110,21 @@ pub fn mean_of_rows(generator: &mut Generator, x: Id) -> Option<Id> {
     let dims = folded_dims(&form.dims, &[last], true);
     generator.emit("ReduceMean", &[x, axes], vec![], form.of(dims).rounded())
 }
+
+/// Sums of all elements of an axis up to each.
+pub fn running_sum(generator: &mut Generator) -> Option<Id> {
+    let x = generator.floats(1..=3)?;
+    let form = generator.form(x).clone();
+    let axis = generator.axis(x)?;
+    let count = generator.largest(&form.dims[axis]);
+    let work = [&form.dims[..], &[form.dims[axis].clone()]].concat();
+    if !generator.is_quick(&work) {
+        return None;
+    }
+    let spelled = generator.spelled(axis, form.rank());
+    let axis = generator.number(ir::DType::I64, spelled as f64);
+    let attributes = ["exclusive", "reverse"].into_iter().filter(|_| generator.random.chance(40)).map(|name| draft::int(name, 1)).collect();
+    let most = Interval::around_zero(form.interval.largest() * count as f64);
+    let result = generator.emit("CumSum", &[x, axis], attributes, form.within(most).rounded())?;
+    generator.tame(result, 60.0)
+}

@@ -28,6 +28,19 @@ pub fn emit_batch_norm(generator: &mut Generator, x: Id) -> Option<Id> {
     generator.tame(normal, 60.0)
 }
 
+/// Each channel of each image by itself.
+pub fn instance_norm(generator: &mut Generator) -> Option<Id> {
+    let x = images(generator)?;
+    let form = generator.form(x).clone();
+    let channels = form.dims[1].as_const()? as usize;
+    let count: i64 = form.dims[2..].iter().map(|dim| generator.largest(dim)).product();
+    let scale = generator.weight_within("scale", form.dtype, &[channels], Interval::new(0.5, 1.5))?;
+    let bias = generator.weight("bias", form.dtype, &[channels], 1.0)?;
+    let most = 1.5 * (count as f64).sqrt() + 1.0;
+    let normal = form.within(Interval::around_zero(most)).rounded();
+    generator.emit("InstanceNormalization", &[x, scale, bias], vec![draft::float("epsilon", 1e-3)], normal)
+}
+
 pub fn layer_norm(generator: &mut Generator) -> Option<Id> {
     let x = generator.floats(1..=4)?;
     let axis = if generator.random.chance(70) { generator.rank(x) - 1 } else { generator.axis(x)? };

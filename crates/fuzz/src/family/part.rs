@@ -117,3 +117,31 @@ pub fn pad(generator: &mut Generator) -> Option<Id> {
     let result = form.of(dims).within(form.interval.hull(padding));
     generator.emit_all("Pad", &[Some(x), Some(pads), value, axes], attributes, vec![result])?.first().copied()
 }
+
+/// Padding with the tensor's own elements.
+pub fn own_border(generator: &mut Generator) -> Option<Id> {
+    let x = generator.anything(1..=4)?;
+    let form = generator.form(x).clone();
+    let reflects = generator.random.chance(50);
+    let (mut dims, mut low, mut high) = (form.dims.clone(), vec![], vec![]);
+    for dim in &mut dims {
+        let most = if reflects { (generator.smallest(dim) - 1).min(3) } else { 3 };
+        low.push(generator.random.one_of([0, 0, 1, 2]).min(most));
+        high.push(generator.random.one_of([0, 0, 1, 3]).min(most));
+        *dim = &*dim + (low[low.len() - 1] + high[high.len() - 1]);
+    }
+    let pads = generator.list("pads", &[low, high].concat());
+    let mode = draft::text("mode", if reflects { "reflect" } else { "edge" });
+    generator.emit("Pad", &[x, pads], vec![mode], form.of(dims))
+}
+
+/// One side of a diagonal, zeros on the other.
+pub fn triangle(generator: &mut Generator) -> Option<Id> {
+    let x = generator.floats(2..=4)?;
+    let form = generator.form(x).clone();
+    let attributes = if generator.random.chance(50) { vec![draft::int("upper", 0)] } else { vec![] };
+    let diagonal = generator.random.between(-2, 2);
+    let diagonal = generator.random.chance(50).then(|| generator.number(ir::DType::I64, diagonal as f64));
+    let result = form.within(form.interval.with_zero());
+    generator.emit_all("Trilu", &[Some(x), diagonal], attributes, vec![result])?.first().copied()
+}

@@ -55,3 +55,20 @@ pub fn gather_nd(generator: &mut Generator) -> Option<Id> {
     let attributes = if batch > 0 { vec![draft::int("batch_dims", batch as i64)] } else { vec![] };
     generator.emit("GatherND", &[x, indices], attributes, form.of(result))
 }
+
+/// Indices of x's rank, which may be longer on the axis and shorter on the others.
+pub fn gather_elements(generator: &mut Generator) -> Option<Id> {
+    let x = generator.floats(1..=3)?;
+    let form = generator.form(x).clone();
+    let axis = generator.axis(x)?;
+    let smallest = generator.smallest(&form.dims[axis]) as f64;
+    let mut dims = form.dims.clone();
+    dims[axis] = Expr::from(generator.size());
+    let other = generator.random.below(form.rank());
+    if other != axis && generator.random.chance(30) {
+        dims[other] = Expr::one();
+    }
+    let indices = generator.tensor(DType::I64, &dims, Interval::new(-smallest, smallest - 1.0))?;
+    let spelled = generator.spelled(axis, form.rank());
+    generator.emit("GatherElements", &[x, indices], vec![draft::int("axis", spelled)], form.of(dims))
+}
