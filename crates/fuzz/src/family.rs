@@ -16,6 +16,7 @@ pub mod pool;
 pub mod product;
 pub mod repeat;
 pub mod resample;
+pub mod scatter;
 pub mod shape;
 pub mod spelled;
 pub mod spread;
@@ -77,6 +78,8 @@ pub static STEPS: &[(usize, Step)] = &[
     (6, pick::gather),
     (2, pick::gather_nd),
     (2, pick::gather_elements),
+    (2, scatter::elements),
+    (2, scatter::slices),
     (2, branch::branch),
     (2, repeat::scan),
     (1, repeat::counted),
