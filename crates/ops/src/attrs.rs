@@ -18,6 +18,14 @@ pub fn int(attrs: &Attrs, name: &str) -> Result<i64, OpError> {
     }
 }
 
+/// The number of groups of a convolution, at least 1.
+pub fn groups(attrs: &Attrs) -> Result<i64, OpError> {
+    match int(attrs, "groups")? {
+        groups if groups >= 1 => Ok(groups),
+        groups => Err(OpError::attribute(format!("attribute `groups` is {groups}"))),
+    }
+}
+
 pub fn float(attrs: &Attrs, name: &str) -> Result<f64, OpError> {
     match attrs.get(name) {
         Some(Attr::Float(value)) => Ok(*value),

@@ -54,13 +54,6 @@ impl Transposed {
     }
 }
 
-fn groups(attrs: &Attrs) -> Result<i64, OpError> {
-    match attrs::int(attrs, "groups")? {
-        groups if groups >= 1 => Ok(groups),
-        groups => Err(OpError::attribute(format!("attribute `groups` is {groups}"))),
-    }
-}
-
 fn infer(cx: &InferCx) -> Result<Inferred, OpError> {
     let [x, w] = cx.operands()?;
     let dtype = product_type(x, w)?;
@@ -68,7 +61,7 @@ fn infer(cx: &InferCx) -> Result<Inferred, OpError> {
         return Err(OpError::shape(format!("x is {x}, with no spatial axes")));
     }
     rank_of("w", w, x.rank())?;
-    let (groups, place) = (groups(cx.attrs)?, Transposed::read(cx.attrs, x.rank() - 2)?);
+    let (groups, place) = (attrs::groups(cx.attrs)?, Transposed::read(cx.attrs, x.rank() - 2)?);
     let mut guards = Guards::default();
     guards.equal("number of channels", &x.dims[1], &w.dims[0])?;
     let Some(channels) = w.dims[0].as_const() else { return Err(OpError::shape(format!("w is {w}, of unknown size"))) };
@@ -87,7 +80,7 @@ fn infer(cx: &InferCx) -> Result<Inferred, OpError> {
 
 fn reference(inputs: &[&Array], attrs: &Attrs, out: &[ConcreteType]) -> Result<Vec<Array>, OpError> {
     let (x, w, (dtype, dims)) = (inputs[0], inputs[1], &out[0]);
-    let (groups, place, low) = (groups(attrs)? as usize, Transposed::read(attrs, dims.len() - 2)?, attrs::numbers(attrs, "low")?);
+    let (groups, place, low) = (attrs::groups(attrs)? as usize, Transposed::read(attrs, dims.len() - 2)?, attrs::numbers(attrs, "low")?);
     let (channels, outputs) = (x.dims()[1] / groups, w.dims()[1]);
     let (plane, strides) = (dims[2..].iter().product::<usize>(), row_major_strides(&dims[2..]));
     let mut products = Vec::new();
@@ -139,7 +132,7 @@ struct Phases {
 fn decompose(b: &mut Builder, inputs: &[ValueId], attrs: &Attrs) -> Result<Vec<ValueId>, Diagnostic> {
     let axes = b.dims(inputs[0]).len() - 2;
     let located = |error: OpError| error.at(&b.location);
-    let (groups, place) = (groups(attrs).map_err(located)?, Transposed::read(attrs, axes).map_err(located)?);
+    let (groups, place) = (attrs::groups(attrs).map_err(located)?, Transposed::read(attrs, axes).map_err(located)?);
     let phases: Vec<Phases> = (0..axes).map(|axis| phases(b, inputs, &place, axis)).collect::<Result<_, _>>()?;
     let w = spread_weights(b, inputs[1], &place, &phases)?;
     let w = phased_weights(b, w, groups, &phases)?;

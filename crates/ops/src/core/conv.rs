@@ -24,14 +24,6 @@ use sym::Expr;
 
 pub const DEF: OpDef = OpDef { name: "conv", infer, reference, kind: Kind::Core { lower } };
 
-/// The number of groups, at least 1.
-fn groups(attrs: &Attrs) -> Result<i64, OpError> {
-    match attrs::int(attrs, "groups")? {
-        groups if groups >= 1 => Ok(groups),
-        groups => Err(OpError::attribute(format!("attribute `groups` is {groups}"))),
-    }
-}
-
 fn infer(cx: &InferCx) -> Result<Inferred, OpError> {
     let [x, w] = cx.operands()?;
     let dtype = product_type(x, w)?;
@@ -39,7 +31,7 @@ fn infer(cx: &InferCx) -> Result<Inferred, OpError> {
         return Err(OpError::shape(format!("x is {x}, with no channels")));
     }
     rank_of("w", w, x.rank())?;
-    let (groups, window) = (groups(cx.attrs)?, Window::read(cx.attrs, x.rank() - 2)?);
+    let (groups, window) = (attrs::groups(cx.attrs)?, Window::read(cx.attrs, x.rank() - 2)?);
     let mut guards = Guards::default();
     guards.equal("number of channels", &x.dims[1], &(&w.dims[1] * groups))?;
     if w.dims[0].as_const().is_some_and(|m| m % groups != 0) {
@@ -66,7 +58,7 @@ struct Sizes {
 
 fn reference(inputs: &[&Array], attrs: &Attrs, out: &[ConcreteType]) -> Result<Vec<Array>, OpError> {
     let (x, w, (dtype, dims)) = (inputs[0], inputs[1], &out[0]);
-    let (groups, window) = (groups(attrs)? as usize, Window::read(attrs, dims.len() - 2)?);
+    let (groups, window) = (attrs::groups(attrs)? as usize, Window::read(attrs, dims.len() - 2)?);
     let sizes = Sizes {
         batch: x.dims()[0],
         groups,
@@ -110,7 +102,7 @@ fn correlate<T: Copy + Default>(sizes: &Sizes, window: &Window, x: &[T], w: &[T]
 /// Iterators: batch, output channels (group and channel inside it, where there are both), space; then input channels and taps.
 fn lower(cx: &LowerCx) -> Vec<Nest> {
     let (x, w, dims) = (&cx.inputs[0], &cx.inputs[1], cx.dims());
-    let groups = Expr::from(valid(groups(cx.attrs)));
+    let groups = Expr::from(valid(attrs::groups(cx.attrs)));
     let window = valid(Window::read(cx.attrs, x.rank() - 2));
     let mut nest = cx.nest();
     let batch = parallel(&mut nest, &dims[..1]);

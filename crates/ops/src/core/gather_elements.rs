@@ -14,7 +14,7 @@ use crate::dims::{Guards, rank_of};
 use crate::lower::{parallel, valid};
 use crate::reference::{picked, position};
 use ir::array::for_each_index;
-use ir::{Array, Attrs};
+use ir::{Array, Attrs, TensorType};
 use nest::{Index, Nest};
 use sym::Ranges;
 
@@ -22,18 +22,28 @@ pub const DEF: OpDef = OpDef { name: "gather_elements", infer, reference, kind: 
 
 fn infer(cx: &InferCx) -> Result<Inferred, OpError> {
     let [data, indices] = cx.operands()?;
+    let guards = fit(cx.attrs, data, indices)?;
+    Ok(Inferred::of(data.dtype, indices.dims.clone()).with(guards))
+}
+
+/// What must hold of data and the indices of its elements: C1, C2.
+pub fn fit(attrs: &Attrs, data: &TensorType, indices: &TensorType) -> Result<Guards, OpError> {
     check_indices(indices)?;
     rank_of("indices", indices, data.rank())?;
-    let picked = attrs::axis(cx.attrs, "axis", data.rank())?;
+    let picked = attrs::axis(attrs, "axis", data.rank())?;
     let mut guards = Guards::default();
     for axis in (0..data.rank()).filter(|axis| *axis != picked) {
         guards.at_least(&format!("axis {axis} of data against indices"), &data.dims[axis], &indices.dims[axis])?;
     }
-    Ok(Inferred::of(data.dtype, indices.dims.clone()).with(guards))
+    Ok(guards)
 }
 
 fn reference(inputs: &[&Array], attrs: &Attrs, out: &[ConcreteType]) -> Result<Vec<Array>, OpError> {
-    let (data, indices) = (inputs[0], inputs[1]);
+    Ok(vec![picked(inputs[0], &out[0].1, &positions(attrs, inputs[0], inputs[1])?)])
+}
+
+/// The row-major position in data that each index picks.
+pub fn positions(attrs: &Attrs, data: &Array, indices: &Array) -> Result<Vec<usize>, OpError> {
     let axis = attrs::axis(attrs, "axis", data.dims().len())?;
     let (strides, mut positions, mut at) = (data.strides(), Vec::with_capacity(indices.count()), 0);
     let mut fault = None;
@@ -46,7 +56,7 @@ fn reference(inputs: &[&Array], attrs: &Attrs, out: &[ConcreteType]) -> Result<V
         positions.push(position(&strides, &source));
         at += 1;
     });
-    fault.map_or_else(|| Ok(vec![picked(data, &out[0].1, &positions)]), Err)
+    fault.map_or(Ok(positions), Err)
 }
 
 fn lower(cx: &LowerCx) -> Vec<Nest> {

@@ -9,14 +9,12 @@
 //! `out = data`, then `out[.., indices[.., i, ..], ..] = combine(out[..], updates[.., i, ..])` in row-major order: without a fold the last
 //! update of an element stays.
 
-use super::gather::{check_indices, place};
+use super::gather_elements::{fit, positions};
 use super::scatter_nd::{combine, updated};
 use crate::attrs;
 use crate::def::{ConcreteType, InferCx, Inferred, Kind, LowerCx, OpDef, OpError};
-use crate::dims::{Guards, rank_of, same_type};
+use crate::dims::same_type;
 use crate::lower::{iterators, valid};
-use crate::reference::position;
-use ir::array::for_each_index;
 use ir::{Array, Attrs};
 use nest::{Index, IterKind, Nest};
 
@@ -24,33 +22,15 @@ pub const DEF: OpDef = OpDef { name: "scatter_elements", infer, reference, kind:
 
 fn infer(cx: &InferCx) -> Result<Inferred, OpError> {
     let [data, indices, updates] = cx.operands()?;
-    check_indices(indices)?;
+    let mut guards = fit(cx.attrs, data, indices)?;
     combine(cx.attrs, same_type(data, updates)?)?;
-    rank_of("indices", indices, data.rank())?;
-    let picked = attrs::axis(cx.attrs, "axis", data.rank())?;
-    let mut guards = Guards::default();
     guards.all_equal("indices against updates", &indices.dims, &updates.dims)?;
-    for axis in (0..data.rank()).filter(|axis| *axis != picked) {
-        guards.at_least(&format!("axis {axis} of data against indices"), &data.dims[axis], &indices.dims[axis])?;
-    }
     Ok(Inferred::of(data.dtype, data.dims.clone()).with(guards))
 }
 
 fn reference(inputs: &[&Array], attrs: &Attrs, _: &[ConcreteType]) -> Result<Vec<Array>, OpError> {
-    let (data, indices) = (inputs[0], inputs[1]);
-    let axis = attrs::axis(attrs, "axis", data.dims().len())?;
-    let (strides, mut places, mut at) = (data.strides(), Vec::with_capacity(indices.count()), 0);
-    let mut fault = None;
-    for_each_index(indices.dims(), |index| {
-        let mut target = index.to_vec();
-        match place(indices.get(at).as_i64(), data.dims()[axis]) {
-            Ok(place) => target[axis] = place,
-            Err(error) => fault = Some(error),
-        }
-        places.push(position(&strides, &target));
-        at += 1;
-    });
-    fault.map_or_else(|| Ok(vec![updated(combine(attrs, data.dtype())?, data, inputs[2], &places)]), Err)
+    let places = positions(attrs, inputs[0], inputs[1])?;
+    Ok(vec![updated(combine(attrs, inputs[0].dtype())?, inputs[0], inputs[2], &places)])
 }
 
 /// A copy of data, then the updates: in order along the axis, the points of the others on their own.
