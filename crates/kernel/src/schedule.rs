@@ -3,7 +3,7 @@
 use crate::lower::contract_schedule::{self, ContractSchedule};
 use crate::lower::rows_choice::rows_schedule;
 use crate::lower::rows_schedule::RowsSchedule;
-use crate::lower::{StageCx, contract};
+use crate::lower::{StageCx, contract_match};
 use program::PhysicalGroup;
 use std::fmt;
 use sym::{ParseError, Parser};
@@ -21,7 +21,7 @@ pub enum Schedule {
 /// The default schedule of a group: the contraction template's where that serves it.
 pub fn choose(group: &PhysicalGroup, target: &Target) -> Schedule {
     if let [stage] = group.stages.as_slice() {
-        let matched = contract::matched(&stage.nest);
+        let matched = contract_match::matched(&stage.nest);
         let schedule = matched.and_then(|matched| contract_schedule::choose(&StageCx::new(stage, &[], 0), &matched, target));
         if let Some(schedule) = schedule {
             return Schedule::Contract(schedule);
@@ -75,7 +75,7 @@ impl Schedule {
             Schedule::Rows(rows) => rows.faults(group),
             Schedule::Contract(schedule) => {
                 let [stage] = group.stages.as_slice() else { return vec!["a contraction is one stage".to_string()] };
-                match contract::matched(&stage.nest) {
+                match contract_match::matched(&stage.nest) {
                     None => vec!["the nest is no contraction that the template serves".to_string()],
                     Some(_) if !schedule.is_legal() => vec!["panels hold whole vectors, blocks whole tiles".to_string()],
                     Some(_) => vec![],

@@ -1,6 +1,6 @@
 //! The choices of the contraction template, and their default.
 
-use crate::lower::contract::{Matched, Merged, Tiles, loops, merged_extent, row_strides};
+use crate::lower::contract_match::{Matched, Merged, loops, merged_extent, row_strides};
 use crate::lower::point::StageCx;
 use ir::DType;
 use nest::Nest;
@@ -71,6 +71,53 @@ impl ContractSchedule {
     pub fn is_legal(&self) -> bool {
         let positive = self.panel > 0 && self.lanes > 0 && self.tile.iter().all(|t| *t > 0) && self.block_m > 0 && self.block_n > 0;
         positive && self.panel % self.lanes as i64 == 0 && (self.block_m % self.tile[0] == 0 || self.block_m % self.tile[1] == 0)
+    }
+}
+
+/// Register tiles of a contraction that is a stage of a larger kernel.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Tiles {
+    /// Elements of `n` in a panel: whole vectors.
+    pub panel: i64,
+    pub lanes: u32,
+    /// Rows of a tile.
+    pub rows: i64,
+}
+
+impl fmt::Display for Tiles {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "tiles panel {} x {} rows {}", self.panel, self.lanes, self.rows)
+    }
+}
+
+impl Tiles {
+    /// Reads what `Display` prints.
+    pub fn parse(parser: &mut Parser) -> Result<Tiles, ParseError> {
+        parser.expect("tiles")?;
+        parser.expect("panel")?;
+        let panel = parser.integer()?;
+        parser.expect("x")?;
+        let lanes = parser.integer()?;
+        parser.expect("rows")?;
+        let rows = parser.integer()?;
+        match u32::try_from(lanes) {
+            Ok(lanes) if lanes > 0 && panel > 0 && panel % lanes as i64 == 0 && rows > 0 => Ok(Tiles { panel, lanes, rows }),
+            _ => parser.error("tiles: a panel holds whole vectors"),
+        }
+    }
+
+    /// Whether the panels are those of a packed operand, or divide the rows of one that is read in place.
+    pub fn fits(&self, nest: &Nest, matched: &Matched) -> bool {
+        let width = nest.iter(&matched.n).and_then(|iter| iter.extent.as_const());
+        let panels = matched.panel == Some(self.panel)
+            || (matched.panel.is_none() || matched.panel == width) && width.is_some_and(|width| width % self.panel == 0);
+        panels && self.panel % self.lanes as i64 == 0 && self.rows > 0
+    }
+
+    /// The schedule of the stage alone.
+    pub fn schedule(&self) -> ContractSchedule {
+        let Tiles { panel, lanes, rows } = *self;
+        ContractSchedule { panel, lanes, tile: [1, rows], block_m: rows, block_n: 1, rows_inner: true, stage_rows: false }
     }
 }
 

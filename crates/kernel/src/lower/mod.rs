@@ -4,6 +4,7 @@
 //! - [`access`]: addresses, guards, loads and stores at a point
 //! - [`scalars`]: the values of a body at a point
 //! - [`contract`]: the template of matrix products and convolutions
+//! - [`contract_match`]: what it serves
 //! - [`contract_schedule`]: its choices
 //! - [`rows`]: the generic template
 //! - [`rows_schedule`]: its choices
@@ -14,6 +15,7 @@
 
 pub mod access;
 pub mod contract;
+pub mod contract_match;
 pub mod contract_schedule;
 pub mod general;
 pub mod math;

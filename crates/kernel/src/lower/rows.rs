@@ -32,6 +32,7 @@ pub mod transpose;
 use crate::build::KernelBuilder;
 use crate::kernel::{BufferId, Kernel, Space, TASK};
 use crate::lower::contract;
+use crate::lower::contract_match;
 use crate::lower::point::{Point, StageCx};
 use crate::lower::rows_schedule::{Piece, RowsSchedule, RowsStage};
 use frame::{Frame, Lanes};
@@ -76,7 +77,7 @@ pub fn lower(name: &str, group: &PhysicalGroup, schedule: &RowsSchedule) -> Kern
                 let frame = Frame::new(point, lanes);
                 Emit::new(&cx, choice, &spans, &tasks.outer_syms(), frame.lanes.as_ref()).stage(&mut b, frame);
             }
-            RowsStage::Tiles(tiles) => match row.as_ref().and_then(|row| contract::matched_rows(&stage.nest, row, &flat.outer)) {
+            RowsStage::Tiles(tiles) => match row.as_ref().and_then(|row| contract_match::matched_rows(&stage.nest, row, &flat.outer)) {
                 Some(matched) => contract::emit_stage(&mut b, &cx, &point, &matched, tiles),
                 None => panic!("{name}: stage {at} is no contraction that tiles serve"),
             },

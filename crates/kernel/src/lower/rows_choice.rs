@@ -1,7 +1,7 @@
 //! The default choices of the generic template: the shape of loops that costs least by a rough count, and tasks of some microseconds.
 
-use crate::lower::contract::{self, Tiles};
-use crate::lower::contract_schedule;
+use crate::lower::contract_match;
+use crate::lower::contract_schedule::{self, Tiles};
 use crate::lower::rows::flat::{flat, widen_locals};
 use crate::lower::rows::{scheduled, strip};
 use crate::lower::rows_cost::{Counted, Shape, lanes_along, rough};
@@ -35,7 +35,7 @@ pub fn rows_schedule(group: &PhysicalGroup, target: &Target) -> RowsSchedule {
 fn block_schedule(group: &PhysicalGroup, iter: &Iter, target: &Target) -> Option<RowsSchedule> {
     let row = strip::row_sym(group, &iter.sym);
     let tiles = |group: &PhysicalGroup, stage: &PhysicalStage| {
-        let matched = contract::matched_rows(&stage.nest, &row, &group.outer)?;
+        let matched = contract_match::matched_rows(&stage.nest, &row, &group.outer)?;
         contract_schedule::tiles(&stage.nest, &matched, target)
     };
     let probe = scheduled(group, Some(&Piece { sym: iter.sym.clone(), size: 1 }));

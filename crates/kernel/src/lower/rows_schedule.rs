@@ -1,6 +1,7 @@
 //! The choices of the generic template. They name iterators of the flat group ([`crate::lower::rows::flat`]).
 
-use crate::lower::contract::{self, Tiles};
+use crate::lower::contract_match;
+use crate::lower::contract_schedule::Tiles;
 use crate::lower::rows::{scheduled, strip};
 use crate::lower::scalars::may_vectorise;
 use nest::{IterKind, Nest};
@@ -231,7 +232,7 @@ impl RowsSchedule {
 }
 
 fn tile_faults(group: &PhysicalGroup, stage: &PhysicalStage, tiles: &Tiles, row: Option<&Sym>) -> Vec<String> {
-    let matched = row.and_then(|row| contract::matched_rows(&stage.nest, row, &group.outer));
+    let matched = row.and_then(|row| contract_match::matched_rows(&stage.nest, row, &group.outer));
     let served = matched.is_some_and(|matched| tiles.fits(&stage.nest, &matched));
     if served { vec![] } else { vec![format!("R8: {tiles}")] }
 }

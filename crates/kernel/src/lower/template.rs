@@ -2,7 +2,8 @@
 
 use crate::build::KernelBuilder;
 use crate::kernel::Kernel;
-use crate::lower::contract::{self, Matched};
+use crate::lower::contract;
+use crate::lower::contract_match::{self, Matched};
 use crate::lower::contract_schedule::ContractSchedule;
 use crate::lower::point::StageCx;
 use crate::lower::rows;
@@ -13,7 +14,7 @@ use program::PhysicalGroup;
 pub fn lower(name: &str, group: &PhysicalGroup, schedule: &Schedule) -> Kernel {
     match schedule {
         Schedule::Rows(schedule) => rows::lower(name, group, schedule),
-        Schedule::Contract(schedule) => match contract::matched(&group.stages[0].nest) {
+        Schedule::Contract(schedule) => match contract_match::matched(&group.stages[0].nest) {
             Some(matched) => contraction(name, group, &matched, schedule),
             None => panic!("{name}: the nest is no contraction that the template serves"),
         },

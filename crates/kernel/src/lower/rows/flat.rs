@@ -9,7 +9,7 @@
 //! 3. Inner iterators stand in the order of their strides, the longest first.
 //! 4. Neighbours that every address walks as one are one. It keeps the inner one's name.
 
-use crate::lower::contract;
+use crate::lower::contract_match;
 use crate::lower::point::{Access, StageCx};
 use nest::{Iter, IterKind, Nest, ScalarOp, rewrite};
 use program::{PhysicalGroup, PhysicalRole, PhysicalStage};
@@ -29,7 +29,8 @@ pub fn flat_around(group: &PhysicalGroup, row: Option<&Sym>) -> PhysicalGroup {
     }
     drop_units(&mut group, row);
     let kept = |group: &PhysicalGroup| group.outer.iter().map(|iter| iter.sym.clone()).chain(row.cloned()).collect::<BTreeSet<Sym>>();
-    let tiled = |stage: &PhysicalStage, outer: &[Iter]| row.is_some_and(|row| contract::matched_rows(&stage.nest, row, outer).is_some());
+    let tiled =
+        |stage: &PhysicalStage, outer: &[Iter]| row.is_some_and(|row| contract_match::matched_rows(&stage.nest, row, outer).is_some());
     let outer = kept(&group);
     for stage in group.stages.iter_mut().filter(|stage| !tiled(stage, &group.outer)) {
         split_at_divisors(stage, &outer);
