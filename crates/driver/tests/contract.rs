@@ -3,7 +3,7 @@
 use ir::{Array, DType, Literal, Tensor, TensorType};
 use kernel::KernelBuilder;
 use kernel::kernel::Space;
-use kernel::lower::{StageCx, contract, contract_schedule};
+use kernel::lower::{StageCx, contract, contract_match, contract_schedule};
 use nest::Func;
 use ops::{Builder, WindowAttrs};
 use program::{BufferId, PhysicalGroup, PhysicalRole, Program, Role, Step, layout};
@@ -57,7 +57,7 @@ fn check_on(targets: &[Target], program: &Program, sizes: &BTreeMap<Sym, i64>, w
         }
         let (physical, ids) = PhysicalGroup::new(program, group);
         let [stage] = physical.stages.as_slice() else { continue };
-        let Some(matched) = contract::matched(&stage.nest) else {
+        let Some(matched) = contract_match::matched(&stage.nest) else {
             println!("unmatched {:?}", stage.nest);
             continue;
         };
@@ -73,7 +73,7 @@ fn run_kernel(
     program: &Program,
     physical: &PhysicalGroup,
     ids: &[BufferId],
-    matched: &contract::Matched,
+    matched: &contract_match::Matched,
     target: &Target,
     sizes: &BTreeMap<Sym, i64>,
     values: &[Option<Array>],
@@ -318,7 +318,7 @@ fn dots_are_used_where_the_target_has_them() {
             let program = planned_for(b, target);
             let Some(Step::Group(group)) = program.steps.last() else { panic!("no group") };
             let (physical, _) = PhysicalGroup::new(&program, group);
-            let matched = contract::matched(&physical.stages[0].nest).unwrap();
+            let matched = contract_match::matched(&physical.stages[0].nest).unwrap();
             assert_eq!(matched.group(), want, "{:?}", physical.stages[0].nest);
         }
     }
