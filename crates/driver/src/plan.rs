@@ -1,7 +1,7 @@
 //! The program passes, in order.
 
 use ir::{Diagnostics, Graph};
-use program::{Program, fuse, layouts, lower, pack, prepare};
+use program::{Program, fuse, layouts, lower, pack, prepare, winograd};
 use target::Target;
 
 /// A pass from program to program.
@@ -11,9 +11,10 @@ pub struct ProgramPass {
 }
 
 /// From one nest a node to groups with layouts.
-pub const PASSES: [ProgramPass; 4] = [
+pub const PASSES: [ProgramPass; 5] = [
     ProgramPass { name: "fuse", run: |program, _| fuse::fuse(program) },
     ProgramPass { name: "prepare", run: |program, _| prepare::hoist(program) },
+    ProgramPass { name: "winograd", run: winograd::filter },
     ProgramPass { name: "layouts", run: |program, _| layouts::assign(program) },
     ProgramPass { name: "pack", run: pack::pack },
 ];

@@ -91,7 +91,7 @@ impl NestBuilder {
     /// Declares the next result, a tensor that stands already and whose element at `index` is changed.
     pub fn update(&mut self, name: &str, ty: &TensorType, index: Vec<Index>, combine: Option<Monoid>, value: ScalarId) {
         assert_eq!(ty.dtype, self.dtype(value), "type of write {name}");
-        self.nest.writes.push(Write { name: name.to_string(), ty: ty.clone(), index, combine, value });
+        self.nest.writes.push(Write { name: name.to_string(), ty: ty.clone(), index, only: vec![], combine, value });
     }
 
     pub fn finish(self) -> Nest {

@@ -53,8 +53,8 @@ pub fn run_bounded(
             return update(combine, code.writes[write].dtype, &written, &mut outputs[write], Some(&mut bounds[write]));
         }
         store(&written, &mut outputs[write]);
-        for (lane, position) in written.positions.iter().enumerate() {
-            bounds[write].set(*position, Literal::Float(written.error(lane)));
+        for (lane, position) in written.places() {
+            bounds[write].set(position, Literal::Float(written.error(lane)));
         }
     })?;
     Ok(bounds)
@@ -161,23 +161,23 @@ fn block_row(code: &Code) -> usize {
 }
 
 fn store(written: &Written, output: &mut Array) {
-    for (lane, position) in written.positions.iter().enumerate() {
-        output.set(*position, written.values.get(lane));
+    for (lane, position) in written.places() {
+        output.set(position, written.values.get(lane));
     }
 }
 
 /// Folds the values into the elements that are there, one after the other, and what they and each rounding add into the bounds.
 fn update(combine: Monoid, dtype: DType, written: &Written, output: &mut Array, mut bounds: Option<&mut Array>) {
     let func = combine.func();
-    for (lane, position) in written.positions.iter().enumerate() {
-        let operands = [output.get(*position), written.values.get(lane)];
+    for (lane, position) in written.places() {
+        let operands = [output.get(position), written.values.get(lane)];
         let value = func.eval(dtype, &operands);
-        output.set(*position, value);
+        output.set(position, value);
         if let Some(bounds) = &mut bounds {
-            let errors = [bounds.get(*position).as_f64(), written.error(lane)];
+            let errors = [bounds.get(position).as_f64(), written.error(lane)];
             let moved = bound::propagated(func, dtype, &operands, &errors, value);
             let reach = Literal::Float(value.as_f64().abs() + moved);
-            bounds.set(*position, Literal::Float(moved + bound::own(func, dtype, reach)));
+            bounds.set(position, Literal::Float(moved + bound::own(func, dtype, reach)));
         }
     }
 }
@@ -188,11 +188,7 @@ impl Written<'_> {
     }
 
     fn samples(&self) -> impl Iterator<Item = Sample> + '_ {
-        self.positions.iter().enumerate().map(|(lane, position)| Sample {
-            position: *position,
-            value: self.values.get(lane),
-            bound: self.error(lane),
-        })
+        self.places().map(|(lane, position)| Sample { position, value: self.values.get(lane), bound: self.error(lane) })
     }
 }
 

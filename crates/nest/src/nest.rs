@@ -158,6 +158,8 @@ pub struct Write {
     pub name: String,
     pub ty: TensorType,
     pub index: Vec<Index>,
+    /// It stores only at points where none of these is negative.
+    pub only: Vec<Expr>,
     /// Folds the scalar into the element that is there; without it, the scalar takes the element's place.
     pub combine: Option<Monoid>,
     pub value: ScalarId,
@@ -167,7 +169,7 @@ impl Write {
     /// A store at an affine index.
     pub fn plain(name: &str, ty: &TensorType, index: &[Expr], value: ScalarId) -> Write {
         let index = index.iter().cloned().map(Index::Map).collect();
-        Write { name: name.to_string(), ty: ty.clone(), index, combine: None, value }
+        Write { name: name.to_string(), ty: ty.clone(), index, only: vec![], combine: None, value }
     }
 
     /// Whether it changes some elements of a tensor that stands already: indexed by data, or folding.
@@ -178,6 +180,11 @@ impl Write {
     /// The index maps, without the indices read from data.
     pub fn maps(&self) -> impl Iterator<Item = &Expr> {
         self.index.iter().filter_map(Index::as_map)
+    }
+
+    /// The index maps, and what says where it stores.
+    pub fn exprs(&self) -> impl Iterator<Item = &Expr> {
+        self.maps().chain(&self.only)
     }
 
     /// The scalars that it is indexed by.
@@ -193,7 +200,7 @@ impl Write {
     /// The same with its scalars renamed and its index maps rewritten.
     pub fn map(&self, scalar: &dyn Fn(ScalarId) -> ScalarId, expr: &dyn Fn(&Expr) -> Expr) -> Write {
         let index = self.index.iter().map(|index| index.map(scalar, expr)).collect();
-        Write { index, value: scalar(self.value), ..self.clone() }
+        Write { index, only: self.only.iter().map(expr).collect(), value: scalar(self.value), ..self.clone() }
     }
 }
 

@@ -155,7 +155,7 @@ fn fill_passes(producer: &Nest) -> bool {
 pub fn covers(nest: &Nest, write: &Write) -> bool {
     let points = Expr::product(nest.parallel().map(|iter| &iter.extent));
     let all = write.maps().zip(&write.ty.dims).all(|(index, dim)| dim_covered(nest, index, dim));
-    !write.is_update() && all && points == Expr::product(&write.ty.dims)
+    !write.is_update() && write.only.is_empty() && all && points == Expr::product(&write.ty.dims)
 }
 
 fn dim_covered(nest: &Nest, index: &Expr, dim: &Expr) -> bool {

@@ -14,6 +14,7 @@
 //!   v5: i64 = index i0*4
 //!   v6: f32 = convert v5
 //!   write y: f32[n, 768] at [i0, i1] = v3
+//!   write x: f32[n, 768] at [4*i0 + i1, 0] only [n - 4*i0 - i1 - 1] = v3   // stores where none of these is negative
 //!   write z: f32[8, 768] at [@v7, i1] = sum v3   // indexed by data; `sum`: folded into the element that is there
 //! }
 //! ```
@@ -38,7 +39,9 @@ pub fn print_nest(nest: &Nest) -> String {
     for write in &nest.writes {
         let combine = write.combine.map_or(String::new(), |combine| format!("{} ", combine.name()));
         let (name, index) = (name_text(&write.name), index_text(&write.index));
-        lines.push(format!("  write {name}: {} at {index} = {combine}{:?}", write.ty, write.value));
+        let only: Vec<String> = write.only.iter().map(|e| e.to_string()).collect();
+        let only = if only.is_empty() { String::new() } else { format!(" only [{}]", only.join(", ")) };
+        lines.push(format!("  write {name}: {} at {index}{only} = {combine}{:?}", write.ty, write.value));
     }
     lines.push("}".to_string());
     lines.join("\n")
@@ -148,9 +151,10 @@ fn write(parser: &mut Parser, nest: &Nest) -> Result<Write, ParseError> {
     let ty = parse_tensor_type(parser)?;
     parser.expect("at")?;
     let index = index(parser, nest)?;
+    let only = if parser.accept("only") { parser.list("[", "]", |p| p.expr())? } else { vec![] };
     parser.expect("=")?;
     let combine = Monoid::ALL.into_iter().find(|monoid| parser.accept(monoid.name()));
-    Ok(Write { name, ty, index, combine, value: scalar_id(parser, nest)? })
+    Ok(Write { name, ty, index, only, combine, value: scalar_id(parser, nest)? })
 }
 
 fn scalar(parser: &mut Parser, nest: &Nest) -> Result<Scalar, ParseError> {

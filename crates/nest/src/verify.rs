@@ -10,14 +10,14 @@
 //! - N6: no finished reduction is needed at the steps of a reduction, so reductions do not nest.
 //! - N7: a write's value and index depend on no reduction iterator.
 //! - N8: a write's index maps are injective over the parallel iterators; those of a write that is no update over the scan iterators too.
-//! - N9: a write's index maps are proved inside its dims.
+//! - N9: a write's index maps are proved inside its dims where it stores.
 //! - N10: a nest that updates has no reduction iterators.
 
 mod injective;
 mod proof;
 
 use crate::nest::{Index, Monoid, Nest, Read, Scalar, ScalarId, ScalarOp, Write};
-use ir::{DType, Literal, TensorType};
+use ir::{DType, Literal};
 use proof::Proof;
 use std::collections::BTreeSet;
 use sym::{Expr, Premises, Sym};
@@ -173,14 +173,14 @@ fn write_faults(nest: &Nest, write: &Write, proof: &Proof) -> Vec<(&'static str,
         faults.push(("N7", format!("{:?} depends on a reduction iterator", write.value)));
     }
     for iter in nest.reductions() {
-        if write.maps().any(|map| map.mentions(&iter.sym)) {
+        if write.exprs().any(|map| map.mentions(&iter.sym)) {
             faults.push(("N7", format!("the index mentions the reduction iterator {}", iter.sym)));
         }
     }
     let maps: Vec<&Expr> = write.maps().collect();
     let undetermined = injective::undetermined(nest, write, proof);
     faults.extend(undetermined.map(|sym| ("N8", format!("not proved: {maps:?} determines the iterator {sym}"))));
-    faults.extend(outside(&write.ty, &write.index, proof).map(|why| ("N9", why)));
+    faults.extend(outside(write, proof).map(|why| ("N9", why)));
     if write.is_update() && nest.has_reduction() {
         faults.push(("N10", "is an update in a nest that reduces".to_string()));
     }
@@ -194,9 +194,16 @@ fn combine_fault(combine: Monoid, dtype: DType) -> Option<String> {
     }
 }
 
-fn outside(ty: &TensorType, index: &[Index], proof: &Proof) -> Option<String> {
-    let inside = index.iter().filter_map(Index::as_map).flat_map(Expr::symbols).collect();
-    index.iter().zip(&ty.dims).find_map(|(index, dim)| bounds_fault(index.as_map()?, dim, proof, &inside))
+fn outside(write: &Write, proof: &Proof) -> Option<String> {
+    let inside = write.maps().flat_map(Expr::symbols).collect();
+    write.index.iter().zip(&write.ty.dims).find_map(|(index, dim)| {
+        let map = index.as_map()?;
+        let fault = bounds_fault(map, dim, proof, &inside)?;
+        // where `x >= 0` is asked for, `map + x <= dim - 1` is proof enough, and `map - x >= 0`
+        let stays = |x: &Expr| bounds_fault(&(map + x), dim, proof, &inside).is_none() && proof.nonnegative(map, &inside);
+        let starts = |x: &Expr| proof.nonnegative(&(map - x), &inside) && proof.less(map, dim, &inside);
+        (!write.only.iter().any(|x| stays(x) || starts(x))).then_some(fault)
+    })
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@
 //! - [`rows`]: row-wise groups
 //! - [`invariant`]: what is computed once, in front of a loop
 //! - [`prepare`]: what is computed once, before the first call
+//! - [`winograd`]: 3x3 convolutions by fewer multiplications
 //! - [`layouts`]: innermost dims and halos
 //! - [`pack`]: panels for contractions
 //! - [`memory`]: the memory plan
@@ -30,6 +31,7 @@ pub mod program;
 pub mod rows;
 pub mod text;
 pub mod verify;
+pub mod winograd;
 pub mod work;
 
 pub use layout::{Axis, Layout};

@@ -67,7 +67,7 @@ impl PhysicalGroup {
                     ScalarOp::Literal(_) | ScalarOp::Apply(..) | ScalarOp::Convert(_) | ScalarOp::Reduce(..) => {}
                 }
             }
-            stage.nest.writes.iter().flat_map(|w| w.maps()).for_each(|e| e.collect_symbols(&mut all));
+            stage.nest.writes.iter().flat_map(|w| w.exprs()).for_each(|e| e.collect_symbols(&mut all));
         }
         self.buffers.iter().flat_map(|b| &b.ty.dims).for_each(|d| d.collect_symbols(&mut all));
         all.difference(&iters).cloned().collect()

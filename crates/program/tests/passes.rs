@@ -4,15 +4,16 @@ use ir::{Array, DType, Graph, Literal, TensorType, ValueId};
 use nest::{Func, Monoid};
 use ops::build::Builder;
 use ops::build::core::{Folded, Scan, WindowAttrs};
-use program::{Program, Step, fuse, interp, layouts, lower, pack, prepare, text, verify};
+use program::{Program, Step, fuse, interp, layouts, lower, pack, prepare, text, verify, winograd};
 use std::collections::HashMap;
 use target::Target;
 
 type Pass = (&'static str, fn(&Program) -> Program);
 
-const PASSES: [Pass; 4] = [
+const PASSES: [Pass; 5] = [
     ("fuse", fuse::fuse),
     ("prepare", prepare::hoist),
+    ("winograd", |program| winograd::filter(program, &Target::x86_64_v4())),
     ("layouts", layouts::assign),
     ("pack", |program| pack::pack(program, &Target::x86_64_v4())),
 ];
@@ -141,6 +142,27 @@ fn convolution_with_padding() {
         Ok(())
     };
     check(build, &[&[2, 3, 9, 9]]);
+}
+
+/// A convolution that minimal filtering serves, with tiles that reach beyond the results, a skip connection, and one of a size to be known.
+#[test]
+fn windows_of_three() {
+    let build = |b: &mut Builder| {
+        let x = b.input("x", f32s("n, 17, h, 11"));
+        let same = WindowAttrs { low: vec![1, 1], high: vec![1, 1], ..WindowAttrs::plain(2) };
+        let x = b.map_number(Func::Max, x, 0.0)?;
+        let w = weight(b, &[17, 17, 3, 3]);
+        let y = b.conv(x, w, &same, 1)?;
+        let y = b.map(Func::Add, &[y, x])?;
+        let w = weight(b, &[20, 17, 3, 3]);
+        let y = b.conv(y, w, &WindowAttrs::plain(2), 1)?;
+        let mean = b.mean(y, &[2, 3], Folded::Dropped)?;
+        b.output("y", mean);
+        Ok(())
+    };
+    for dims in [[2, 17, 9, 11], [1, 17, 4, 11]] {
+        check(build, &[&dims]);
+    }
 }
 
 #[test]

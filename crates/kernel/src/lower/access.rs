@@ -1,7 +1,7 @@
 //! Loads and stores at a point: addresses split into what the lanes add and the rest, guards as masks.
 
 use crate::build::KernelBuilder;
-use crate::kernel::{Binary, BufferId, Compare, Ty, Unary, ValueId};
+use crate::kernel::{Binary, BufferId, Compare, Cond, Ty, Unary, ValueId};
 use crate::lower::point::{Access, Point, StageCx, lane_sym, register_dtype};
 use ir::{DType, Literal};
 use nest::{Index, Read, ScalarId};
@@ -163,6 +163,22 @@ pub fn load_written(b: &mut KernelBuilder, cx: &StageCx, point: &Point, write: u
 
 /// Stores the value of a write at a point; a scalar value goes to every lane.
 pub fn store(b: &mut KernelBuilder, cx: &StageCx, point: &Point, write: usize, value: ValueId) {
+    let open = cx.nest().writes[write].only.iter().filter(|e| !cx.ranges.nonnegative(e)).map(|e| (e, point.at(e)));
+    let open: Vec<(&Expr, Expr)> = open.filter(|(_, at)| !point.ranges.nonnegative(at)).collect();
+    let (varying, same): (Vec<_>, Vec<_>) = open.into_iter().partition(|(_, at)| at.mentions(&lane_sym()));
+    let mut inside = point.clone();
+    for (e, _) in varying {
+        let holds = nonnegative(b, cx, point, e);
+        inside.mask = both(b, inside.mask, holds, point.lanes());
+    }
+    let conds: Vec<Cond> = same.into_iter().map(|(_, at)| Cond::Less(Expr::from(-1), at)).collect();
+    if conds.is_empty() {
+        return store_inside(b, cx, &inside, write, value);
+    }
+    b.when(conds, |b| store_inside(b, cx, &inside, write, value), |_| {});
+}
+
+fn store_inside(b: &mut KernelBuilder, cx: &StageCx, point: &Point, write: usize, value: ValueId) {
     let buffer = cx.write_buffer(write);
     let value = b.convert(value, b.buffer_dtype(buffer));
     let address = point.address(cx, Access::Write(write));

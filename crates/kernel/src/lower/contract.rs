@@ -71,17 +71,13 @@ pub fn emit(b: &mut KernelBuilder, cx: &StageCx, matched: &Matched, schedule: &C
     emit.task(b, &outer)
 }
 
-/// Writes a contraction over all its rows and panels, as a stage of a larger kernel; `point` binds the iterators of its batch.
+/// Writes a contraction over all its rows and panels, as a stage of a larger kernel; `point` binds the group's iterators.
 pub fn emit_stage(b: &mut KernelBuilder, cx: &StageCx, point: &Point, matched: &Matched, tiles: &Tiles) {
     let (mut m, k) = loops(cx, matched);
     let (width, rest) = (extent_of(cx.nest(), &matched.n), matched.rest(cx.nest()));
-    let emit = Emit { cx, matched, schedule: &tiles.schedule(), k, rest, rows: [None, m.pop()], width, staged: None };
-    let (rows, panels) = (emit.extent(1), emit.panels());
-    b.each("p", &Expr::zero(), &panels, 1, |b, panel| {
-        let mut point = point.clone();
-        emit.declare(&mut point, panel, &panels);
-        emit.block(b, &point, panel, 1, (&Expr::zero(), &rows));
-    });
+    let (last, second) = (m.pop(), m.pop());
+    let emit = Emit { cx, matched, schedule: &tiles.schedule(), k, rest, rows: [second, last], width, staged: None };
+    emit.batch(b, point, &matched.parts.batch);
 }
 
 fn staged(b: &mut KernelBuilder, cx: &StageCx, matched: &Matched, schedule: &ContractSchedule, k: &[Merged]) -> Option<Staged> {
@@ -95,6 +91,28 @@ fn staged(b: &mut KernelBuilder, cx: &StageCx, matched: &Matched, schedule: &Con
 }
 
 impl Emit<'_> {
+    /// All rows and panels of each point of the batch's iterators.
+    fn batch(&self, b: &mut KernelBuilder, point: &Point, batch: &[Sym]) {
+        let Some((sym, inner)) = batch.split_first() else { return self.whole(b, point) };
+        let extent = extent_of(self.cx.nest(), sym);
+        b.each("x", &Expr::zero(), &extent, 1, |b, at| {
+            let mut point = point.clone();
+            self.declare(&mut point, at, &extent);
+            point.bind(sym, at.clone());
+            self.batch(b, &point, inner);
+        });
+    }
+
+    fn whole(&self, b: &mut KernelBuilder, point: &Point) {
+        let (level, panels) = (self.block_level(), self.panels());
+        let rows = self.extent(level);
+        b.each("p", &Expr::zero(), &panels, 1, |b, panel| {
+            let mut point = point.clone();
+            self.declare(&mut point, panel, &panels);
+            self.block(b, &point, panel, level, (&Expr::zero(), &rows));
+        });
+    }
+
     fn extent(&self, level: usize) -> Expr {
         self.rows[level].as_ref().map_or(Expr::one(), merged_extent)
     }

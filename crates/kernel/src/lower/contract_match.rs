@@ -60,13 +60,13 @@ pub fn matched(nest: &Nest) -> Option<Matched> {
     served(nest, contraction(nest, &along_vectors(nest)?)?)
 }
 
-/// The same for a stage of a group whose tasks are blocks of `row` at a point of the iterators in `outer`: the row is all of `m`, and `n`
-/// is one iterator.
+/// The same for a stage of a group whose tasks are blocks of `row` at a point of the iterators in `outer`: `m` is the row, or the row and
+/// one inner iterator, and `n` is one iterator.
 pub fn matched_rows(nest: &Nest, row: &Sym, outer: &[Iter]) -> Option<Matched> {
     let mut inner = nest.clone();
     inner.iters.retain(|iter| outer.iter().all(|other| other.sym != iter.sym));
     let parts = contraction(&inner, &along_vectors(nest)?)?;
-    served(nest, parts).filter(|matched| matched.parts.m == [row.clone()] && matched.parts.n.len() == 1)
+    served(nest, parts).filter(|Matched { parts, .. }| parts.m.contains(row) && parts.m.len() <= 2 && parts.n.len() == 1)
 }
 
 /// Whether a read walks along the innermost dim of the result.

@@ -31,12 +31,13 @@ pub struct General {
     names: BTreeMap<Sym, Sym>,
 }
 
-/// None where the group has no such form: it has several stages, pads, or indices read from data; or where an address is not linear in the
+/// None where the group has no such form: it has several stages, pads, indices read from data, or writes that do not always store; or where an address is not linear in the
 /// iterators.
 pub fn general(group: &PhysicalGroup) -> Option<General> {
     let mut group = flat(group);
     let [stage] = group.stages.as_mut_slice() else { return None };
-    if group.buffers.iter().any(|buffer| buffer.role == PhysicalRole::Local) || stage.nest.iters.is_empty() {
+    let always = stage.nest.writes.iter().all(|write| write.only.is_empty());
+    if group.buffers.iter().any(|buffer| buffer.role == PhysicalRole::Local) || stage.nest.iters.is_empty() || !always {
         return None;
     }
     let lens: Vec<Expr> = group.buffers.iter().map(|buffer| Expr::product(&buffer.ty.dims)).collect();

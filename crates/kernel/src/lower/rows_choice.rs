@@ -6,7 +6,7 @@ use crate::lower::rows::flat::{flat, widen_locals};
 use crate::lower::rows::{scheduled, strip};
 use crate::lower::rows_cost::{Counted, Shape, lanes_along, rough};
 use crate::lower::rows_schedule::{Loops, Piece, RowsSchedule, RowsStage};
-use crate::lower::scalars::may_vectorise;
+use crate::lower::scalars::{choosers, may_vectorise};
 use nest::{Iter, IterKind, Nest};
 use program::{PhysicalGroup, PhysicalRole, PhysicalStage};
 use std::cmp::Ordering;
@@ -40,9 +40,16 @@ fn block_schedule(group: &PhysicalGroup, iter: &Iter, target: &Target) -> Option
     };
     let probe = scheduled(group, Some(&Piece { sym: iter.sym.clone(), size: 1 }));
     let rows = probe.stages.iter().filter_map(|stage| tiles(&probe, stage)).map(|tiles| tiles.rows).min()?;
-    let rows = iter.extent.as_const().map_or(rows, |whole| contract_schedule::even_piece(whole, rows));
-    let most = (rough(&iter.extent) as i64 + rows - 1) / rows;
-    let block = Piece { sym: iter.sym.clone(), size: rows * tiles_of_block(&probe, rows, target).min(most) };
+    let each = probe.stages.iter().filter_map(|stage| rows_of_point(&probe, stage, &row)).max().unwrap_or(1);
+    let (rows, size) = if each > 1 {
+        let size = points_of_block(group, iter, each, rows, target);
+        (contract_schedule::even_piece(size * each, rows), size)
+    } else {
+        let rows = iter.extent.as_const().map_or(rows, |whole| contract_schedule::even_piece(whole, rows));
+        let most = (rough(&iter.extent) as i64 + rows - 1) / rows;
+        (rows, rows * tiles_of_block(&probe, rows, target).min(most))
+    };
+    let block = Piece { sym: iter.sym.clone(), size };
     let blocked = scheduled(group, Some(&block));
     let mut work = 0.0;
     let stages = blocked.stages.iter().map(|stage| match tiles(&blocked, stage) {
@@ -53,13 +60,36 @@ fn block_schedule(group: &PhysicalGroup, iter: &Iter, target: &Target) -> Option
         None => {
             let (shape, cost) = best_shape(stage, &blocked.outer, target);
             work += cost;
-            RowsStage::Loops(stage_choice(shape))
+            RowsStage::Loops(stage_choice(&stage.nest, shape))
         }
     });
     let stages: Vec<RowsStage> = stages.collect();
     let points: f64 = blocked.outer.iter().map(|iter| rough(&iter.extent)).product();
     let outer = blocked.outer.iter().map(|iter| iter.sym.clone()).collect();
     Some(RowsSchedule { outer, piece: None, block: Some(block), grain: grain(work / points.max(1.0)), stages })
+}
+
+/// Rows of a contraction at one point of the block.
+fn rows_of_point(group: &PhysicalGroup, stage: &PhysicalStage, row: &Sym) -> Option<i64> {
+    let matched = contract_match::matched_rows(&stage.nest, row, &group.outer)?;
+    let others = matched.parts.m.iter().filter(|sym| *sym != row).filter_map(|sym| stage.nest.iter(sym));
+    Some(others.map(|iter| rough(&iter.extent) as i64).product())
+}
+
+/// Points of `iter` in a block where each has `each` rows: tiles of about `rows` rows should be full, and the cores evenly loaded.
+fn points_of_block(group: &PhysicalGroup, iter: &Iter, each: i64, rows: i64, target: &Target) -> i64 {
+    let points = rough(&iter.extent) as i64;
+    let others: i64 = group.outer.iter().filter(|other| other.sym != iter.sym).map(|other| rough(&other.extent) as i64).product();
+    let cores = target.cores as i64;
+    let quality = |size: i64| {
+        let blocks = (points + size - 1) / size * others;
+        let balance = points as f64 * others as f64 / (size * cores) as f64 / ((blocks + cores - 1) / cores) as f64;
+        let full = contract_schedule::even_piece(size * each, rows) as f64;
+        // each tile of rows waits for the panels once
+        balance * full / (full + 2.0) * (1.0 - 2.0 / (size * each + 8) as f64)
+    };
+    let sizes = (1..=points.min(8)).filter(|size| points % size == 0 && (*size == 1 || size * each <= 64));
+    sizes.max_by(|a, b| quality(*a).total_cmp(&quality(*b))).unwrap_or(1)
 }
 
 /// Tiles of rows in a block: as many as the first cache holds the scratch of.
@@ -83,13 +113,14 @@ fn inner_choices(group: &PhysicalGroup, target: &Target) -> Choice {
     for stage in &group.stages {
         let (shape, cost) = best_shape(stage, &group.outer, target);
         choice.cost += cost;
-        choice.stages.push(stage_choice(shape));
+        choice.stages.push(stage_choice(&stage.nest, shape));
     }
     choice
 }
 
 fn best_shape(stage: &PhysicalStage, outer: &[Iter], target: &Target) -> (Shape, f64) {
-    let own = |iter: &&Iter| iter.kind != IterKind::Scan && outer.iter().all(|other| other.sym != iter.sym);
+    let spread = choosers(&stage.nest);
+    let own = |iter: &&Iter| iter.kind != IterKind::Scan && !spread.contains(&iter.sym) && outer.iter().all(|other| other.sym != iter.sym);
     let inner: Vec<&Iter> = stage.nest.iters.iter().filter(own).collect();
     let vectors = inner.iter().filter(|iter| may_vectorise(&stage.nest, &iter.sym)).map(|iter| Some(*iter));
     let mut best = Counted::new(stage, None, 1, target).best(&inner);
@@ -103,9 +134,9 @@ fn best_shape(stage: &PhysicalStage, outer: &[Iter], target: &Target) -> (Shape,
     best
 }
 
-fn stage_choice(shape: Shape) -> Loops {
+fn stage_choice(nest: &Nest, shape: Shape) -> Loops {
     let tile = shape.tile.map(|(iter, size)| Piece { sym: iter.sym, size });
-    Loops { vector: shape.vector.map(|iter| iter.sym), lanes: shape.lanes, unroll: shape.unroll, tile }
+    Loops { vector: shape.vector.map(|iter| iter.sym), lanes: shape.lanes, unroll: shape.unroll, tile, spread: choosers(nest) }
 }
 
 /// All stages along one of the group's own iterators.
@@ -116,7 +147,7 @@ fn outer_choice(group: &PhysicalGroup, target: &Target) -> Option<Choice> {
         let mut wide = group.clone();
         widen_locals(&mut wide, &iter.sym, lanes);
         let cost = wide.stages.iter().map(|stage| Counted::new(stage, Some(iter), lanes, target).best(&[]).1).sum();
-        let choice = Loops { vector: Some(iter.sym.clone()), lanes, unroll: 1, tile: None };
+        let choice = Loops { vector: Some(iter.sym.clone()), lanes, unroll: 1, tile: None, spread: vec![] };
         let outer = Some(Piece { sym: iter.sym.clone(), size: lanes as i64 });
         Choice { stages: vec![choice; group.stages.len()], cost, outer }
     });
@@ -134,7 +165,8 @@ impl Choice {
     /// Tasks of one stage: leading iterators until a task is short enough, the last one in pieces where its single points are too short.
     fn stage_schedule(self, nest: &Nest) -> RowsSchedule {
         let choice = self.stages[0].clone();
-        let held = |sym: &Sym| choice.vector.as_ref() == Some(sym) || choice.tile.as_ref().is_some_and(|tile| tile.sym == *sym);
+        let tiled = |sym: &Sym| choice.tile.as_ref().is_some_and(|tile| tile.sym == *sym);
+        let held = |sym: &Sym| choice.vector.as_ref() == Some(sym) || tiled(sym) || choice.spread.contains(sym);
         let free: Vec<&Iter> = nest.parallel().filter(|iter| !held(&iter.sym)).collect();
         let unknown = free.iter().rposition(|iter| iter.extent.as_const().is_none());
         let mut work = self.cost;

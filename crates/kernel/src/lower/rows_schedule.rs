@@ -3,7 +3,7 @@
 use crate::lower::contract_match;
 use crate::lower::contract_schedule::Tiles;
 use crate::lower::rows::{scheduled, strip};
-use crate::lower::scalars::may_vectorise;
+use crate::lower::scalars::{MOST_CHOICES, may_vectorise};
 use nest::{IterKind, Nest};
 use program::{PhysicalGroup, PhysicalStage};
 use std::collections::BTreeMap;
@@ -53,6 +53,9 @@ pub struct Loops {
     pub unroll: u32,
     /// Points of a parallel iterator that are computed at once.
     pub tile: Option<Piece>,
+    /// Parallel iterators all of whose points are computed at once, each by code of its own: what the body computes for all of them is
+    /// computed once.
+    pub spread: Vec<Sym>,
 }
 
 impl fmt::Display for RowsSchedule {
@@ -87,10 +90,10 @@ impl fmt::Display for Loops {
             None => write!(f, "scalar")?,
         }
         write!(f, " unroll {}", self.unroll)?;
-        match &self.tile {
-            Some(tile) => write!(f, " tile {}:{}", tile.sym, tile.size),
-            None => Ok(()),
+        if let Some(tile) = &self.tile {
+            write!(f, " tile {}:{}", tile.sym, tile.size)?;
         }
+        self.spread.iter().try_for_each(|sym| write!(f, " spread {sym}"))
     }
 }
 
@@ -102,7 +105,8 @@ impl RowsSchedule {
         let stage = |stage: &RowsStage| match stage {
             RowsStage::Loops(loops) => {
                 let (vector, tile) = (loops.vector.as_ref().map(sym), loops.tile.as_ref().map(piece));
-                Some(RowsStage::Loops(Loops { vector, tile, ..loops.clone() }))
+                let spread = loops.spread.iter().map(sym).collect();
+                Some(RowsStage::Loops(Loops { vector, tile, spread, ..loops.clone() }))
             }
             RowsStage::Tiles(_) => None,
         };
@@ -140,6 +144,7 @@ impl RowsSchedule {
     /// - R5: a piece of a vector iterator is whole vectors.
     /// - R6: a tile is of another parallel iterator, of which a task has more than one point; sizes are positive.
     /// - R7: a block is of an iterator of the group's, and there is no piece beside it.
+    /// - R9: spread iterators are other parallel ones of the stage alone, of known extents, with no more points than [`MOST_CHOICES`] together.
     /// - R8: a stage by tiles is a contraction that they serve, with the block's points as its rows and panels of the right width.
     pub fn faults(&self, group: &PhysicalGroup) -> Vec<String> {
         if let Some(block) = &self.block {
@@ -224,6 +229,15 @@ impl RowsSchedule {
                 faults.push(format!("R6: a tile of {}", tile.sym));
             }
         }
+        let mut points = 1;
+        for (at, sym) in choice.spread.iter().enumerate() {
+            let taken = choice.vector.iter().chain(choice.tile.iter().map(|tile| &tile.sym)).chain(&choice.spread[..at]).any(|s| s == sym);
+            let inner = kind(nest, sym) == Some(IterKind::Parallel) && !self.task_syms().contains(&sym) && !is_outer(group, sym);
+            points *= nest.iter(sym).and_then(|iter| iter.extent.as_const()).unwrap_or(0).clamp(0, MOST_CHOICES + 1);
+            if taken || !inner || !(1..=MOST_CHOICES).contains(&points) {
+                faults.push(format!("R9: {sym} is spread"));
+            }
+        }
         if choice.unroll < 1 {
             faults.push("R6: unroll 0".to_string());
         }
@@ -276,5 +290,9 @@ fn parse_stage(parser: &mut Parser) -> Result<RowsStage, ParseError> {
     parser.expect("unroll")?;
     let unroll = small(parser)?;
     let tile = if parser.accept("tile") { Some(parse_piece(parser)?) } else { None };
-    Ok(RowsStage::Loops(Loops { vector, lanes, unroll, tile }))
+    let mut spread = vec![];
+    while parser.accept("spread") {
+        spread.push(Sym::new(parser.ident()?));
+    }
+    Ok(RowsStage::Loops(Loops { vector, lanes, unroll, tile, spread }))
 }

@@ -76,12 +76,47 @@ fn apply(
     operands: &[ScalarId],
     memo: &mut Memo,
 ) -> ValueId {
+    if let (Func::Select, [condition, yes, no]) = (func, operands) {
+        if let Some(holds) = decided(cx.nest(), point, *condition) {
+            return eval(b, cx, point, if holds { *yes } else { *no }, memo);
+        }
+    }
     let values: Vec<ValueId> = operands.iter().map(|id| eval(b, cx, point, *id, memo)).collect();
     let lanes = values.iter().map(|v| b.ty(*v).lanes).max().unwrap_or(1);
     let constants: Vec<Option<Literal>> = operands.iter().map(|id| constant(cx.nest(), *id)).collect();
     let values: Vec<ValueId> = values.iter().zip(&constants).map(|(v, c)| widen(b, *v, *c, lanes)).collect();
     let result = math::apply(b, func, &values, &constants);
     if leaves_type(func) { round_to(b, result, scalar.dtype) } else { result }
+}
+
+/// Whether a comparison of an index with a number holds, where the point decides it.
+fn decided(nest: &Nest, point: &Point, condition: ScalarId) -> Option<bool> {
+    let (index, number) = compared(nest, condition)?;
+    Some(point.at(index).as_const()? == number)
+}
+
+/// The index and the number that a scalar compares for being equal.
+fn compared(nest: &Nest, condition: ScalarId) -> Option<(&Expr, i64)> {
+    let ScalarOp::Apply(Func::Equal, operands) = &nest.scalar(condition).op else { return None };
+    match [operands[0], operands[1]].map(|id| &nest.scalar(id).op) {
+        [ScalarOp::Index(index), ScalarOp::Literal(Literal::Int(number))] => Some((index, *number)),
+        _ => None,
+    }
+}
+
+/// The most points of iterators that only choose.
+pub const MOST_CHOICES: i64 = 64;
+
+/// Parallel iterators of few points by which a body without reductions chooses among its values: `select(i == 0, a, select(i == 1, b, c))`.
+pub fn choosers(nest: &Nest) -> Vec<Sym> {
+    let compared: Vec<&Sym> = (0..nest.body.len()).filter_map(|at| compared(nest, ScalarId(at as u32))?.0.as_sym()).collect();
+    let indices = || nest.body.iter().filter_map(|scalar| if let ScalarOp::Index(e) = &scalar.op { Some(e) } else { None });
+    let only = |sym: &Sym| compared.contains(&sym) && indices().all(|e| !e.mentions(sym) || e.as_sym() == Some(sym));
+    let chosen: Vec<(&Sym, i64)> =
+        nest.parallel().filter(|iter| only(&iter.sym)).filter_map(|iter| Some((&iter.sym, iter.extent.as_const()?))).collect();
+    let points = chosen.iter().fold(1, |points: i64, (_, extent)| points.saturating_mul(*extent));
+    let few = (2..=MOST_CHOICES).contains(&points) && !nest.has_reduction();
+    if few { chosen.into_iter().map(|(sym, _)| sym.clone()).collect() } else { vec![] }
 }
 
 /// The literal that a scalar is.

@@ -32,13 +32,23 @@ pub(super) struct Block<'a> {
     positions: Vec<usize>,
 }
 
+/// The position of a lane that stores nothing.
+const NOWHERE: usize = usize::MAX;
+
 /// What a block writes through one write.
 pub(super) struct Written<'a> {
     /// Row-major positions in the result.
-    pub positions: &'a [usize],
+    positions: &'a [usize],
     pub values: &'a Column,
     /// None where every value is exact.
     pub errors: Option<&'a [f64]>,
+}
+
+impl Written<'_> {
+    /// The lanes that store something, with where.
+    pub fn places(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
+        self.positions.iter().copied().enumerate().filter(|(_, position)| *position != NOWHERE)
+    }
 }
 
 impl<'a> Block<'a> {
@@ -353,12 +363,17 @@ impl<'a> Block<'a> {
         self.positions.clear();
         self.positions.resize(self.lanes, 0);
         let mut index = vec![0; self.lanes];
+        let mut stored = vec![true; self.lanes];
+        for only in &write.only {
+            only.fill(&self.place, &mut index);
+            stored.iter_mut().zip(&index).for_each(|(stored, index)| *stored &= *index >= 0);
+        }
         for (axis, place) in write.index.iter().enumerate() {
             match place {
                 PlaceCode::Map(map) => map.fill(&self.place, &mut index),
                 PlaceCode::Data(scalar) => self.places_in_data(write, axis, *scalar, &mut index)?,
             }
-            for (position, index) in self.positions.iter_mut().zip(&index) {
+            for ((position, index), _) in self.positions.iter_mut().zip(&index).zip(&stored).filter(|(_, stored)| **stored) {
                 if *index < 0 || *index >= write.dims[axis] as i64 {
                     return Err(format!(
                         "bug: write {} at index {index} of axis {axis}, which has {} elements",
@@ -368,6 +383,7 @@ impl<'a> Block<'a> {
                 *position += (*index * write.strides[axis]) as usize;
             }
         }
+        self.positions.iter_mut().zip(&stored).filter(|(_, stored)| !**stored).for_each(|(position, _)| *position = NOWHERE);
         let errors = &self.errors[write.value];
         let errors = if errors.is_empty() { None } else { Some(errors.as_slice()) };
         Ok(Written { positions: &self.positions, values: &self.columns[write.value], errors })

@@ -72,6 +72,8 @@ pub(super) struct WriteCode {
     pub dims: Vec<usize>,
     pub strides: Vec<i64>,
     pub index: Vec<PlaceCode>,
+    /// It stores where none of these is negative.
+    pub only: Vec<Poly>,
     pub combine: Option<Monoid>,
     pub dtype: DType,
     pub value: usize,
@@ -250,6 +252,7 @@ impl Compiler<'_> {
             strides: row_major_strides(&dims).into_iter().map(|stride| stride as i64).collect(),
             dims,
             index: write.index.iter().map(|index| self.place(index)).collect::<Result<_, _>>()?,
+            only: write.only.iter().map(|expr| self.names.poly(expr)).collect::<Result<_, _>>()?,
             combine: write.combine,
             dtype: write.ty.dtype,
             value: self.slot(&write.value),

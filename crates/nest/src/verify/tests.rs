@@ -257,7 +257,7 @@ proptest! {
     #[test]
     fn what_is_injective_never_collides(index in prop::collection::vec(expr(), 1..4)) {
         let nest = two_iterators();
-        let write = Write::plain("y", &TensorType::new(DType::F32, vec![]), &index, ScalarId(0));
+        let write = Write::plain("y", &ir::TensorType::new(DType::F32, vec![]), &index, ScalarId(0));
         if injective::undetermined(&nest, &write, &Proof::new(&nest, &Premises::default())).is_none() {
             let mut seen = BTreeSet::new();
             for_each_point(&index, |sizes, values| assert!(seen.insert((sizes, values.clone())), "{index:?} is {values:?} twice for {sizes:?}"));

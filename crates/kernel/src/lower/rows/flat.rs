@@ -87,6 +87,7 @@ fn walked(stage: &PhysicalStage) -> Vec<Expr> {
             ScalarOp::Read(_) | ScalarOp::Literal(_) | ScalarOp::Apply(..) | ScalarOp::Convert(_) | ScalarOp::Reduce(..) => {}
         }
     }
+    all.extend(stage.nest.writes.iter().flat_map(|write| write.only.iter().cloned()));
     all
 }
 

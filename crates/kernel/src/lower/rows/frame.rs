@@ -19,9 +19,19 @@ pub struct Lanes {
 pub struct State {
     /// The tile's iterator.
     pub tile: Option<(Sym, Expr)>,
+    /// Spread iterators.
+    pub spread: Vec<(Sym, Expr)>,
     pub lanes: Option<Lanes>,
     /// What is known in this state; the frame's memo is part of it.
     pub memo: Memo,
+}
+
+impl State {
+    /// Whether the states differ in spread iterators alone.
+    pub fn is_beside(&self, other: &State) -> bool {
+        let base = |state: &State| (state.tile.clone(), state.lanes.as_ref().map(|lanes| lanes.base.clone()));
+        base(self) == base(other)
+    }
 }
 
 /// The iterators that are bound for all states alike, and the states. Before the innermost parallel loop there is no state.
@@ -49,7 +59,7 @@ impl Frame {
     /// The point of a state.
     pub fn at(&self, state: &State) -> Point {
         let mut point = self.point.clone();
-        if let Some((sym, value)) = &state.tile {
+        for (sym, value) in state.tile.iter().chain(&state.spread) {
             point.bind(sym, value.clone());
         }
         if let Some(lanes) = &state.lanes {

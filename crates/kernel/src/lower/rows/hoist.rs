@@ -95,6 +95,22 @@ impl Emit<'_> {
         frame.states = states;
     }
 
+    /// Computes once for each vector what is the same for all points of the spread iterators.
+    pub fn hoist_spread(&self, b: &mut KernelBuilder, frame: &mut Frame) {
+        let nest = self.cx.nest();
+        let depends = scalars::depends_on(nest, &self.choice.spread);
+        let mut states = std::mem::take(&mut frame.states);
+        for same in states.chunk_by_mut(|a, b| a.is_beside(b)).filter(|same| same.len() > 1) {
+            let allowed = self.allowed(&frame.memo, true, &self.needs.written);
+            let (point, mut memo) = (frame.at(&same[0]), frame.memo.clone());
+            for at in (0..nest.body.len()).filter(|at| allowed[*at] && !depends[*at]) {
+                scalars::eval(b, self.cx, &point, ScalarId(at as u32), &mut memo);
+            }
+            same.iter_mut().for_each(|state| state.memo.extend(memo.iter().map(|(id, value)| (*id, *value))));
+        }
+        frame.states = states;
+    }
+
     /// The scalars that may be evaluated now: needed, with all reductions under them done.
     fn allowed(&self, memo: &Memo, steps: bool, wanted: &[bool]) -> Vec<bool> {
         let nest = self.cx.nest();

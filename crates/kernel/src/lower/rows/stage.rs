@@ -61,10 +61,11 @@ impl<'a> Emit<'a> {
         let reads = cx.nest().reads().map(|(id, _)| id);
         let accesses = reads.map(Access::Read).chain((0..cx.nest().writes.len()).map(Access::Write)).collect();
         let bound = |iter: &&Iter| outer.contains(&iter.sym) || lanes.is_some_and(|lanes| lanes.sym == iter.sym);
-        let inner: Vec<&Iter> = cx.nest().iters.iter().filter(|iter| iter.kind != IterKind::Reduction && !bound(iter)).collect();
+        let looped = |iter: &&Iter| iter.kind != IterKind::Reduction && !bound(iter) && !choice.spread.contains(&iter.sym);
+        let inner: Vec<&Iter> = cx.nest().iters.iter().filter(looped).collect();
         let levels = levels(&inner, choice, spans);
         let tile = choice.tile.iter().map(|tile| tile.sym.clone());
-        let varying = choice.vector.iter().cloned().chain(tile).collect();
+        let varying = choice.vector.iter().cloned().chain(tile).chain(choice.spread.iter().cloned()).collect();
         Emit { cx, choice, needs, accesses, varying, levels }
     }
 
@@ -161,9 +162,10 @@ impl<'a> Emit<'a> {
         };
         let tiles = if frame.states.is_empty() { vec![State::default()] } else { std::mem::take(&mut frame.states) };
         let with = |state: &State| vectors.iter().map(|lanes| State { lanes: lanes.clone(), ..state.clone() }).collect::<Vec<_>>();
-        frame.states = tiles.iter().flat_map(with).collect();
+        frame.states = tiles.iter().flat_map(with).flat_map(|state| self.spread(&state)).collect();
         self.reduce(b, &mut frame);
         self.hoist(b, &mut frame, &[], &self.needs.written);
+        self.hoist_spread(b, &mut frame);
         self.transpose_reads(b, &mut frame);
         for state in &frame.states {
             let point = frame.at(state);
@@ -172,6 +174,21 @@ impl<'a> Emit<'a> {
                 scalars::write(b, self.cx, &point, write, &mut memo);
             }
         }
+    }
+}
+
+impl Emit<'_> {
+    /// A state for each point of the spread iterators.
+    fn spread(&self, state: &State) -> Vec<State> {
+        self.choice.spread.iter().fold(vec![state.clone()], |states, sym| {
+            let extent = self.cx.nest().iter(sym).and_then(|iter| iter.extent.as_const()).unwrap_or(1);
+            let at = |state: &State, k: i64| {
+                let mut state = state.clone();
+                state.spread.push((sym.clone(), Expr::from(k)));
+                state
+            };
+            states.iter().flat_map(|state| (0..extent).map(move |k| at(state, k))).collect()
+        })
     }
 }
 

@@ -216,7 +216,7 @@ fn variants(group: &PhysicalGroup, scheduled: &RowsSchedule) -> Vec<RowsSchedule
                 let tile = tile.and_then(|size| tiled.map(|sym| Piece { sym: sym.clone(), size }));
                 let mut other = scheduled.clone();
                 other.piece = None;
-                other.stages[at] = RowsStage::Loops(Loops { vector: vector.clone(), lanes, unroll, tile });
+                other.stages[at] = RowsStage::Loops(Loops { vector: vector.clone(), lanes, unroll, tile, spread: vec![] });
                 if group.stages.len() == 1 {
                     let piece = syms.iter().rev().find(|sym| !other.outer.contains(sym));
                     all.extend(piece.map(|sym| RowsSchedule { piece: Some(Piece { sym: sym.clone(), size: 8 }), ..other.clone() }));
@@ -227,7 +227,7 @@ fn variants(group: &PhysicalGroup, scheduled: &RowsSchedule) -> Vec<RowsSchedule
         }
     }
     for iter in &group.outer {
-        let stage = RowsStage::Loops(Loops { vector: Some(iter.sym.clone()), lanes: 4, unroll: 1, tile: None });
+        let stage = RowsStage::Loops(Loops { vector: Some(iter.sym.clone()), lanes: 4, unroll: 1, tile: None, spread: vec![] });
         let outer = group.outer.iter().map(|iter| iter.sym.clone()).filter(|sym| *sym != iter.sym).collect();
         let piece = Some(Piece { sym: iter.sym.clone(), size: 4 });
         all.push(RowsSchedule { outer, piece, block: None, grain: 1, stages: vec![stage; group.stages.len()] });

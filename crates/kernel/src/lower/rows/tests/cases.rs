@@ -37,6 +37,28 @@ fn symbolic_tails() {
 }
 
 #[test]
+fn what_stores_at_some_points_only() {
+    for m in [37, 16, 1] {
+        case(&["nest { for i0 in 5, i1 in 3*m operand a: f32[5, 3*m] v0: f32 = a[i0, i1] v1: f32 = add v0 v0
+            write y: f32[4, m] at [i0, i1] only [m - i1 - 1, 3 - i0] = v1 }"])
+        .sizes(&[("m", m)])
+        .check();
+    }
+}
+
+#[test]
+fn values_that_an_iterator_chooses_are_computed_once() {
+    let text = "nest { for i0 in 5, i1 in 40, i2 in 2, i3 in 3 operand a: f32[10, 40]
+        v0: f32 = a[2*i0, i1] v1: f32 = a[2*i0 + 1, i1] v2: f32 = add v0 v1 v3: f32 = sub v0 v1 v4: f32 = mul v0 v1
+        v5: i64 = index i2 v6: i64 = index i3 v7: i64 = literal 0 v8: i64 = literal 1 v9: bool = eq v6 v7 v10: bool = eq v6 v8
+        v11: f32 = select v10 v3 v4 v12: f32 = select v9 v2 v11 v13: f32 = neg v12 v14: bool = eq v5 v7 v15: f32 = select v14 v12 v13
+        write y: f32[5, 2, 3, 40] at [i0, i2, i3, i1] = v15 }";
+    let scheduled = case(&[text]).scheduled();
+    assert!(scheduled.contains("spread i2 spread i3"), "{scheduled}");
+    case(&[text]).check();
+}
+
+#[test]
 fn transpose() {
     case(&["nest { for i0 in 3, i1 in 19, i2 in 21 operand a: f32[21, 3, 19] v0: f32 = a[i2, i0, i1]
         write y: f32[3, 19, 21] at [i0, i1, i2] = v0 }"])
