@@ -1,7 +1,8 @@
 //! Packing: the vectorised operand of a contraction is copied into panels that the kernel reads front to back.
 //!
 //! Needs: layouts assigned. Gives: each contraction reads its `b` operand from a buffer in panel layout `[.., n/block, k.., n%block]`,
-//! written by a copy step: a prepare step where `b` is known before the first call.
+//! written by a copy step: a prepare step where `b` is known before the first call. A `b` that a prepare step makes for this contraction
+//! alone is made in panels.
 //!
 //! Where the machine adds dot products of groups of elements (`Target::dot_group`), a group stands together:
 //! `[.., n/block, k.., k%group]` with the last of `k` divided by the group, then `n%block`, then `k%group`. Bytes are multiplied unsigned by
@@ -12,6 +13,7 @@ use crate::layout::{Axis, Layout};
 use crate::layouts::stage_contraction;
 use crate::physical::PhysicalGroup;
 use crate::program::{Buffer, BufferId, Group, Program, Role, Stage, Step};
+use crate::work::use_counts;
 use ir::{DType, Literal, TensorType};
 use nest::contraction::turn_of;
 use nest::{Contraction, Func, Index, IterKind, Nest, Operand, Read, Scalar, ScalarOp, Write, rewrite};
@@ -22,7 +24,7 @@ use target::Target;
 
 pub fn pack(program: &Program, target: &Target) -> Program {
     let mut out = program.clone();
-    let mut packed = HashMap::new();
+    let mut packed = Packed { uses: use_counts(program.prepare.iter().chain(&program.steps)), copies: HashMap::new() };
     let steps = std::mem::take(&mut out.steps);
     for step in steps {
         let step = pack_step(&mut out, step, target, &mut packed);
@@ -31,8 +33,13 @@ pub fn pack(program: &Program, target: &Target) -> Program {
     invariant::hoist(&out)
 }
 
-/// Packed buffers by what they hold: the copy nest with its layout.
-type Packed = HashMap<(Nest, Layout), BufferId>;
+/// What is packed so far.
+struct Packed {
+    /// How often steps used each buffer before.
+    uses: HashMap<BufferId, usize>,
+    /// Packed buffers by what they hold: the copy nest with its layout.
+    copies: HashMap<(Nest, Layout), BufferId>,
+}
 
 fn pack_step(program: &mut Program, step: Step, target: &Target, packed: &mut Packed) -> Step {
     match step {
@@ -49,7 +56,7 @@ fn pack_step(program: &mut Program, step: Step, target: &Target, packed: &mut Pa
         Step::If { .. } | Step::Loop(_) => step.with_blocks(&mut |block| {
             let outer = std::mem::take(&mut program.steps);
             for step in block {
-                let step = pack_step(program, step, target, &mut HashMap::new());
+                let step = pack_step(program, step, target, &mut Packed { uses: HashMap::new(), copies: HashMap::new() });
                 program.steps.push(step);
             }
             std::mem::replace(&mut program.steps, outer)
@@ -71,17 +78,24 @@ fn pack_operand(program: &mut Program, group: &mut Group, at: usize, c: &Contrac
     let iters: Vec<Sym> = c.batch.iter().chain(c.n.iter().filter(|s| **s != n)).chain([&n]).chain(order).cloned().collect();
     let copy = copy_nest(&stage.nest, &b, &iters);
     let layout = panel_layout(&iters, &n, block, dot);
+    let turned = dot == 4 && factor_types(&stage.nest, c).is_some_and(|[a, b]| a == b);
+    let whole = stage.operands[b.operand];
+    if !turned && packed.uses.get(&whole) == Some(&2) && program.buffer(whole).role == Role::Prepared {
+        if let Some(layout) = layout_of_operand(&layout, &iters, &b) {
+            program.buffers[whole.0 as usize].layout = layout;
+            return;
+        }
+    }
     let known = matches!(program.buffer(stage.operands[b.operand]).role, Role::Constant { .. } | Role::Prepared);
     let key = (copy.clone(), layout.clone());
-    let id = match packed.get(&key) {
+    let id = match packed.copies.get(&key) {
         Some(id) => *id,
         None => {
             let id = add_packed(program, &copy, layout, known, stage, b.operand);
-            packed.insert(key, id);
+            packed.copies.insert(key, id);
             id
         }
     };
-    let turned = dot == 4 && factor_types(&stage.nest, c).is_some_and(|[a, b]| a == b);
     let sums = turned.then(|| add_sums(program, stage, c, &b, known));
     let stage = &mut group.stages[at];
     stage.nest = read_packed(&stage.nest, c, &iters, &program.buffer(id).name, &program.buffer(id).ty);
@@ -295,6 +309,15 @@ fn panel_layout(iters: &[Sym], n: &Sym, block: i64, group: i64) -> Layout {
     }
     axes.extend(inner);
     Layout { axes, halo: vec![(0, 0); iters.len()], pad: 0 }
+}
+
+/// The layout of panels for an operand that is made in the model itself and that only one stage reads: each dim is one of `iters`.
+fn layout_of_operand(layout: &Layout, iters: &[Sym], b: &Read) -> Option<Layout> {
+    let dims: Option<Vec<usize>> =
+        iters.iter().map(|sym| b.index.iter().position(|i| i.as_map().and_then(Expr::as_sym) == Some(sym))).collect();
+    let dims = dims.filter(|dims| dims.len() == b.index.len() && b.fill.is_none())?;
+    let axes = layout.axes.iter().map(|axis| Axis { dim: dims[axis.dim], ..axis.clone() }).collect();
+    Some(Layout { axes, ..layout.clone() })
 }
 
 fn add_packed(program: &mut Program, copy: &Nest, layout: Layout, known: bool, stage: &Stage, operand: usize) -> BufferId {
