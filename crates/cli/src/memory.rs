@@ -66,7 +66,10 @@ impl Memory {
     pub fn plan(&self, compiled: &Compiled) -> Plan {
         let (program, memory) = (&compiled.program, &compiled.memory);
         let value = |sym: &Sym| compiled.image.symbols.iter().position(|other| other == sym).map(|at| self.sizes[at]);
-        let bytes = |expr: &Expr| expr.eval(&value).and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(0);
+        let offsets = memory.at(&value).map(|(offsets, _)| offsets).unwrap_or_default();
+        let bytes = |expr: &Expr| {
+            expr.eval(&|sym| value(sym).or_else(|| offsets.get(sym).copied())).and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(0)
+        };
         let place = |at: usize| {
             let (offset, life) = (memory.arena[at].as_ref()?, memory.lives[at]?);
             let id = BufferId(at as u32);

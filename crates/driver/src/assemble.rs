@@ -76,7 +76,7 @@ pub struct Assembly {
 
 /// Objects that the store has are taken from there; their kernels are not made.
 pub fn assemble(program: &Program, memory: &MemoryPlan, options: &Options, store: Option<&Store>) -> Assembly {
-    let sizes: Vec<Sym> = program.symbols.keys().cloned().collect();
+    let sizes: Vec<Sym> = program.symbols.keys().chain(&memory.offsets).cloned().collect();
     let [prepare, main] = [&program.prepare, &program.steps].map(|steps| launches::launches(program, steps));
     let choices = choices::choices(program, [&prepare, &main], options);
     let lookup = Lookup::new(&options.target, store);

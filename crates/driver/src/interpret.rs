@@ -98,7 +98,7 @@ impl<'a> Machine<'a> {
         assembly: &'a Assembly,
         memory: &program::memory::MemoryPlan,
         inputs: &[Tensor],
-        sizes: Sizes,
+        mut sizes: Sizes,
     ) -> Result<Machine<'a>, Error> {
         let bytes = |e: &Expr| e.eval(&|s| sizes.get(s).copied()).map(|n| n.max(0) as usize);
         let missing = || Error::Bug("a size of the memory plan has no value".to_string());
@@ -115,14 +115,17 @@ impl<'a> Machine<'a> {
             let empty = Tensor::new(ty.dtype, dims, Arc::new(vec![0u8; count])).ok_or_else(missing)?;
             outputs.push((empty, vec![0xff; count]));
         }
+        let prepared = vec![0xff; bytes(&memory.prepared_bytes).ok_or_else(missing)?];
+        let (offsets, arena_bytes) = memory.at(&|s| sizes.get(s).copied()).ok_or_else(missing)?;
+        sizes.extend(offsets);
         Ok(Machine {
             assembly,
             kernels: HashMap::new(),
             inputs: inputs.iter().map(|t| t.bytes().to_vec()).collect(),
             outputs,
             constants: assembly.constants.iter().filter_map(constant).collect(),
-            prepared: vec![0xff; bytes(&memory.prepared_bytes).ok_or_else(missing)?],
-            arena: vec![0xff; bytes(&memory.arena_bytes).ok_or_else(missing)?],
+            prepared,
+            arena: vec![0xff; arena_bytes as usize],
             sizes,
         })
     }

@@ -19,7 +19,7 @@ impl MemoryUse {
         let value = |sym: &Sym| compiled.image.symbols.iter().position(|other| other == sym).and_then(|at| sizes.get(at).copied());
         let live = memory::live_bytes(&compiled.program, &compiled.memory, &value)?;
         Some(MemoryUse {
-            arena_bytes: compiled.image.size(&compiled.memory.arena_bytes, sizes)?,
+            arena_bytes: usize::try_from(compiled.memory.at(&value)?.1).ok()?,
             live_bytes: live.into_iter().map(|bytes| usize::try_from(bytes).ok()).collect::<Option<_>>()?,
         })
     }

@@ -1,21 +1,34 @@
-//! The memory plan: a place in the arena for each temporary, proved free of overlap for every assignment of sizes.
+//! The memory plan: a place in the arena for each temporary. Where all sizes are known the places are numbers; else each is a symbol, and the
+//! places are found anew at the sizes of each call that differs from the one before, so that they are good at any sizes.
 
 use crate::program::{BufferId, Loop, Program, Role, Step};
 use crate::work::{step_uses, use_counts};
-use std::collections::HashMap;
+use arena::{Arena, Effort, Life, Tenant};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use sym::{Expr, Sym};
 
 /// Byte offsets; every buffer starts 64-byte aligned.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct MemoryPlan {
-    /// Offset in the arena of each `Temp` that is used.
+    /// Offset in the arena of each `Temp` that is used: a number, or one of `offsets`.
     pub arena: Vec<Option<Expr>>,
-    pub arena_bytes: Expr,
+    /// What is placed at the sizes of a call: the temporaries, or one block that holds them all where their places are numbers.
+    pub tenants: Arena,
+    /// The symbol of each tenant's offset; none is a symbol of the program.
+    pub offsets: Vec<Sym>,
     /// Offset in the prepared memory of each `Prepared` buffer.
     pub prepared: Vec<Option<Expr>>,
     pub prepared_bytes: Expr,
     /// First and last place that uses each buffer, in the order of the text.
     pub lives: Vec<Option<(usize, usize)>>,
+}
+
+impl MemoryPlan {
+    /// The values of `offsets`, and the bytes of the arena. None where a size has no value or the arena is too large for 64 bits.
+    pub fn at(&self, value: &dyn Fn(&Sym) -> Option<i64>) -> Option<(BTreeMap<Sym, i64>, i64)> {
+        let plan = self.tenants.plan(value, Effort::CALL)?;
+        Some((self.offsets.iter().cloned().zip(plan.offsets).collect(), plan.bytes))
+    }
 }
 
 /// Bytes of a buffer as laid out, rounded up to whole cache lines.
@@ -27,14 +40,53 @@ pub fn buffer_bytes(program: &Program, id: BufferId) -> Expr {
 
 pub fn plan(program: &Program) -> MemoryPlan {
     let lives = lives(program);
-    let temps: Vec<BufferId> = all_with(program, &Role::Temp).filter(|id| lives[id.0 as usize].is_some()).collect();
-    let (arena, arena_bytes) = place(program, &temps, &lives);
+    let temps: Vec<(BufferId, Tenant)> = all_with(program, &Role::Temp).filter_map(|id| Some((id, tenant(program, &lives, id)?))).collect();
+    let (tenants, offsets, places) = place(program, &temps);
+    let mut arena = vec![None; program.buffers.len()];
+    temps.iter().zip(places).for_each(|((id, _), place)| arena[id.0 as usize] = Some(place));
     let (mut prepared, mut prepared_bytes) = (vec![None; program.buffers.len()], Expr::zero());
     for id in all_with(program, &Role::Prepared) {
         prepared[id.0 as usize] = Some(prepared_bytes.clone());
         prepared_bytes = prepared_bytes + buffer_bytes(program, id);
     }
-    MemoryPlan { arena, arena_bytes, prepared, prepared_bytes, lives }
+    MemoryPlan { arena, tenants, offsets, prepared, prepared_bytes, lives }
+}
+
+/// What a temporary needs; None where nothing uses it.
+fn tenant(program: &Program, lives: &[Option<(usize, usize)>], id: BufferId) -> Option<Tenant> {
+    let (first, last) = lives[id.0 as usize]?;
+    Some(Tenant { bytes: buffer_bytes(program, id), life: Life { first, last } })
+}
+
+/// The tenants of the arena, the symbols of their offsets, and the place of each temporary.
+fn place(program: &Program, temps: &[(BufferId, Tenant)]) -> (Arena, Vec<Sym>, Vec<Expr>) {
+    let all: Vec<Tenant> = temps.iter().map(|(_, tenant)| tenant.clone()).collect();
+    let arena = Arena::new(&all);
+    // without a value for any symbol, there is a plan where none is needed
+    if let Some(plan) = arena.plan(&|_| None, Effort::ONCE) {
+        let block = Arena::block(Expr::from(plan.bytes));
+        return (block, offset_symbols(program, 1), plan.offsets.into_iter().map(Expr::from).collect());
+    }
+    let offsets = offset_symbols(program, arena.len());
+    let places = offsets.iter().map(Expr::sym).collect();
+    (arena, offsets, places)
+}
+
+/// Symbols that the program does not have.
+fn offset_symbols(program: &Program, count: usize) -> Vec<Sym> {
+    let mut taken: BTreeSet<Sym> = program.symbols.keys().cloned().collect();
+    counters(&program.steps, &mut taken);
+    let free = (0..).map(|at| Sym::new(&format!("offset.{at}"))).filter(|sym| !taken.contains(sym));
+    free.take(count).collect()
+}
+
+fn counters(steps: &[Step], found: &mut BTreeSet<Sym>) {
+    for step in steps {
+        if let Step::Loop(repeat) = step {
+            found.insert(repeat.counter.clone());
+        }
+        step.blocks().into_iter().for_each(|block| counters(block, found));
+    }
 }
 
 fn all_with<'a>(program: &'a Program, role: &'a Role) -> impl Iterator<Item = BufferId> + 'a {
@@ -94,167 +146,6 @@ impl Walk {
     }
 }
 
-/// Sizes of all symbols at which plans are made and compared.
-const SAMPLES: [i64; 4] = [1, 16, 128, 512];
-
-/// A place for each temporary. With known sizes by offset; else the best of the plans that known sizes lead to, and of slots.
-fn place(program: &Program, temps: &[BufferId], lives: &[Option<(usize, usize)>]) -> (Vec<Option<Expr>>, Expr) {
-    let tenants: Vec<Tenant> =
-        temps.iter().map(|id| Tenant { bytes: buffer_bytes(program, *id), life: lives[id.0 as usize].unwrap_or((0, 0)) }).collect();
-    let sample = |at: i64| move |sym: &Sym| program.symbols.get(sym).map(|fact| at.clamp(fact.low, fact.high.max(fact.low)));
-    let (places, bytes) = match tenants.iter().all(|tenant| tenant.bytes.as_const().is_some()) {
-        true => stacked(&tenants, &|_| None).unwrap_or_else(|| slots(&tenants)),
-        false => {
-            let plans = SAMPLES.iter().filter_map(|at| stacked(&tenants, &sample(*at))).chain([slots(&tenants)]);
-            let worst = |bytes: &Expr| {
-                let ratio =
-                    |at: &i64| bytes.eval(&sample(*at)).map_or(f64::INFINITY, |bytes| bytes as f64) / most_live(&tenants, &sample(*at));
-                SAMPLES.iter().map(ratio).fold(0.0, f64::max)
-            };
-            plans.min_by(|(_, a), (_, b)| worst(a).total_cmp(&worst(b))).unwrap_or_default()
-        }
-    };
-    let mut offsets = vec![None; program.buffers.len()];
-    temps.iter().zip(places).for_each(|(id, place)| offsets[id.0 as usize] = Some(place));
-    (offsets, bytes)
-}
-
-/// What is to be placed.
-#[derive(Debug)]
-struct Tenant {
-    bytes: Expr,
-    life: (usize, usize),
-}
-
-/// The largest sum of bytes that live at once, at some sizes; at least 1.
-fn most_live(tenants: &[Tenant], value: &dyn Fn(&Sym) -> Option<i64>) -> f64 {
-    let mut changes = vec![0.0; tenants.iter().map(|tenant| tenant.life.1 + 2).max().unwrap_or(0)];
-    for tenant in tenants {
-        let bytes = tenant.bytes.eval(value).map_or(f64::INFINITY, |bytes| bytes as f64);
-        changes[tenant.life.0] += bytes;
-        changes[tenant.life.1 + 1] -= bytes;
-    }
-    changes
-        .iter()
-        .scan(0.0, |live, change| {
-            *live += change;
-            Some(*live)
-        })
-        .fold(1.0, f64::max)
-}
-
-/// The largest weight of an offset; plans that need more are given up.
-const LARGEST_OFFSET: usize = 128;
-
-/// The plan that places by offset at some sizes, made to hold at all sizes: of two buffers that live at once, the one that is above the
-/// other there is above it everywhere, since it starts at the largest of the ends below it. None where that gets too complicated.
-fn stacked(tenants: &[Tenant], value: &dyn Fn(&Sym) -> Option<i64>) -> Option<(Vec<Expr>, Expr)> {
-    let known: Vec<(i64, (usize, usize))> =
-        tenants.iter().map(|tenant| Some((tenant.bytes.eval(value)?, tenant.life))).collect::<Option<_>>()?;
-    let (offsets, end) = place_constant(&known)?;
-    if tenants.iter().all(|tenant| tenant.bytes.as_const().is_some()) {
-        return Some((offsets.into_iter().map(Expr::from).collect(), Expr::from(end)));
-    }
-    let mut order: Vec<usize> = (0..tenants.len()).collect();
-    // at sizes of which some are 0, buffers may share an offset; any order will do
-    order.sort_by_key(|k| (offsets[*k], *k));
-    let (mut places, mut placed) = (vec![Expr::zero(); tenants.len()], Vec::new());
-    for k in order {
-        places[k] = highest_end(&placed, &places, tenants, Some(tenants[k].life))?;
-        placed.push(k);
-    }
-    let end = highest_end(&placed, &places, tenants, None)?;
-    Some((places, end))
-}
-
-/// The largest end of the buffers in `placed`, from low to high, that live at some time of `life`.
-fn highest_end(placed: &[usize], places: &[Expr], tenants: &[Tenant], life: Option<(usize, usize)>) -> Option<Expr> {
-    let mut tops: Vec<usize> = Vec::new();
-    for k in placed.iter().rev().filter(|k| life.is_none_or(|life| overlap(tenants[**k].life, life))) {
-        // what lies below another that it lives with ends below that
-        if !tops.iter().any(|top| overlap(tenants[*top].life, tenants[*k].life)) {
-            tops.push(*k);
-        }
-    }
-    let end = tops.iter().fold(Expr::zero(), |end, k| bounded_maximum(&end, &(&places[*k] + &tenants[*k].bytes)));
-    (end.weight() <= LARGEST_OFFSET).then_some(end)
-}
-
-/// Largest first, each at the lowest offset that is free during its life; and the highest end. None where a sum overflows.
-fn place_constant(buffers: &[(i64, (usize, usize))]) -> Option<(Vec<i64>, i64)> {
-    buffers.iter().try_fold(0i64, |sum, (bytes, _)| sum.checked_add(*bytes))?;
-    let mut order: Vec<usize> = (0..buffers.len()).collect();
-    order.sort_by_key(|k| (std::cmp::Reverse(buffers[*k].0), *k));
-    let mut placed: Vec<usize> = Vec::new();
-    let mut offsets = vec![0; buffers.len()];
-    for k in order {
-        let (size, life) = buffers[k];
-        let mut taken: Vec<(i64, i64)> =
-            placed.iter().filter(|p| overlap(buffers[**p].1, life)).map(|p| (offsets[*p], offsets[*p] + buffers[*p].0)).collect();
-        taken.sort();
-        let mut at = 0;
-        for (start, end) in taken {
-            if at + size <= start {
-                break;
-            }
-            at = at.max(end);
-        }
-        offsets[k] = at;
-        placed.push(k);
-    }
-    let end = (0..buffers.len()).map(|k| offsets[k] + buffers[k].0).max().unwrap_or(0);
-    Some((offsets, end))
-}
-
-fn overlap(a: (usize, usize), b: (usize, usize)) -> bool {
-    a.0 <= b.1 && b.0 <= a.1
-}
-
-struct Slot {
-    bytes: Expr,
-    members: Vec<usize>,
-}
-
-/// Slots, one after the other; a slot is as large as its largest buffer, and two buffers share one only if their lives are disjoint: so
-/// nothing overlaps whatever the sizes are.
-fn slots(tenants: &[Tenant]) -> (Vec<Expr>, Expr) {
-    let rough = |e: &Expr| e.eval(&|_: &Sym| Some(128)).unwrap_or(i64::MAX);
-    let mut order: Vec<usize> = (0..tenants.len()).collect();
-    order.sort_by_key(|k| (std::cmp::Reverse(rough(&tenants[*k].bytes)), *k));
-    let mut slots: Vec<Slot> = Vec::new();
-    for k in order {
-        let free = |slot: &Slot| slot.members.iter().all(|m| !overlap(tenants[*m].life, tenants[k].life));
-        let bytes = &tenants[k].bytes;
-        // a slot of the very same size first, then any that is larger by the rough measure
-        let same = slots.iter().position(|slot| free(slot) && slot.bytes == *bytes);
-        match same.or_else(|| slots.iter().position(free)) {
-            Some(at) => {
-                slots[at].bytes = bounded_maximum(&slots[at].bytes, bytes);
-                slots[at].members.push(k);
-            }
-            None => slots.push(Slot { bytes: bytes.clone(), members: vec![k] }),
-        }
-    }
-    let (mut places, mut end) = (vec![Expr::zero(); tenants.len()], Expr::zero());
-    for slot in slots {
-        slot.members.iter().for_each(|k| places[*k] = end.clone());
-        end = end + slot.bytes;
-    }
-    (places, end)
-}
-
-/// The larger of two sizes, without a `max` where the ranges decide.
-fn bounded_maximum(a: &Expr, b: &Expr) -> Expr {
-    let ranges = sym::Ranges::new(0);
-    if ranges.nonnegative(&(a - b)) {
-        a.clone()
-    } else if ranges.nonnegative(&(b - a)) {
-        b.clone()
-    } else {
-        a.maximum(b)
-    }
-}
-
 /// The bytes that are live at each place in the order of the text; no plan can do with an arena smaller than the largest of them. None where a size has no
 /// value or the sum overflows.
 pub fn live_bytes(program: &Program, plan: &MemoryPlan, value: &dyn Fn(&Sym) -> Option<i64>) -> Option<Vec<i64>> {
@@ -270,60 +161,4 @@ pub fn live_bytes(program: &Program, plan: &MemoryPlan, value: &dyn Fn(&Sym) -> 
     changes.pop();
     let mut live = 0i64;
     changes.into_iter().map(|change| live.checked_add(change).inspect(|sum| live = *sum)).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn tenant(bytes: &str, life: (usize, usize)) -> Tenant {
-        Tenant { bytes: bytes.parse().unwrap(), life }
-    }
-
-    /// No two buffers that live at once overlap, and all end within the arena.
-    fn check_apart(tenants: &[Tenant], (places, end): &(Vec<Expr>, Expr), n: i64, m: i64) {
-        let value = |sym: &Sym| Some(if sym.name() == "n" { n } else { m });
-        let spans: Vec<(i64, i64)> =
-            places.iter().zip(tenants).map(|(at, tenant)| (at.eval(&value).unwrap(), tenant.bytes.eval(&value).unwrap())).collect();
-        for (k, (start, bytes)) in spans.iter().enumerate() {
-            assert!(*start >= 0 && start + bytes <= end.eval(&value).unwrap() && start % 64 == 0);
-            for (other, (from, more)) in spans.iter().enumerate().filter(|(other, _)| overlap(tenants[*other].life, tenants[k].life)) {
-                assert!(k == other || start + bytes <= *from || from + more <= *start, "{k} and {other} overlap at n = {n}, m = {m}");
-            }
-        }
-    }
-
-    #[test]
-    fn buffers_of_several_sizes_share_the_arena() {
-        // a slot for each of the first two would waste what lies behind the second
-        let tenants =
-            [tenant("256*n", (0, 1)), tenant("128*n", (1, 1)), tenant("64*n", (2, 3)), tenant("192*n", (2, 3)), tenant("256*n", (3, 4))];
-        let plan = stacked(&tenants, &|_| Some(16)).unwrap();
-        assert_eq!(plan.1, "512*n".parse().unwrap());
-        (0..9).for_each(|n| check_apart(&tenants, &plan, n, 1));
-    }
-
-    #[test]
-    fn sums_that_overflow_give_no_plan() {
-        let tenants = [tenant("4611686018427387904*n", (0, 1)), tenant("4611686018427387904*n", (0, 1))];
-        assert!(stacked(&tenants, &|_| Some(1)).is_none());
-    }
-
-    fn any_tenants() -> impl Strategy<Value = Vec<Tenant>> {
-        let sizes =
-            prop::sample::select(vec!["64", "4096", "64*n", "192*n", "64*m", "64*n*m", "64*((n + 3)/4)", "64*((3*n*m + 63)/64)", "0"]);
-        prop::collection::vec((sizes, 0..6usize, 0..4usize), 1..14)
-            .prop_map(|drawn| drawn.into_iter().map(|(bytes, first, length)| tenant(bytes, (first, first + length))).collect())
-    }
-
-    proptest! {
-        #[test]
-        fn plans_hold_at_all_sizes(tenants in any_tenants(), sample in 0..100i64, n in 0..200i64, m in 0..200i64) {
-            check_apart(&tenants, &slots(&tenants), n, m);
-            if let Some(plan) = stacked(&tenants, &|_| Some(sample)) {
-                check_apart(&tenants, &plan, n, m);
-            }
-        }
-    }
 }

@@ -181,21 +181,21 @@ impl Executable {
         let (input_pointers, output_pointers) = self.frame.pointers(inputs, outputs)?;
         let sizes = self.sizes.take().unwrap_or_default();
         self.calls[1] += 1;
-        let result = self.call(self.main, input_pointers, output_pointers, &sizes.symbols);
+        let result = self.call(self.main, input_pointers, output_pointers, &sizes.dims);
         self.sizes = Some(sizes);
         result?;
         self.frame.copy_back(outputs);
         Ok(())
     }
 
-    fn call(&mut self, entry: EntryFn, inputs: *const *const u8, outputs: *const *mut u8, symbols: &[i64]) -> Result<(), RunError> {
+    fn call(&mut self, entry: EntryFn, inputs: *const *const u8, outputs: *const *mut u8, dims: &[i64]) -> Result<(), RunError> {
         let profile = (!self.profile.is_empty()).then_some(self.profile.as_mut_slice());
         let scratch = self.frame.scratch.as_mut_ptr();
         let context = Context::new(&self.constants, self.prepared.as_mut_ptr(), &self.pool, scratch, profile);
         let _mode = DefaultFloatMode::enter();
         // SAFETY: the image's author answers for the code; the pointers lead to tensors of the image's types, of the sizes that
-        // `symbols` give, and to an arena and scratch as large as the image asks for with them.
-        let code = unsafe { entry(&context, inputs, outputs, symbols.as_ptr(), self.frame.arena.as_mut_ptr(), PARALLEL_FOR) };
+        // `dims` give, and to an arena and scratch as large as the image asks for with them.
+        let code = unsafe { entry(&context, inputs, outputs, dims.as_ptr(), self.frame.arena.as_mut_ptr(), PARALLEL_FOR) };
         self.outcome(code)
     }
 
@@ -235,7 +235,7 @@ impl Executable {
 
     /// Bytes of the arena for sizes as of [`Executable::bind`].
     pub fn arena_bytes(&self, sizes: &[i64]) -> Option<usize> {
-        self.image.size(&self.image.arena_bytes, sizes)
+        usize::try_from(self.image.arena_plan(sizes)?.bytes).ok()
     }
 
     /// Dims of each output for sizes as of [`Executable::bind`].

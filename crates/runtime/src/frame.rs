@@ -11,6 +11,8 @@ pub struct Sizes {
     pub inputs: Vec<Vec<usize>>,
     /// The symbols' values.
     pub symbols: Vec<i64>,
+    /// What the entry gets: the symbols' values and the offsets in the arena.
+    pub dims: Vec<i64>,
     pub outputs: Vec<Vec<usize>>,
     pub output_bytes: Vec<usize>,
     pub arena_bytes: usize,
@@ -25,12 +27,14 @@ impl Sizes {
         let bytes = |((_, ty), dims): (&(String, ir::TensorType), &Vec<usize>)| {
             dims.iter().try_fold(ty.dtype.size(), |bytes, dim| bytes.checked_mul(*dim))
         };
+        let plan = image.arena_plan(&symbols)?;
         Some(Sizes {
             inputs: inputs.iter().map(|dims| dims.to_vec()).collect(),
             output_bytes: image.outputs.iter().zip(&outputs).map(bytes).collect::<Option<_>>()?,
             outputs,
-            arena_bytes: image.size(&image.arena_bytes, &symbols)?,
+            arena_bytes: usize::try_from(plan.bytes).ok()?,
             scratch_bytes: image.size(&image.scratch_bytes, &symbols)?,
+            dims: symbols.iter().copied().chain(plan.offsets).collect(),
             symbols,
         })
     }

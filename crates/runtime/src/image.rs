@@ -1,5 +1,6 @@
 //! A compiled model as data: machine code, what its entry functions expect, and the model's constants.
 
+use arena::{Arena, Effort, Plan};
 use ir::graph::SymbolFact;
 use ir::{Guard, Tensor, TensorType};
 use std::collections::BTreeMap;
@@ -15,7 +16,7 @@ pub struct Image {
     /// The symbol of the function that is run once after loading; it fills the prepared memory. An `EntryFn` too: it gets no inputs,
     /// outputs, dims or arena.
     pub prepare: String,
-    /// The symbols in the order of the entry's `dims`.
+    /// The symbols in the order of the entry's `dims`; behind their values it gets the offsets of the arena's tenants.
     pub symbols: Vec<Sym>,
     pub symbol_facts: BTreeMap<Sym, SymbolFact>,
     /// What must hold of the symbols; a guard's place in the list is its number in the entry's result.
@@ -30,8 +31,8 @@ pub struct Image {
     pub constants: Vec<Tensor>,
     /// Bytes of the memory that `prepare` fills and `main` reads; constant.
     pub prepared_bytes: Expr,
-    /// Bytes of the arena of one call.
-    pub arena_bytes: Expr,
+    /// What lies in the arena of a call.
+    pub arena: Arena,
     /// Bytes of scratch of each thread, for `main` and, at every assignment of sizes, for `prepare`.
     pub scratch_bytes: Expr,
     /// For each step the model nodes it came from: those of `prepare` first, then those of `main`.
@@ -45,8 +46,16 @@ pub struct Image {
 impl Image {
     /// The value of a size over the image's symbols; None where it overflows or is negative.
     pub fn size(&self, expr: &Expr, sizes: &[i64]) -> Option<usize> {
-        let value = |sym: &Sym| self.symbols.iter().position(|other| other == sym).and_then(|at| sizes.get(at).copied());
-        usize::try_from(expr.eval(&value)?).ok()
+        usize::try_from(expr.eval(&|sym| self.value(sym, sizes))?).ok()
+    }
+
+    /// The places in the arena, for sizes over the image's symbols; None where one overflows or is negative.
+    pub fn arena_plan(&self, sizes: &[i64]) -> Option<Plan> {
+        self.arena.plan(&|sym| self.value(sym, sizes), Effort::CALL)
+    }
+
+    fn value(&self, sym: &Sym, sizes: &[i64]) -> Option<i64> {
+        self.symbols.iter().position(|other| other == sym).and_then(|at| sizes.get(at).copied())
     }
 
     /// The smallest value that each symbol may have.

@@ -43,7 +43,7 @@ fn executable() -> Executable {
         symbols: vec![Sym::new("n")],
         inputs: vec![("x".into(), ty.clone())],
         outputs: vec![("y".into(), ty)],
-        arena_bytes: n * 64,
+        arena: arena::Arena::block(n * 64),
         ..Image::default()
     };
     Executable::load(image, 2).unwrap()

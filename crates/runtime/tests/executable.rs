@@ -126,7 +126,7 @@ fn image() -> Image {
         outputs: vec![("y".into(), ty)],
         constants: vec![floats(&[1.0, 0.5])],
         prepared_bytes: Expr::from(64),
-        arena_bytes: n.clone() * 64,
+        arena: arena::Arena::block(n.clone() * 64),
         scratch_bytes: Expr::from(64),
         steps: vec!["/weights".into(), "/add".into()],
         prepare_steps: 1,

@@ -1,0 +1,13 @@
+//! Places for buffers that share one memory: no two that live at once overlap.
+//!
+//! - [`life`]: which buffers live at once, and how many bytes
+//! - [`place`]: offsets at known sizes
+//! - [`arena`]: sizes as expressions, placed anew for each assignment
+
+pub mod arena;
+pub mod life;
+pub mod place;
+
+pub use arena::{Arena, Tenant};
+pub use life::{Life, Lives};
+pub use place::{Effort, Plan};
