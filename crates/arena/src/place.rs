@@ -223,13 +223,17 @@ mod tests {
 
     #[test]
     fn the_highest_moves_to_the_front_until_nothing_is_wasted() {
-        // both largest first and largest area first leave a hole below the last
-        let lives = lives(&[(0, 2), (2, 4), (1, 1), (3, 5), (5, 6), (6, 7)]);
-        let sizes = [192, 128, 256, 192, 192, 192];
-        let bound = lives.live_bytes(&sizes).unwrap().into_iter().max().unwrap();
-        let plan = lives.plan(&sizes, Effort::ONCE).unwrap();
-        check_apart(&lives, &sizes, &plan);
-        assert_eq!(plan.bytes, bound);
+        let lives = lives(&[(3, 3), (4, 5), (3, 3), (2, 4), (3, 5)]);
+        let sizes = [320, 384, 192, 256, 256];
+        let neighbours = lives.neighbours.as_ref().unwrap();
+        let found = |orders| {
+            let mut best = Plan { offsets: vec![], bytes: i64::MAX };
+            search(neighbours, &sizes, lives.largest_first(&sizes), orders, 1024, &mut best);
+            check_apart(&lives, &sizes, &best);
+            best.bytes
+        };
+        assert_eq!([found(1), found(8)], [1088, 1024]);
+        assert_eq!(lives.live_bytes(&sizes), Some(vec![0, 0, 256, 1024, 896, 640]));
     }
 
     #[test]
