@@ -1,5 +1,7 @@
 //! Which buffers live at once.
 
+use std::cmp::Reverse;
+
 /// The first and the last step at which a buffer is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Life {
@@ -8,6 +10,10 @@ pub struct Life {
 }
 
 impl Life {
+    pub fn steps(self) -> usize {
+        self.last - self.first + 1
+    }
+
     pub fn overlaps(self, other: Life) -> bool {
         self.first <= other.last && other.first <= self.last
     }
@@ -26,12 +32,8 @@ const MOST_PAIRS: usize = 1 << 20;
 
 impl Lives {
     pub fn new(lives: Vec<Life>) -> Lives {
-        Lives { neighbours: neighbours(&lives), lives }
-    }
-
-    /// The buffers by first step; of those that start together the longest lived first.
-    pub(crate) fn by_start(&self) -> Vec<usize> {
-        by_start(&self.lives)
+        let lives = Lives { lives, neighbours: None };
+        Lives { neighbours: lives.find_neighbours(), ..lives }
     }
 
     /// The bytes that are live at each step. None where a size is negative or their sum overflows.
@@ -50,27 +52,33 @@ impl Lives {
         });
         Some(changes)
     }
-}
 
-fn by_start(lives: &[Life]) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..lives.len()).collect();
-    order.sort_by_key(|k| (lives[*k].first, std::cmp::Reverse(lives[*k].last), *k));
-    order
-}
-
-fn neighbours(lives: &[Life]) -> Option<Vec<Vec<u32>>> {
-    let (mut neighbours, mut alive, mut pairs) = (vec![Vec::new(); lives.len()], Vec::new(), 0);
-    for k in by_start(lives) {
-        alive.retain(|other: &usize| lives[*other].last >= lives[k].first);
-        pairs += alive.len();
-        if pairs > MOST_PAIRS {
-            return None;
-        }
-        for other in &alive {
-            neighbours[*other].push(k as u32);
-            neighbours[k].push(*other as u32);
-        }
-        alive.push(k);
+    /// The buffers by some key, equal ones as they stand.
+    pub(crate) fn by_least<K: Ord>(&self, key: impl Fn(usize) -> K) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..self.lives.len()).collect();
+        order.sort_by_key(|k| key(*k));
+        order
     }
-    Some(neighbours)
+
+    /// The buffers by first step; of those that start together the longest lived first.
+    pub(crate) fn by_start(&self) -> Vec<usize> {
+        self.by_least(|k| (self.lives[k].first, Reverse(self.lives[k].last)))
+    }
+
+    fn find_neighbours(&self) -> Option<Vec<Vec<u32>>> {
+        let (mut neighbours, mut alive, mut pairs) = (vec![Vec::new(); self.lives.len()], Vec::new(), 0);
+        for k in self.by_start() {
+            alive.retain(|other: &usize| self.lives[*other].last >= self.lives[k].first);
+            pairs += alive.len();
+            if pairs > MOST_PAIRS {
+                return None;
+            }
+            for other in &alive {
+                neighbours[*other].push(k as u32);
+                neighbours[k].push(*other as u32);
+            }
+            alive.push(k);
+        }
+        Some(neighbours)
+    }
 }

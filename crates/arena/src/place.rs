@@ -1,8 +1,8 @@
 //! Offsets for buffers of known sizes.
 //!
 //! A plan is made by an order: each buffer takes the lowest place that those before it leave free during its life. The orders to start
-//! from are the largest first, and the largest area of bytes times steps first. An order is improved by its own result: the buffer that
-//! ends highest moves to the front ("squeaky wheel").
+//! from are the largest first, the largest area of bytes times steps first, and the longest lived first. An order is improved by its own
+//! result: the buffer that ends highest moves to the front ("squeaky wheel").
 
 use crate::life::Lives;
 use std::cmp::Reverse;
@@ -18,55 +18,57 @@ pub struct Plan {
 /// How long to search.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Effort {
-    /// The most orders to try.
-    pub orders: usize,
+    /// The most looks of a buffer at one that lives with it, in all orders together; each takes some nanoseconds.
+    pub looks: usize,
     /// Percent of the bytes that live at once, over which a plan need not be improved.
     pub waste: i64,
 }
 
 impl Effort {
     /// For sizes that hold for good.
-    pub const ONCE: Effort = Effort { orders: 512, waste: 0 };
+    pub const ONCE: Effort = Effort { looks: 1 << 21, waste: 0 };
     /// For the sizes of some calls.
-    pub const CALL: Effort = Effort { orders: 16, waste: 3 };
+    pub const CALL: Effort = Effort { looks: 1 << 16, waste: 3 };
 }
-
-/// Looks at neighbours in all orders together; each takes some nanoseconds.
-const MOST_LOOKS: usize = 1 << 21;
 
 impl Lives {
     /// The smallest plan that was found. None where a size is negative or their sum overflows.
     pub fn plan(&self, sizes: &[i64], effort: Effort) -> Option<Plan> {
         let bound = self.live_bytes(sizes)?.into_iter().max().unwrap_or(0);
         let enough = bound.saturating_add(bound / 100 * effort.waste);
-        let Some(neighbours) = &self.neighbours else { return Some(self.by_steps(sizes)) };
-        let looks: usize = neighbours.iter().map(Vec::len).sum();
-        let orders = effort.orders.min(MOST_LOOKS / (looks + sizes.len()).max(1)).max(2);
-        let mut best = Plan { offsets: vec![], bytes: i64::MAX };
-        for start in [self.largest_first(sizes), self.largest_area_first(sizes)] {
-            search(neighbours, sizes, start, orders / 2, enough, &mut best);
+        let mut best: Option<Plan> = None;
+        for plan in self.candidates(sizes, effort.looks) {
+            if plan.bytes <= enough {
+                return Some(plan);
+            }
+            best = best.into_iter().chain([plan]).min_by_key(|plan| plan.bytes);
         }
-        if best.bytes > enough {
-            let other = self.by_steps(sizes);
-            best = if other.bytes < best.bytes { other } else { best };
-        }
-        Some(best)
+        best
+    }
+
+    /// The plans of all orders that so many looks are enough for, and a rough one. Each is made when it is asked for.
+    fn candidates(&self, sizes: &[i64], looks: usize) -> impl Iterator<Item = Plan> {
+        let neighbours = self.neighbours.as_deref();
+        let looks_an_order = neighbours.map(|neighbours| sizes.len() + neighbours.iter().map(Vec::len).sum::<usize>());
+        let starts = [Lives::largest_first, Lives::largest_area_first, Lives::longest_first];
+        let orders = looks_an_order.map_or(0, |looks_an_order| looks / looks_an_order.max(1) / starts.len());
+        let of_start = move |start: fn(&Lives, &[i64]) -> Vec<usize>| improved(neighbours.unwrap_or_default(), sizes, start(self, sizes));
+        starts.into_iter().flat_map(move |start| of_start(start).take(orders)).chain(std::iter::once_with(|| self.by_steps(sizes)))
     }
 
     fn largest_first(&self, sizes: &[i64]) -> Vec<usize> {
-        let mut order: Vec<usize> = (0..sizes.len()).collect();
-        order.sort_by_key(|k| (Reverse(sizes[*k]), *k));
-        order
+        self.by_least(|k| Reverse(sizes[k]))
     }
 
     fn largest_area_first(&self, sizes: &[i64]) -> Vec<usize> {
-        let steps = |k: usize| (self.lives[k].last - self.lives[k].first + 1) as i128;
-        let mut order: Vec<usize> = (0..sizes.len()).collect();
-        order.sort_by_key(|k| (Reverse(i128::from(sizes[*k]) * steps(*k)), *k));
-        order
+        self.by_least(|k| Reverse(i128::from(sizes[k]) * self.lives[k].steps() as i128))
     }
 
-    /// Places in the order of the steps: the smallest gap that is large enough, at once linearithmic and rough.
+    fn longest_first(&self, sizes: &[i64]) -> Vec<usize> {
+        self.by_least(|k| Reverse((self.lives[k].steps(), sizes[k])))
+    }
+
+    /// Places in the order of the steps, each in the smallest gap that is large enough: a rough plan in linearithmic time.
     fn by_steps(&self, sizes: &[i64]) -> Plan {
         let (mut gaps, mut ends) = (Gaps::default(), BinaryHeap::new());
         let mut offsets = vec![0; sizes.len()];
@@ -82,22 +84,17 @@ impl Lives {
     }
 }
 
-/// Tries an order and those that its plans lead to, until one is good enough.
-fn search(neighbours: &[Vec<u32>], sizes: &[i64], mut order: Vec<usize>, orders: usize, enough: i64, best: &mut Plan) {
+/// The plan of an order, and those of the orders that each plan leads to.
+fn improved(neighbours: &[Vec<u32>], sizes: &[i64], mut order: Vec<usize>) -> impl Iterator<Item = Plan> {
     let mut room = Room { placed: vec![false; sizes.len()], taken: Vec::new() };
-    for _ in 0..orders {
-        if best.bytes <= enough {
-            return;
-        }
+    std::iter::repeat_with(move || {
         let plan = room.place(neighbours, sizes, &order);
         let end = |k: usize| plan.offsets[k] + sizes[k];
         if let Some(at) = (0..order.len()).rev().max_by_key(|at| end(order[*at])) {
             order[..=at].rotate_right(1);
         }
-        if plan.bytes < best.bytes {
-            *best = plan;
-        }
-    }
+        plan
+    })
 }
 
 /// What placing needs beside the plan, kept from one order to the next.
@@ -221,19 +218,27 @@ mod tests {
         assert_eq!(plan.bytes, 512);
     }
 
+    /// The plan reaches the bytes that live at once.
+    fn check_tight(spans: &[(usize, usize)], sizes: &[i64], effort: Effort) {
+        let lives = lives(spans);
+        let bound = lives.live_bytes(sizes).unwrap().into_iter().max().unwrap();
+        let plan = lives.plan(sizes, effort).unwrap();
+        check_apart(&lives, sizes, &plan);
+        assert_eq!(plan.bytes, bound);
+    }
+
     #[test]
     fn the_highest_moves_to_the_front_until_nothing_is_wasted() {
-        let lives = lives(&[(3, 3), (4, 5), (3, 3), (2, 4), (3, 5)]);
-        let sizes = [320, 384, 192, 256, 256];
-        let neighbours = lives.neighbours.as_ref().unwrap();
-        let found = |orders| {
-            let mut best = Plan { offsets: vec![], bytes: i64::MAX };
-            search(neighbours, &sizes, lives.largest_first(&sizes), orders, 1024, &mut best);
-            check_apart(&lives, &sizes, &best);
-            best.bytes
-        };
-        assert_eq!([found(1), found(8)], [1088, 1024]);
-        assert_eq!(lives.live_bytes(&sizes), Some(vec![0, 0, 256, 1024, 896, 640]));
+        // both largest first and largest area first leave a hole below the last
+        let spans = [(0, 2), (2, 4), (1, 1), (3, 5), (5, 6), (6, 7)];
+        check_tight(&spans, &[192, 128, 256, 192, 192, 192], Effort::ONCE);
+    }
+
+    #[test]
+    fn the_longest_lived_leave_room_between_them() {
+        // the second and the last never meet, and with the largest first both start at 0
+        let spans = [(0, 10), (1, 6), (6, 12), (7, 18), (9, 24), (11, 30)];
+        check_tight(&spans, &[576, 2432, 2432, 192, 640, 2432], Effort { waste: 0, ..Effort::CALL });
     }
 
     #[test]
