@@ -9,5 +9,5 @@ pub mod life;
 pub mod place;
 
 pub use arena::{Arena, Tenant};
-pub use life::{Life, Lives};
+pub use life::{Life, Lives, live_bytes};
 pub use place::{Effort, Plan};

@@ -19,6 +19,23 @@ impl Life {
     }
 }
 
+/// The bytes that are live at each step. None where a size is negative or their sum overflows.
+pub fn live_bytes(lives: &[Life], sizes: &[i64]) -> Option<Vec<i64>> {
+    sizes.iter().try_fold(0i64, |sum, bytes| sum.checked_add(*bytes).filter(|_| *bytes >= 0))?;
+    let mut changes = vec![0; lives.iter().map(|life| life.last + 2).max().unwrap_or(0)];
+    for (life, bytes) in lives.iter().zip(sizes) {
+        changes[life.first] += bytes;
+        changes[life.last + 1] -= bytes;
+    }
+    changes.pop();
+    let mut live = 0;
+    changes.iter_mut().for_each(|change| {
+        live += *change;
+        *change = live;
+    });
+    Some(changes)
+}
+
 /// The lives of some buffers.
 #[derive(Clone, Debug, Default)]
 pub struct Lives {
@@ -34,23 +51,6 @@ impl Lives {
     pub fn new(lives: Vec<Life>) -> Lives {
         let lives = Lives { lives, neighbours: None };
         Lives { neighbours: lives.find_neighbours(), ..lives }
-    }
-
-    /// The bytes that are live at each step. None where a size is negative or their sum overflows.
-    pub fn live_bytes(&self, sizes: &[i64]) -> Option<Vec<i64>> {
-        sizes.iter().try_fold(0i64, |sum, bytes| sum.checked_add(*bytes).filter(|_| *bytes >= 0))?;
-        let mut changes = vec![0; self.lives.iter().map(|life| life.last + 2).max().unwrap_or(0)];
-        for (life, bytes) in self.lives.iter().zip(sizes) {
-            changes[life.first] += bytes;
-            changes[life.last + 1] -= bytes;
-        }
-        changes.pop();
-        let mut live = 0;
-        changes.iter_mut().for_each(|change| {
-            live += *change;
-            *change = live;
-        });
-        Some(changes)
     }
 
     /// The buffers by some key, equal ones as they stand.

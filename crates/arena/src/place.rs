@@ -4,7 +4,7 @@
 //! from are the largest first, the largest area of bytes times steps first, and the longest lived first. An order is improved by its own
 //! result: the buffer that ends highest moves to the front ("squeaky wheel").
 
-use crate::life::Lives;
+use crate::life::{Lives, live_bytes};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
@@ -34,7 +34,7 @@ impl Effort {
 impl Lives {
     /// The smallest plan that was found. None where a size is negative or their sum overflows.
     pub fn plan(&self, sizes: &[i64], effort: Effort) -> Option<Plan> {
-        let bound = self.live_bytes(sizes)?.into_iter().max().unwrap_or(0);
+        let bound = live_bytes(&self.lives, sizes)?.into_iter().max().unwrap_or(0);
         let enough = bound.saturating_add(bound / 100 * effort.waste);
         let mut best: Option<Plan> = None;
         for plan in self.candidates(sizes, effort.looks) {
@@ -221,7 +221,7 @@ mod tests {
     /// The plan reaches the bytes that live at once.
     fn check_tight(spans: &[(usize, usize)], sizes: &[i64], effort: Effort) {
         let lives = lives(spans);
-        let bound = lives.live_bytes(sizes).unwrap().into_iter().max().unwrap();
+        let bound = live_bytes(&lives.lives, sizes).unwrap().into_iter().max().unwrap();
         let plan = lives.plan(sizes, effort).unwrap();
         check_apart(&lives, sizes, &plan);
         assert_eq!(plan.bytes, bound);

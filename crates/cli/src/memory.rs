@@ -6,9 +6,10 @@ use crate::report;
 use driver::{Compiled, MemoryUse};
 use ir::{Code, Diagnostics, Location, Tensor};
 use program::BufferId;
-use program::memory::buffer_bytes;
+use program::memory::{Life, buffer_bytes};
 use runtime::Executable;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use sym::{Expr, Sym};
 
 /// Numbers of the memory plan and the code.
@@ -65,16 +66,16 @@ impl Memory {
     /// The places of the temporaries.
     pub fn plan(&self, compiled: &Compiled) -> Plan {
         let (program, memory) = (&compiled.program, &compiled.memory);
-        let value = |sym: &Sym| compiled.image.symbols.iter().position(|other| other == sym).map(|at| self.sizes[at]);
-        let offsets = memory.at(&value).map(|(offsets, _)| offsets).unwrap_or_default();
-        let bytes = |expr: &Expr| {
-            expr.eval(&|sym| value(sym).or_else(|| offsets.get(sym).copied())).and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(0)
-        };
+        let mut sizes: BTreeMap<Sym, i64> = compiled.image.symbols.iter().cloned().zip(self.sizes.iter().copied()).collect();
+        let offsets = memory.at(&|sym| sizes.get(sym).copied()).map(|(offsets, _)| offsets).unwrap_or_default();
+        sizes.extend(offsets);
+        let value = |expr: &Expr| expr.eval(&|sym| sizes.get(sym).copied());
+        let bytes = |expr: &Expr| value(expr).and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(0);
         let place = |at: usize| {
-            let (offset, life) = (memory.arena[at].as_ref()?, memory.lives[at]?);
+            let (offset, Life { first, last }) = (memory.arena[at].as_ref()?, memory.lives[at]?);
             let id = BufferId(at as u32);
             let name = program.buffer(id).name.to_string();
-            Some(Place { name, life, offset: bytes(offset), bytes: bytes(&buffer_bytes(program, id)) })
+            Some(Place { name, life: (first, last), offset: bytes(offset), bytes: bytes(&buffer_bytes(program, id)) })
         };
         Plan {
             places: (0..program.buffers.len()).filter_map(place).collect(),

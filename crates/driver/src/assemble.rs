@@ -160,7 +160,7 @@ impl Assembler<'_> {
     /// Whether two buffers never share memory: buffers of the arena that live at the same time do not.
     fn apart(&self, a: BufferId, b: BufferId) -> bool {
         match [a, b].map(|id| self.memory.lives[id.0 as usize].filter(|_| self.memory.arena[id.0 as usize].is_some())) {
-            [Some(a), Some(b)] => a.0 <= b.1 && b.0 <= a.1,
+            [Some(a), Some(b)] => a.overlaps(b),
             _ => true,
         }
     }

@@ -7,7 +7,7 @@ use crate::options::Options;
 use ir::Graph;
 use kernel::{Binary, Kernel, Op, Stmt};
 use nest::{Func, Index, Monoid, Nest, ScalarOp};
-use program::memory::MemoryPlan;
+use program::memory::{Life, MemoryPlan};
 use program::{Program, Step};
 use sym::Expr;
 
@@ -57,15 +57,19 @@ fn nests_of<'a>(steps: &'a mut [Step], nests: &mut Vec<&'a mut Nest>) {
 pub fn memory(mut plan: MemoryPlan, program: &Program, options: &Options) -> Result<MemoryPlan, Error> {
     let Some(seed) = seed("memory", options) else { return Ok(plan) };
     let placed: Vec<usize> = (0..program.buffers.len()).filter(|at| plan.arena[*at].is_some()).collect();
-    let life = |at: usize| plan.lives[at].unwrap_or((0, 0));
     let pairs: Vec<(usize, usize)> = placed
         .iter()
         .flat_map(|a| placed.iter().map(move |b| (*a, *b)))
-        .filter(|(a, b)| life(*a).0 < life(*b).0 && life(*b).0 < life(*a).1 && plan.arena[*a] != plan.arena[*b])
+        .filter(|(a, b)| starts_within(plan.lives[*b], plan.lives[*a]) && plan.arena[*a] != plan.arena[*b])
         .collect();
     let (a, b) = *pairs.get(seed as usize % pairs.len().max(1)).ok_or_else(|| nothing("memory"))?;
     plan.arena[b] = plan.arena[a].clone();
     Ok(plan)
+}
+
+/// Whether a buffer is written while another is kept for later.
+fn starts_within(inner: Option<Life>, outer: Option<Life>) -> bool {
+    inner.zip(outer).is_some_and(|(inner, outer)| outer.first < inner.first && inner.first < outer.last)
 }
 
 pub fn kernels(pass: &str, assembly: &mut Assembly, options: &Options) -> Result<(), Error> {

@@ -3,7 +3,8 @@
 
 use crate::program::{BufferId, Loop, Program, Role, Step};
 use crate::work::{step_uses, use_counts};
-use arena::{Arena, Effort, Life, Tenant};
+pub use arena::Life;
+use arena::{Arena, Effort, Tenant};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use sym::{Expr, Sym};
 
@@ -20,7 +21,7 @@ pub struct MemoryPlan {
     pub prepared: Vec<Option<Expr>>,
     pub prepared_bytes: Expr,
     /// First and last place that uses each buffer, in the order of the text.
-    pub lives: Vec<Option<(usize, usize)>>,
+    pub lives: Vec<Option<Life>>,
 }
 
 impl MemoryPlan {
@@ -53,9 +54,8 @@ pub fn plan(program: &Program) -> MemoryPlan {
 }
 
 /// What a temporary needs; None where nothing uses it.
-fn tenant(program: &Program, lives: &[Option<(usize, usize)>], id: BufferId) -> Option<Tenant> {
-    let (first, last) = lives[id.0 as usize]?;
-    Some(Tenant { bytes: buffer_bytes(program, id), life: Life { first, last } })
+fn tenant(program: &Program, lives: &[Option<Life>], id: BufferId) -> Option<Tenant> {
+    Some(Tenant { bytes: buffer_bytes(program, id), life: lives[id.0 as usize]? })
 }
 
 /// The tenants of the arena, the symbols of their offsets, and the place of each temporary.
@@ -94,14 +94,14 @@ fn all_with<'a>(program: &'a Program, role: &'a Role) -> impl Iterator<Item = Bu
 }
 
 /// The first and last place at which each buffer is used, the places numbered in the order of the text.
-fn lives(program: &Program) -> Vec<Option<(usize, usize)>> {
+fn lives(program: &Program) -> Vec<Option<Life>> {
     let mut walk = Walk { lives: vec![None; program.buffers.len()], uses: use_counts(&program.steps), at: 0 };
     walk.steps(program, &program.steps);
     walk.lives
 }
 
 struct Walk {
-    lives: Vec<Option<(usize, usize)>>,
+    lives: Vec<Option<Life>>,
     /// How often all steps use each buffer.
     uses: HashMap<BufferId, usize>,
     /// The present place.
@@ -109,14 +109,14 @@ struct Walk {
 }
 
 impl Walk {
-    fn used(&mut self, id: BufferId, (from, to): (usize, usize)) {
-        let life = self.lives[id.0 as usize].get_or_insert((from, to));
-        *life = (life.0.min(from), life.1.max(to));
+    fn used(&mut self, id: BufferId, Life { first, last }: Life) {
+        let life = self.lives[id.0 as usize].get_or_insert(Life { first, last });
+        *life = Life { first: life.first.min(first), last: life.last.max(last) };
     }
 
     fn steps(&mut self, program: &Program, steps: &[Step]) {
         for step in steps {
-            let here = (self.at, self.at);
+            let here = Life { first: self.at, last: self.at };
             match step {
                 Step::Group(_) | Step::Border(_) | Step::Guard(_) => {
                     let (reads, writes) = step_uses(step);
@@ -140,25 +140,16 @@ impl Walk {
         self.steps(program, &repeat.body);
         let inside = use_counts(&repeat.body).into_iter();
         let shared: Vec<BufferId> = inside.filter(|(id, count)| self.uses.get(id) > Some(count)).map(|(id, _)| id).collect();
-        shared.into_iter().for_each(|id| self.used(id, (start, self.at)));
+        shared.into_iter().for_each(|id| self.used(id, Life { first: start, last: self.at }));
         self.at += 1;
         self.steps(program, &repeat.last);
     }
 }
 
-/// The bytes that are live at each place in the order of the text; no plan can do with an arena smaller than the largest of them. None where a size has no
-/// value or the sum overflows.
+/// The bytes that are live at each place in the order of the text, each buffer in whole cache lines; no plan can do with an arena smaller
+/// than the largest of them. None where a size has no value or the sum overflows.
 pub fn live_bytes(program: &Program, plan: &MemoryPlan, value: &dyn Fn(&Sym) -> Option<i64>) -> Option<Vec<i64>> {
-    let places = plan.lives.iter().flatten().map(|life| life.1 + 1).max().unwrap_or(0);
-    let mut changes = vec![0i64; places + 1];
-    for id in all_with(program, &Role::Temp) {
-        if let Some((first, last)) = plan.lives[id.0 as usize] {
-            let bytes = buffer_bytes(program, id).eval(value)?;
-            changes[first] = changes[first].checked_add(bytes)?;
-            changes[last + 1] = changes[last + 1].checked_sub(bytes)?;
-        }
-    }
-    changes.pop();
-    let mut live = 0i64;
-    changes.into_iter().map(|change| live.checked_add(change).inspect(|sum| live = *sum)).collect()
+    let temps = all_with(program, &Role::Temp).filter_map(|id| tenant(program, &plan.lives, id));
+    let (lives, sizes): (Vec<Life>, Vec<Option<i64>>) = temps.map(|tenant| (tenant.life, tenant.bytes.eval(value))).unzip();
+    arena::live_bytes(&lives, &sizes.into_iter().collect::<Option<Vec<i64>>>()?)
 }
