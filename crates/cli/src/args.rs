@@ -277,6 +277,10 @@ pub struct CheckArgs {
     #[command(flatten)]
     pub compile: ModelArgs,
 
+    /// Print how long each stage of the compiler took
+    #[arg(long)]
+    pub timings: bool,
+
     #[command(flatten)]
     pub form: FormArgs,
 }

@@ -40,7 +40,7 @@ fn bench_model(arguments: &BenchArgs, path: &Path, started: Started) -> Result<R
     let compiled = driver::compile(&source, &model::options(&arguments.compile, &machine))?;
     let start = Instant::now();
     let mut executable = machine.load(&compiled)?;
-    let timings = Timings::new(&compiled, start.elapsed().as_secs_f64());
+    let timings = Timings::new(&compiled, Some(start.elapsed().as_secs_f64()));
     let compile_s = started.seconds();
     progress.now("timing");
     let [first, second] = both_sets(arguments.inputs.as_deref(), &compiled, machine.most_bytes)?;

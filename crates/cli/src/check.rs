@@ -5,6 +5,7 @@ use crate::failure::Failure;
 use crate::model::{self, Machine};
 use crate::progress::Progress;
 use crate::report::{BOLD, GREEN, Report, YELLOW};
+use crate::timings::Timings;
 use driver::{Compiled, Options, Source};
 use ir::{Diagnostic, TensorType};
 use onnx::{ImportOptions, ModelFile};
@@ -18,7 +19,9 @@ pub fn check(arguments: &CheckArgs) -> Result<Report, Failure> {
     let compiled = driver::compile(&source, &options)?;
     let warnings = warnings(&source, &options)?;
     drop(progress);
-    Ok(Report::new(text(&compiled, &warnings), json(&compiled, &warnings)))
+    let timings = Timings::new(&compiled, None);
+    let table = if arguments.timings { timings.table() } else { String::new() };
+    Ok(Report::new(table + &text(&compiled, &warnings), json(&compiled, &warnings, &timings)))
 }
 
 /// What is odd about a model that compiles: shapes that it declares and contradicts.
@@ -45,7 +48,7 @@ fn text(compiled: &Compiled, warnings: &[Diagnostic]) -> String {
     format!("{}{}{facts}{GREEN}compiles{GREEN:#}: {counts}\n", list("input ", &image.inputs), list("output", &image.outputs))
 }
 
-fn json(compiled: &Compiled, warnings: &[Diagnostic]) -> Value {
+fn json(compiled: &Compiled, warnings: &[Diagnostic], timings: &Timings) -> Value {
     let image = &compiled.image;
     let list = |list: &[(String, TensorType)]| -> Vec<Value> {
         let dims = |ty: &TensorType| ty.dims.iter().map(|dim| dim.to_string()).collect::<Vec<_>>();
@@ -53,5 +56,14 @@ fn json(compiled: &Compiled, warnings: &[Diagnostic]) -> Value {
     };
     let guards: Vec<String> = image.guards.iter().map(|guard| format!("{}: {}", guard.location, guard.condition)).collect();
     let warnings: Vec<String> = warnings.iter().map(|warning| format!("{}: {}", warning.location, warning.message)).collect();
-    json!({ "exit_code": 0, "errors": [], "warnings": warnings, "inputs": list(&image.inputs), "outputs": list(&image.outputs), "guards": guards })
+    json!({
+        "exit_code": 0,
+        "errors": [],
+        "warnings": warnings,
+        "inputs": list(&image.inputs),
+        "outputs": list(&image.outputs),
+        "guards": guards,
+        "stages_s": timings.stages_json(),
+        "cache": timings.cache_json(),
+    })
 }

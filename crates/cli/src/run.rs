@@ -76,7 +76,7 @@ fn called(arguments: &RunArgs, machine: &Machine, compiled: &Compiled, inputs: &
     if let (Some(folder), Some(peak)) = (&arguments.chart, peak) {
         draw(folder, &stem(&arguments.model), compiled, (&memory, &profile), before.max(peak.flops_per_second()?))?;
     }
-    let timings = Timings::new(compiled, load);
+    let timings = Timings::new(compiled, Some(load));
     let table = if arguments.timings { timings.table() } else { String::new() };
     let text = [outputs_text(&compiled.image, &outputs), table, timings.text(), memory.text(), latency_text(latency), profile.text()];
     let json = json!({

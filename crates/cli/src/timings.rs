@@ -4,7 +4,7 @@ use crate::report::{self, BOLD, DIM};
 use driver::{CacheUse, Compiled};
 use serde_json::{Value, json};
 
-/// Seconds of each stage of the compiler and of loading, in order.
+/// Seconds of each stage of the compiler and, where there was any, of loading, in order.
 pub struct Timings {
     stages: Vec<(String, f64)>,
     hits: usize,
@@ -12,13 +12,13 @@ pub struct Timings {
 }
 
 impl Timings {
-    /// `load`: seconds of loading what was compiled. A cache that can't be written is told to the user here.
-    pub fn new(compiled: &Compiled, load: f64) -> Timings {
+    /// `load`: seconds of loading what was compiled, None where it was not. A cache that can't be written is told to the user here.
+    pub fn new(compiled: &Compiled, load: Option<f64>) -> Timings {
         let CacheUse { hits, misses, problem } = &compiled.cache;
         if let Some(problem) = problem {
             report::remark(&format!("the cache could not be written: {problem}"));
         }
-        let stages = compiled.timings.iter().cloned().chain([("load".to_string(), load)]).collect();
+        let stages = compiled.timings.iter().cloned().chain(load.map(|load| ("load".to_string(), load))).collect();
         Timings { stages, hits: *hits, misses: misses.len() }
     }
 

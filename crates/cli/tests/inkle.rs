@@ -159,7 +159,10 @@ fn the_cache_is_used_shown_explained_and_cleared() {
     assert_eq!((&cold["cache"]["hits"], functions(&cold) >= 3), (&0.into(), true), "{cold}");
     let warm = run("run small.graph --timings --outputs warm.npz");
     assert_eq!(warm["cache"]["misses"], 0, "{warm}");
-    assert!(warm["stages_s"].as_array().unwrap().iter().any(|stage| stage[0] == "schedule"));
+    let has_stage = |report: &Value, name: &str| report["stages_s"].as_array().unwrap().iter().any(|stage| stage[0] == name);
+    assert!(has_stage(&warm, "schedule") && has_stage(&warm, "load"), "{warm}");
+    let checked = run("check small.graph --timings");
+    assert!(has_stage(&checked, "schedule") && !has_stage(&checked, "load"), "{checked}");
     assert!(bytes(&folder.path("cold.npz")) == bytes(&folder.path("warm.npz")));
     let shown = run("cache");
     assert_eq!((shown["entries"].as_u64().unwrap(), &shown["targets"][0]["entries"]), (functions(&cold), &shown["entries"]), "{shown}");
