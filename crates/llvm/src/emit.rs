@@ -17,6 +17,7 @@ use std::thread;
 use llvm_sys::analysis::{LLVMVerifierFailureAction, LLVMVerifyModule};
 use llvm_sys::core::{LLVMCreateMemoryBufferWithMemoryRangeCopy, LLVMGetVersion, LLVMSetTarget};
 use llvm_sys::ir_reader::LLVMParseIRInContext;
+use llvm_sys::support::LLVMParseCommandLineOptions;
 use llvm_sys::target::{
     LLVMInitializeX86AsmParser, LLVMInitializeX86AsmPrinter, LLVMInitializeX86Target, LLVMInitializeX86TargetInfo,
     LLVMInitializeX86TargetMC, LLVMSetModuleDataLayout,
@@ -204,6 +205,8 @@ fn target_machine(options: &EmitOptions) -> Result<Machine, EmitError> {
 }
 
 /// Registers the targets with LLVM, once a process. A further target is one more group of calls.
+///
+/// Loop strength reduction is turned off: kernels come with their addresses shaped, and it takes up to four fifths of a kernel's time.
 fn initialise_targets() {
     static TARGETS: Once = Once::new();
     // SAFETY: the calls fill LLVM's tables of targets, which `Once` keeps to one thread.
@@ -213,6 +216,8 @@ fn initialise_targets() {
         LLVMInitializeX86TargetMC();
         LLVMInitializeX86AsmPrinter();
         LLVMInitializeX86AsmParser();
+        let options = [c"inkle".as_ptr(), c"-disable-lsr".as_ptr()];
+        LLVMParseCommandLineOptions(options.len() as i32, options.as_ptr(), ptr::null());
     });
 }
 

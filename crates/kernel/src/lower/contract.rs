@@ -21,7 +21,7 @@
 use crate::build::KernelBuilder;
 use crate::kernel::{Binary, BufferId, Compare, Cond, Space, TASK, Ty, ValueId};
 use crate::lower::contract_match::{Matched, Merged, bind, extent_of, factor_address, in_panel, loops, merged_extent};
-use crate::lower::contract_schedule::{ContractSchedule, Tiles};
+use crate::lower::contract_schedule::{ContractSchedule, Tiles, writes_are_long};
 use crate::lower::point::{Memo, Point, StageCx};
 use crate::lower::scalars;
 use ir::{DType, Literal};
@@ -42,6 +42,8 @@ struct Emit<'a> {
     width: Expr,
     /// The copy of the task's rows of `a`.
     staged: Option<Staged>,
+    /// Scratch for the sums of a tile, where the writes are loops over its rows.
+    sums: Option<BufferId>,
 }
 
 /// Rows of `a` in scratch: row `r` of the task starts at `(r - start) * stride`.
@@ -64,7 +66,8 @@ pub fn emit(b: &mut KernelBuilder, cx: &StageCx, matched: &Matched, schedule: &C
     let width = extent_of(nest, &matched.n);
     let rest = matched.rest(nest);
     let staged = schedule.stage_rows.then(|| staged(b, cx, matched, schedule, &k)).flatten();
-    let emit = Emit { cx, matched, schedule, k, rest, rows: [second, last], width, staged };
+    let sums = sums_buffer(b, cx, matched, schedule);
+    let emit = Emit { cx, matched, schedule, k, rest, rows: [second, last], width, staged, sums };
     let single = |s: &Sym| vec![(s.clone(), extent_of(nest, s))];
     let others = matched.parts.n.iter().filter(|s| **s != matched.n);
     let outer: Vec<Merged> = matched.parts.batch.iter().chain(others).map(single).chain(m).collect();
@@ -76,8 +79,17 @@ pub fn emit_stage(b: &mut KernelBuilder, cx: &StageCx, point: &Point, matched: &
     let (mut m, k) = loops(cx, matched);
     let (width, rest) = (extent_of(cx.nest(), &matched.n), matched.rest(cx.nest()));
     let (last, second) = (m.pop(), m.pop());
-    let emit = Emit { cx, matched, schedule: &tiles.schedule(), k, rest, rows: [second, last], width, staged: None };
+    let schedule = tiles.schedule();
+    let sums = sums_buffer(b, cx, matched, &schedule);
+    let emit = Emit { cx, matched, schedule: &schedule, k, rest, rows: [second, last], width, staged: None, sums };
     emit.batch(b, point, &matched.parts.batch);
+}
+
+/// Where the writes of a tile would be long code: scratch for its sums, from which a loop over the rows takes them.
+fn sums_buffer(b: &mut KernelBuilder, cx: &StageCx, matched: &Matched, schedule: &ContractSchedule) -> Option<BufferId> {
+    let elements = schedule.tile[0] * schedule.tile[1] * schedule.panel;
+    let dtype = cx.nest().scalar(matched.parts.sum).dtype;
+    writes_are_long(cx.nest(), &matched.parts).then(|| b.buffer("sums", dtype, Expr::from(elements), Space::Scratch))
 }
 
 fn staged(b: &mut KernelBuilder, cx: &StageCx, matched: &Matched, schedule: &ContractSchedule, k: &[Merged]) -> Option<Staged> {
@@ -276,7 +288,10 @@ impl Emit<'_> {
             None => self.split(b, self.matched.parts.a, &rows, None),
         };
         let sums = self.reduce(b, &rows, panel, (a, a_strides));
-        self.finish(b, &rows, panel, &sums);
+        match self.sums.filter(|_| rows.len() > 1) {
+            Some(buffer) => self.finish_by_rows(b, &point, panel, (&at, size), (&sums, buffer)),
+            None => rows.iter().zip(sums.chunks(self.vectors() as usize)).for_each(|(row, sums)| self.finish(b, row, panel, sums)),
+        }
     }
 
     /// Says that a tile that starts at `value` stays inside.
@@ -451,21 +466,46 @@ impl Emit<'_> {
         b.bits(group, dtype)
     }
 
-    /// The nest's writes for each row and vector of the tile.
-    fn finish(&self, b: &mut KernelBuilder, rows: &[Point], panel: &Expr, sums: &[ValueId]) {
+    /// The writes of a tile by a loop over its rows: the sums go by way of scratch.
+    fn finish_by_rows(
+        &self,
+        b: &mut KernelBuilder,
+        point: &Point,
+        panel: &Expr,
+        (at, size): (&[Expr; 2], [i64; 2]),
+        (sums, buffer): (&[ValueId], BufferId),
+    ) {
+        let lanes = self.schedule.lanes as i64;
+        for (number, sum) in sums.iter().enumerate() {
+            b.store(buffer, &Expr::from(number as i64 * lanes), *sum, None);
+        }
+        let [outer, inner] = size.map(Expr::from);
+        b.each("h", &Expr::zero(), &outer, 1, |b, h| {
+            b.each("w", &Expr::zero(), &inner, 1, |b, w| {
+                let mut row = point.clone();
+                self.declare(&mut row, h, &outer);
+                self.declare(&mut row, w, &inner);
+                self.bind_rows(&mut row, [&(&at[0] + h), &(&at[1] + w)]);
+                let first = (&(h * &inner) + w) * Expr::from(self.schedule.panel);
+                let sums: Vec<ValueId> =
+                    (0..self.vectors()).map(|j| b.load(buffer, &(&first + j * lanes), self.schedule.lanes, None)).collect();
+                self.finish(b, &row, panel, &sums);
+            });
+        });
+    }
+
+    /// The nest's writes for each vector of a row.
+    fn finish(&self, b: &mut KernelBuilder, row: &Point, panel: &Expr, sums: &[ValueId]) {
         let lanes = self.schedule.lanes;
-        let vectors = self.vectors() as usize;
         let whole = self.width.as_const().is_some_and(|w| w % self.schedule.panel == 0);
-        for (at, row) in rows.iter().enumerate() {
-            for j in 0..vectors {
-                let start = panel * &Expr::from(self.schedule.panel) + (j as i64 * lanes as i64);
-                let mask = (!whole).then(|| b.below(&(&self.width - &start), lanes));
-                let mut point = row.clone();
-                point.vectorise(&self.matched.n, start, lanes, mask);
-                let mut memo = Memo::from([(self.matched.parts.sum, sums[at * vectors + j])]);
-                for write in 0..self.cx.nest().writes.len() {
-                    scalars::write(b, self.cx, &point, write, &mut memo);
-                }
+        for (j, sum) in sums.iter().enumerate() {
+            let start = panel * &Expr::from(self.schedule.panel) + (j as i64 * lanes as i64);
+            let mask = (!whole).then(|| b.below(&(&self.width - &start), lanes));
+            let mut point = row.clone();
+            point.vectorise(&self.matched.n, start, lanes, mask);
+            let mut memo = Memo::from([(self.matched.parts.sum, *sum)]);
+            for write in 0..self.cx.nest().writes.len() {
+                scalars::write(b, self.cx, &point, write, &mut memo);
             }
         }
     }

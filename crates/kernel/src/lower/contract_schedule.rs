@@ -2,8 +2,9 @@
 
 use crate::lower::contract_match::{Matched, Merged, loops, merged_extent, row_strides};
 use crate::lower::point::StageCx;
+use crate::lower::rows_cost::func_cycles;
 use ir::DType;
-use nest::Nest;
+use nest::{Contraction, Nest, ScalarOp};
 use program::pack::tile_rows;
 use std::fmt;
 use sym::{Expr, ParseError, Parser};
@@ -141,7 +142,7 @@ pub fn choose(cx: &StageCx, matched: &Matched, target: &Target) -> Option<Contra
     let width = nest.iter(&matched.n).map_or(Expr::one(), |iter| iter.extent.clone());
     let panel = matched.panel.or_else(|| panel_in_place(width.as_const()?, lanes as i64)).filter(|panel| panel % lanes as i64 == 0)?;
     let (m, k) = loops(cx, matched);
-    let rows = tile_rows(target, (panel / lanes as i64) as u32) as i64;
+    let rows = most_rows(nest, &matched.parts, target, panel / lanes as i64);
     let tile = tile(&m, rows);
     let outer = matched.parts.batch.iter().chain(matched.parts.n.iter().filter(|s| **s != matched.n));
     let outer: i64 = outer.filter_map(|s| nest.iter(s)).map(|iter| rough(&iter.extent)).product();
@@ -178,7 +179,25 @@ pub fn tiles(nest: &Nest, matched: &Matched, target: &Target) -> Option<Tiles> {
     let in_place = || panel_in_place(width?, lanes as i64);
     let packed = matched.panel.filter(|panel| width != Some(*panel));
     let panel = packed.or_else(in_place).or(matched.panel).filter(|panel| panel % lanes as i64 == 0)?;
-    Some(Tiles { panel, lanes, rows: tile_rows(target, (panel / lanes as i64) as u32) as i64 })
+    Some(Tiles { panel, lanes, rows: most_rows(nest, &matched.parts, target, panel / lanes as i64) })
+}
+
+/// Rows of a register tile of so many vectors. Long writes have constants of their own, which want registers too.
+fn most_rows(nest: &Nest, parts: &Contraction, target: &Target, vectors: i64) -> i64 {
+    let rows = tile_rows(target, vectors as u32) as i64;
+    if writes_are_long(nest, parts) { (rows * 3 / 4).max(1) } else { rows }
+}
+
+/// The most cycles, about, of the writes of a vector that stand in the code once for each vector of a tile.
+const LONG_WRITES: f64 = 10.0;
+
+/// Whether the writes of a tile are a loop over its rows.
+pub fn writes_are_long(nest: &Nest, parts: &Contraction) -> bool {
+    let work = |scalar: &nest::Scalar| match scalar.op {
+        ScalarOp::Apply(func, _) => func_cycles(func, scalar.dtype),
+        _ => 1.0,
+    };
+    nest.body[parts.sum.0 as usize + 1..].iter().map(work).sum::<f64>() > LONG_WRITES
 }
 
 /// Rows that start a multiple of this many bytes apart fall into the same sets of the first cache.

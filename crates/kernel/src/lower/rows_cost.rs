@@ -289,7 +289,7 @@ fn registers(dtype: DType, lanes: u32, target: &Target) -> f64 {
 }
 
 /// Cycles of a function of one register.
-fn func_cycles(func: Func, dtype: DType) -> f64 {
+pub fn func_cycles(func: Func, dtype: DType) -> f64 {
     use Func::*;
     let wide = if dtype == DType::F64 { 2.0 } else { 1.0 };
     match func {
