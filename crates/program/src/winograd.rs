@@ -275,7 +275,8 @@ impl<'a> Conv<'a> {
         let s = add(program, self.stage, "products", dims(k), Role::Local);
         let weights = self.weights(program, tile, u);
         program.prepare.push(Step::Group(Group { outer: vec![], stages: vec![weights] }));
-        let stages = vec![self.data(program, tile, v), self.products(program, u, v, s), self.results(program, tile, s)];
+        let mut stages = vec![self.data(program, tile, v), self.products(program, u, v, s)];
+        stages.extend(self.results(program, tile, s));
         let outer = stages[0].nest.iters.iter().take(self.others.len() + 1).map(|iter| iter.sym.clone()).collect();
         Group { outer, stages }
     }
@@ -351,37 +352,69 @@ impl<'a> Conv<'a> {
         self.made(b.finish(), vec![v, u], vec![s])
     }
 
-    /// `y = epilogue(A' s A)`.
-    fn results(&self, program: &Program, tile: Tile, s: BufferId) -> Stage {
-        let nest = &self.stage.nest;
+    /// `A' s A`, and the epilogue behind it: in a stage of its own where it is long, so that its code stands there once.
+    fn results(&self, program: &mut Program, tile: Tile, s: BufferId) -> Vec<Stage> {
+        if !self.has_long_epilogue() {
+            let (b, point, total) = self.sums(program, tile, s);
+            return vec![self.epilogue(tile, (b, point, total), s)];
+        }
+        let (mut b, point, total) = self.sums(program, tile, s);
+        let ty = &program.buffer(s).ty;
+        let m = Expr::from(tile.m() as i64);
+        let inner = ty.dims.len() - 3;
+        let dims: Vec<Expr> = [&ty.dims[..inner], &[m.clone(), m], &ty.dims[inner + 2..]].concat();
+        let z = add(program, self.stage, "results", dims.clone(), Role::Local);
+        let ty = program.buffer(z).ty.clone();
+        b.write(&program.buffer(z).name, &ty, &point, total);
+        let first = self.made(b.finish(), vec![s], vec![z]);
         let mut b = NestBuilder::new();
-        let ty = program.buffer(s).ty.clone();
+        let point = b.parallel(&dims);
+        let operand = b.operand(&program.buffer(z).name, &ty);
+        let total = b.read(operand, &point);
+        vec![first, self.epilogue(tile, (b, point, total), z)]
+    }
+
+    fn has_long_epilogue(&self) -> bool {
+        let behind = &self.stage.nest.body[self.parts.sum.0 as usize + 1..];
+        let functions = || behind.iter().filter_map(|scalar| if let ScalarOp::Apply(func, _) = &scalar.op { Some(*func) } else { None });
+        functions().any(|func| func.ulp() > 0.5) || functions().count() > 8
+    }
+
+    /// `A' s A` at `[others.., th, tw, i, j, k]`.
+    fn sums(&self, program: &Program, tile: Tile, s: BufferId) -> (NestBuilder, Vec<Expr>, ScalarId) {
+        let mut b = NestBuilder::new();
+        let ty = &program.buffer(s).ty;
         let m = Expr::from(tile.m() as i64);
         let outside = ty.dims.len() - 3;
         let place = b.parallel(&ty.dims[..outside]);
-        let within = b.parallel(&[m.clone(), m.clone()]);
+        let within = b.parallel(&[m.clone(), m]);
         let k = b.parallel(&ty.dims[outside + 2..]);
-        nest.operands.iter().for_each(|operand| {
-            b.operand(&operand.name, &operand.ty);
-        });
-        let products = b.operand(&program.buffer(s).name, &ty);
+        let products = b.operand(&program.buffer(s).name, ty);
         let read = |b: &mut NestBuilder, p: i64, q: i64| b.read(products, &[&place, [p, q].map(Expr::from).as_slice(), &k].concat());
         let n = tile.n() as i64;
         let grid: Grid = (0..n).map(|p| (0..n).map(|q| read(&mut b, p, q)).collect()).collect();
         let grid = both(&grid, &mut |s| tile.results(&mut b, s));
         let total = pick(&mut b, [&within[0], &within[1]], &grid);
-        let (others, tiles) = place.split_at(self.others.len());
-        let rows = self.at.iter().cloned().zip([0, 1].map(|d| &(&tiles[d] * &m) + &within[d]));
-        let columns = std::iter::once((self.k.sym.clone(), k[0].clone()));
+        (b, [place, within, k].concat(), total)
+    }
+
+    /// The epilogue of `total`, which `b` reads from `from` alone.
+    fn epilogue(&self, tile: Tile, (b, point, total): (NestBuilder, Vec<Expr>, ScalarId), from: BufferId) -> Stage {
+        let nest = &self.stage.nest;
+        let m = Expr::from(tile.m() as i64);
+        let (others, inner) = point.split_at(self.others.len());
+        let place = [0, 1].map(|d| &(&inner[d] * &m) + &inner[2 + d]);
+        let rows = self.at.iter().cloned().zip(place.clone());
+        let columns = std::iter::once((self.k.sym.clone(), inner[4].clone()));
         let bound: Vec<(Sym, Expr)> =
             self.others.iter().map(|iter| iter.sym.clone()).zip(others.to_vec()).chain(rows).chain(columns).collect();
         let mut made = with_epilogue(b.finish(), nest, (self.parts.sum, total), &bound, self.overhangs(tile).contains(&true));
         for d in (0..2).filter(|d| self.overhangs(tile)[*d]) {
-            let left = &self.extent[d] - &(&(&tiles[d] * &m) + &within[d]) - 1;
+            let left = &self.extent[d] - &place[d] - 1;
             made.writes.iter_mut().for_each(|write| write.only.push(left.clone()));
         }
         let tidy = rewrite::tidy(&made);
-        let find = |name: &str| nest.operands.iter().position(|o| o.name == name).map_or(s, |at| self.stage.operands[at]);
+        let find = |name: &str| nest.operands.iter().position(|o| o.name == name).map_or(from, |at| self.stage.operands[at]);
         let operands = tidy.operands.iter().map(|operand| find(&operand.name)).collect();
         self.made(tidy, operands, self.stage.writes.clone())
     }
@@ -416,10 +449,12 @@ fn at(index: &[Index], bound: &[(Sym, Expr)]) -> Vec<Index> {
     index.iter().map(|index| index.map(&|id| id, &|e| e.substitute(&value))).collect()
 }
 
-/// `made` with what `nest` does behind its sum, whose place `total` takes; the operands of `nest` are the first of `made`.
+/// `made` with what `nest` does behind its sum, whose place `total` takes.
 fn with_epilogue(mut made: Nest, nest: &Nest, (sum, total): (ScalarId, ScalarId), bound: &[(Sym, Expr)], overhangs: bool) -> Nest {
     let value = |sym: &Sym| bound.iter().find(|(bound, _)| bound == sym).map(|(_, value)| value.clone());
     let varies = nest.varies_in_reduction();
+    let first = made.operands.len();
+    made.operands.extend(nest.operands.iter().cloned());
     let mut ids: Vec<ScalarId> = Vec::with_capacity(nest.body.len());
     for (at, scalar) in nest.body.iter().enumerate() {
         if at == sum.0 as usize || varies[at] {
@@ -428,6 +463,7 @@ fn with_epilogue(mut made: Nest, nest: &Nest, (sum, total): (ScalarId, ScalarId)
         }
         let mut op = scalar.op.map(&|id| ids[id.0 as usize], &|e| e.substitute(&value));
         if let ScalarOp::Read(read) = &mut op {
+            read.operand += first;
             // beyond the last result, where nothing is stored
             read.fill = read.fill.or(overhangs.then_some(Literal::zero(scalar.dtype)));
         }
