@@ -5,6 +5,7 @@ use crate::code::{self, Lookup};
 use crate::error::Error;
 use crate::launches::{self, Planned, PlannedLaunch};
 use crate::options::Options;
+use crate::parallel;
 use cache::{Key, Store};
 use ir::Guard;
 use kernel::module::{self, Entry, EntryStep, Launch, Module, Place};
@@ -78,9 +79,11 @@ pub struct Assembly {
 pub fn assemble(program: &Program, memory: &MemoryPlan, options: &Options, store: Option<&Store>) -> Assembly {
     let sizes: Vec<Sym> = program.symbols.keys().chain(&memory.offsets).cloned().collect();
     let [prepare, main] = [&program.prepare, &program.steps].map(|steps| launches::launches(program, steps));
-    let choices = choices::choices(program, [&prepare, &main], options);
+    let launches = [launches::flat(&prepare), launches::flat(&main)].concat();
+    let choices = choices::choices(program, &launches, options);
     let lookup = Lookup::new(&options.target, store);
-    let mut assembler = Assembler { program, memory, lookup, choices, known: HashMap::new(), constants: HashMap::new(), out: empty() };
+    let (lowered, known) = kernels(&launches, &choices, &lookup, options.threads);
+    let mut assembler = Assembler { program, memory, choices, known, constants: HashMap::new(), out: Assembly { lowered, ..empty() } };
     let prepare = assembler.steps(prepare);
     assembler.out.prepare_steps = assembler.out.labels.len();
     let mut steps: Vec<EntryStep> = (0..program.guards.len())
@@ -92,6 +95,24 @@ pub fn assemble(program: &Program, memory: &MemoryPlan, options: &Options, store
     out.module.main = Entry { name: "inkle_main".to_string(), sizes, steps };
     out.module.kernels = out.interfaces();
     out
+}
+
+/// The kernels of all launches, in order of first use, each made once, and the number of each.
+fn kernels(
+    launches: &[&PlannedLaunch],
+    choices: &HashMap<PhysicalGroup, Choice>,
+    lookup: &Lookup,
+    threads: usize,
+) -> (Vec<Lowered>, HashMap<(PhysicalGroup, Schedule), usize>) {
+    let (mut distinct, mut known) = (Vec::new(), HashMap::new());
+    for launch in launches {
+        let choice = &choices[&launch.group];
+        known.entry((choice.group.clone(), choice.schedule.clone())).or_insert_with(|| {
+            distinct.push((choice, &launch.label));
+            distinct.len() - 1
+        });
+    }
+    (parallel::map(&distinct, threads, |(choice, label)| Lowered::new(choice, label, lookup)), known)
 }
 
 fn empty() -> Assembly {
@@ -109,8 +130,8 @@ fn empty() -> Assembly {
 struct Assembler<'a> {
     program: &'a Program,
     memory: &'a MemoryPlan,
-    lookup: Lookup<'a>,
     choices: HashMap<PhysicalGroup, Choice>,
+    /// The numbers of kernels in `out`.
     known: HashMap<(PhysicalGroup, Schedule), usize>,
     /// The places of constants in `out`.
     constants: HashMap<BufferId, usize>,
@@ -191,7 +212,7 @@ impl Assembler<'_> {
 
     fn launch(&mut self, PlannedLaunch { group, buffers, label }: PlannedLaunch) -> EntryStep {
         let choice = self.choices[&group].clone();
-        let at = self.kernel(&choice, &label);
+        let at = self.known[&(choice.group.clone(), choice.schedule.clone())];
         let interface = &self.out.lowered[at].interface;
         let value = |sym: &Sym| choice.values.iter().find(|(known, _)| known == sym).map(|(_, value)| value.clone());
         let tasks = interface.tasks.substitute(&value);
@@ -203,18 +224,6 @@ impl Assembler<'_> {
         let step = self.out.labels.len() as u32;
         self.out.labels.push(label);
         EntryStep::Launch(Launch { kernel: at, args, sizes, tasks, grain: Expr::from(choice.grain), step, beside: false, parallel: true })
-    }
-
-    /// The number of a kernel; equal ones are made once.
-    fn kernel(&mut self, choice: &Choice, label: &str) -> usize {
-        let key = (choice.group.clone(), choice.schedule.clone());
-        if let Some(at) = self.known.get(&key) {
-            return *at;
-        }
-        let at = self.out.lowered.len();
-        self.out.lowered.push(Lowered::new(choice, label, &self.lookup));
-        self.known.insert(key, at);
-        at
     }
 
     fn place(&mut self, id: BufferId) -> Place {

@@ -8,6 +8,7 @@ use crate::assemble::{Assembly, Lowered};
 use crate::compile::{emit_options, print_options};
 use crate::error::Error;
 use crate::options::Options;
+use crate::parallel;
 use cache::{Entry, Key, Store};
 use kernel::Interface;
 use kernel::schedule::Schedule;
@@ -95,13 +96,13 @@ pub struct Part {
 /// The kernels, `prepare` and `main`, with the objects that are there and the texts of the others.
 pub fn parts(assembly: &Assembly, options: &Options) -> Vec<Part> {
     let lookup = Lookup::new(&options.target, options.store.as_deref());
-    let kernels = assembly.lowered.iter().map(|lowered| kernel_part(lowered, options));
+    let kernels = parallel::map(&assembly.lowered, options.threads, |lowered| kernel_part(lowered, options));
     let names = [&assembly.module.prepare.name, &assembly.module.main.name];
     let entries = names.into_iter().zip(entry_texts(assembly, options)).map(|(name, text)| {
         let key = lookup.entry_key(&text);
         Part { label: name.clone(), object: lookup.entry(&key), text: Some(text), key: Some(key), interface: String::new() }
     });
-    kernels.chain(entries).collect()
+    kernels.into_iter().chain(entries).collect()
 }
 
 fn kernel_part(lowered: &Lowered, options: &Options) -> Part {

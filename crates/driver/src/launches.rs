@@ -54,15 +54,15 @@ fn step_launches(program: &Program, step: &Step) -> Vec<Planned> {
     }
 }
 
-/// The groups of all launches in order, those inside branches and loops included.
-pub fn groups(planned: &[Planned]) -> Vec<&PhysicalGroup> {
+/// All launches in order, those inside branches and loops included.
+pub fn flat(planned: &[Planned]) -> Vec<&PlannedLaunch> {
     let mut out = Vec::new();
     for step in planned {
         match step {
-            Planned::Launch(launch) => out.push(&launch.group),
+            Planned::Launch(launch) => out.push(launch),
             Planned::Guard(_) => {}
             Planned::If { then: first, otherwise: second, .. } | Planned::Loop { body: first, last: second, .. } => {
-                out.extend([groups(first), groups(second)].concat());
+                out.extend(flat(first).into_iter().chain(flat(second)));
             }
         }
     }

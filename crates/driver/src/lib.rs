@@ -7,6 +7,7 @@
 //! - [`choices`]: which kernel serves which group
 //! - [`assemble`]: a kernel for each distinct group, and the entries
 //! - [`code`]: their machine code, generated or from the store
+//! - `parallel`: work on several threads
 //! - [`text`]: the levels' texts as input and output
 //! - [`inspect`]: any level as text
 //! - [`memory_use`], [`kernel_times`]: what a call takes
@@ -26,6 +27,7 @@ pub mod kernel_times;
 pub mod launches;
 pub mod memory_use;
 pub mod options;
+mod parallel;
 pub mod plan;
 pub mod sabotage;
 pub mod text;
