@@ -3,6 +3,7 @@
 use super::Rule;
 use crate::rewrite::{Rewriter, Site};
 use ir::{Attr, Attrs, ValueId};
+use nest::Func;
 use ops::attrs;
 use ops::core::contract::Spec;
 use ops::core::reduce::monoid;
@@ -10,9 +11,63 @@ use sym::Expr;
 
 pub const RULES: &[Rule] = &[
     Rule { meaning: "contract(a, broadcast(b)) -> contract(a, b), without the letters of what is expanded", apply: expanded_operand },
+    Rule {
+        meaning: "contract(exp(x) / broadcast(z), b) -> contract(exp(x), b) / z, where what is summed over has one z",
+        apply: divided_operand,
+    },
     Rule { meaning: "conv(pad(x, 0), w) -> conv(x, w), padded", apply: padded_conv },
     Rule { meaning: "reduce_window(pad(x, identity)) -> reduce_window(x), padded", apply: padded_window },
 ];
+
+/// The quotients of a softmax: fewer divisions, and a pass less over the larger tensor. Of exponentials alone, since a sum of other
+/// numbers might overflow where that of their quotients does not.
+fn divided_operand(rewriter: &mut Rewriter, site: &Site) -> Option<Vec<ValueId>> {
+    site.operand("contract")?;
+    let spec = Spec::read(&site.node.attrs).ok()?;
+    let lists = [&spec.a, &spec.b];
+    (0..2).find_map(|at| {
+        let (numerator, divisor) = quotient(rewriter, site.inputs[at])?;
+        let (own, other) = (lists[at], lists[1 - at]);
+        let view = rewriter.view();
+        let (dims, wide) = (&view.ty(divisor).dims, &view.ty(numerator).dims);
+        let full = |axis: usize| dims[axis] == wide[axis] && !dims[axis].is_one();
+        let kept: Vec<char> = (0..own.len()).filter(|axis| full(*axis)).map(|axis| own[axis]).collect();
+        let in_order: Vec<char> = spec.out.iter().filter(|c| kept.contains(c)).copied().collect();
+        let extent = |letters: &[char], id: ValueId, c: char| view.ty(id).dims[letters.iter().position(|l| *l == c).unwrap_or(0)].clone();
+        let size = |letters: &[char], id: ValueId, but: &[char]| -> Option<i64> {
+            letters.iter().filter(|c| !but.contains(c)).map(|c| extent(letters, id, *c).as_const()).product()
+        };
+        let fewer = match (size(other, site.inputs[1 - at], own), size(own, numerator, &spec.out)) {
+            (Some(results), Some(summed)) => results < summed,
+            (results, _) => results.is_some(),
+        };
+        if in_order != kept || !fewer || uses(rewriter, site.node.inputs[at]) > 1 {
+            return None;
+        }
+        let shape: Vec<Expr> = spec.out.iter().map(|c| if kept.contains(c) { extent(own, numerator, *c) } else { Expr::one() }).collect();
+        rewriter.covers(site.inputs[at]);
+        let mut inputs = site.inputs.clone();
+        inputs[at] = numerator;
+        let sum = rewriter.b.op("contract", site.node.attrs.clone(), &inputs).ok()?;
+        let divisor = rewriter.b.reshape(divisor, &shape).ok()?;
+        Some(vec![rewriter.b.map_broadcast(Func::Div, &[*sum.first()?, divisor]).ok()?])
+    })
+}
+
+/// Of `exp(x) / broadcast(z)` the two operands, where z has as many axes.
+fn quotient(rewriter: &Rewriter, value: ValueId) -> Option<(ValueId, ValueId)> {
+    let view = rewriter.view();
+    let [numerator, divisor] = view.map(value, Func::Div)? else { return None };
+    let divisor = view.operand_of(*divisor, "broadcast")?;
+    view.unary(*numerator, Func::Exp)?;
+    (view.ty(divisor).rank() == view.ty(*numerator).rank()).then_some((*numerator, divisor))
+}
+
+/// How often a value of the graph before is read.
+fn uses(rewriter: &Rewriter, value: ValueId) -> usize {
+    let read = rewriter.before.nodes.iter().flat_map(|node| &node.inputs).filter(|id| **id == value).count();
+    read + rewriter.before.outputs.iter().filter(|(_, id)| *id == value).count()
+}
 
 /// Where the other operand has the expanded letters too, at the same size.
 fn expanded_operand(rewriter: &mut Rewriter, site: &Site) -> Option<Vec<ValueId>> {
@@ -87,7 +142,7 @@ mod tests {
     use crate::simplify::simplify;
     use crate::testing::{check, graph_of, ty};
     use ir::{DType, Diagnostic, Literal, ValueId};
-    use nest::Monoid;
+    use nest::{Func, Monoid};
     use ops::{Builder, WindowAttrs};
 
     /// What `y` of two operands becomes.
@@ -115,6 +170,32 @@ mod tests {
             let w = b.broadcast(w, &ty("f32[4, 3]").dims)?;
             b.contract("mk,kn->mn", x, w)
         });
+    }
+
+    #[test]
+    fn quotients_of_a_softmax() {
+        let softmax = |b: &mut Builder, x: ValueId, w: ValueId, spec: &str| {
+            let exp = b.map(Func::Exp, &[x])?;
+            let sum = b.reduce(Monoid::Sum, exp, &[1], ops::build::core::Folded::Kept)?;
+            let weights = b.map_broadcast(Func::Div, &[exp, sum])?;
+            b.contract(spec, weights, w)
+        };
+        let text = |from: [&str; 2], spec: &str| {
+            let before = graph_of(|b| {
+                let (x, w) = (b.input("x", ty(from[0])), b.input("w", ty(from[1])));
+                softmax(b, x, w, spec)
+            });
+            let after = simplify(&before);
+            (0..3).for_each(|seed| crate::check::executes_equally(&before, &after, seed).unwrap());
+            let last = after.nodes.last().map(|node| node.op.to_string());
+            last.unwrap_or_default()
+        };
+        assert_eq!(text(["f32[m, 8]", "f32[8, 3]"], "mk,kn->mn"), "map");
+        assert_eq!(text(["f32[m, k]", "f32[k, 3]"], "mk,kn->mn"), "map");
+        // more quotients than before
+        assert_eq!(text(["f32[m, 3]", "f32[3, 8]"], "mk,kn->mn"), "contract");
+        // one z for each term of a sum
+        assert_eq!(text(["f32[m, 8]", "f32[m, 3]"], "mk,mn->kn"), "contract");
     }
 
     fn pad(b: &mut Builder, x: ValueId, value: f64) -> Result<ValueId, Diagnostic> {
