@@ -1,6 +1,6 @@
 //! From the command line to a compiled model that can be called.
 
-use crate::args::{MachineArgs, ModelArgs, Switch};
+use crate::args::{MachineArgs, ModelArgs, Precision, Switch};
 use crate::failure::Failure;
 use crate::machine;
 use crate::report;
@@ -95,5 +95,9 @@ pub fn source(model: &Path, weights: Option<&Path>) -> Result<Source, Failure> {
 /// The driver's options for a model's arguments.
 pub fn options(arguments: &ModelArgs, machine: &Machine) -> Options {
     let (dims, shapes) = (arguments.dim.iter().cloned().collect(), arguments.shape.iter().cloned().collect());
-    Options { dims, shapes, share_kernels: arguments.share_kernels == Switch::On, ..machine.options() }
+    let precision = match arguments.precision {
+        Precision::F32 => driver::Precision::F32,
+        Precision::Bf16 => driver::Precision::Bf16,
+    };
+    Options { dims, shapes, share_kernels: arguments.share_kernels == Switch::On, precision, ..machine.options() }
 }

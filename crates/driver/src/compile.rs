@@ -102,7 +102,7 @@ fn from_graph(graph: Graph, options: &Options, mut clock: Clock) -> Result<Compi
 fn from_core(core: Graph, options: &Options, mut clock: Clock) -> Result<Compiled, Error> {
     let mut program = clock.time("lower", || lower::lower(&core))?;
     program = crate::sabotage::program("lower", program, options)?;
-    for pass in plan::PASSES {
+    for pass in plan::passes(options) {
         program = clock.time(pass.name, || (pass.run)(&program, &options.target));
         program = crate::sabotage::program(pass.name, program, options)?;
     }

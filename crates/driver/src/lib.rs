@@ -39,4 +39,4 @@ pub use error::Error;
 pub use inspect::{At, inspect};
 pub use kernel_times::{KernelTime, kernel_times};
 pub use memory_use::MemoryUse;
-pub use options::{Level, Options, Sabotage, Source};
+pub use options::{Level, Options, Precision, Sabotage, Source};

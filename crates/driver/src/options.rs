@@ -34,6 +34,14 @@ pub struct Sabotage {
     pub seed: u64,
 }
 
+/// The type of the factors of products and convolutions of f32 values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Precision {
+    F32,
+    /// Where the target multiplies bf16 itself; sums and all else stay f32.
+    Bf16,
+}
+
 #[derive(Clone, Debug)]
 pub struct Options {
     pub target: Target,
@@ -50,6 +58,7 @@ pub struct Options {
     pub store: Option<Arc<Store>>,
     /// Whether groups that differ in sizes alone share a kernel.
     pub share_kernels: bool,
+    pub precision: Precision,
 }
 
 impl Options {
@@ -70,6 +79,7 @@ impl Options {
             sabotage: None,
             store: None,
             share_kernels: true,
+            precision: Precision::F32,
         }
     }
 }

@@ -14,7 +14,7 @@ use sym::Expr;
 /// The passes that can be corrupted, in the order of the pipeline.
 pub fn passes() -> Vec<&'static str> {
     let graph = passes::pipeline().iter().map(|pass| pass.name);
-    let program = crate::plan::PASSES.iter().map(|pass| pass.name);
+    let program = crate::plan::passes(&Options::native()).map(|pass| pass.name);
     graph.chain(["lower"]).chain(program).chain(["memory", "schedule"]).collect()
 }
 

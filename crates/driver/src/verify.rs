@@ -191,7 +191,7 @@ fn program_passes(core: &Graph, options: &Options, inputs: &[Array], sizes: &Siz
         core.values.iter().zip(values).filter_map(|(value, array)| Some((value.name.clone(), array?))).collect();
     let mut program = sabotage::program("lower", program::lower::lower(core)?, options)?;
     let mut name = "lower";
-    for pass in plan::PASSES.iter().map(Some).chain([None]) {
+    for pass in plan::passes(options).map(Some).chain([None]) {
         match program_values(&program, inputs, sizes) {
             Ok(got) => {
                 if !same_buffers(name, &want, &got, report) {

@@ -139,7 +139,7 @@ fn planned(b: Builder) -> Program {
 }
 
 fn planned_for(b: Builder, target: &Target) -> Program {
-    driver::plan::plan(&b.finish(), target).unwrap()
+    driver::plan::plan(&b.finish(), &driver::Options::new(target.clone(), 2)).unwrap()
 }
 
 fn sizes(list: &[(&str, i64)]) -> BTreeMap<Sym, i64> {

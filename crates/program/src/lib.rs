@@ -11,6 +11,7 @@
 //! - [`rows`]: row-wise groups
 //! - [`invariant`]: what is computed once, in front of a loop
 //! - [`prepare`]: what is computed once, before the first call
+//! - [`precision`]: products of bf16
 //! - [`winograd`]: 3x3 convolutions by fewer multiplications
 //! - [`layouts`]: innermost dims and halos
 //! - [`pack`]: panels for contractions
@@ -26,6 +27,7 @@ pub mod lower;
 pub mod memory;
 pub mod pack;
 pub mod physical;
+pub mod precision;
 pub mod prepare;
 pub mod program;
 pub mod rows;

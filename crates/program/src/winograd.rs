@@ -35,10 +35,15 @@ fn filter_step(program: &mut Program, step: Step, target: &Target) -> Step {
     let Step::Group(group) = &step else { return step };
     let [stage] = group.stages.as_slice() else { return step };
     let Some(conv) = Conv::of(program, stage) else { return step };
-    match conv.best_tile(target) {
-        Some(tile) => Step::Group(conv.filtered(program, tile)),
-        None => step,
+    match conv.gain(target) {
+        Some((tile, gain)) if gain > 1.15 => Step::Group(conv.filtered(program, tile)),
+        _ => step,
     }
+}
+
+/// Whether filtering makes the stage more than twice as fast.
+pub fn halves(program: &Program, stage: &Stage, target: &Target) -> bool {
+    Conv::of(program, stage).is_some_and(|conv| conv.gain(target).is_some_and(|(_, gain)| gain > 2.0))
 }
 
 /// Tiles of `m` results along one dim, from `m + 2` elements: the polynomial is evaluated at 0, at plus and minus each of `points`, and at
@@ -245,8 +250,9 @@ impl<'a> Conv<'a> {
         floats && known && inside && padding && sizes && plain
     }
 
-    /// The tile with the fewest instructions, where that beats the direct sum.
-    fn best_tile(&self, target: &Target) -> Option<Tile> {
+    /// The tile with the fewest instructions, and how many times more the direct sum has. None where there are too few channels for whole
+    /// vectors.
+    fn gain(&self, target: &Target) -> Option<(Tile, f64)> {
         let lanes = target.lanes(DType::F32) as f64;
         let number = |extent: &Expr| extent.eval(&|_| Some(ROUGH)).unwrap_or(ROUGH).max(1) as f64;
         let product = |iters: &[Iter]| iters.iter().map(|iter| number(&iter.extent)).product::<f64>();
@@ -260,7 +266,7 @@ impl<'a> Conv<'a> {
             tiles * (SHORT_SUMS * filter + into * c + out * k) / lanes + filter * 4.0 / STREAMED
         };
         let best = TILES.iter().min_by(|a, b| cost(a).total_cmp(&cost(b)))?;
-        (cost(best) < 0.85 * direct && c.min(k) >= lanes).then_some(*best)
+        (c.min(k) >= lanes).then_some((*best, direct / cost(best)))
     }
 
     fn filtered(&self, program: &mut Program, tile: Tile) -> Group {
