@@ -99,5 +99,6 @@ pub fn options(arguments: &ModelArgs, machine: &Machine) -> Options {
         Precision::F32 => driver::Precision::F32,
         Precision::Bf16 => driver::Precision::Bf16,
     };
-    Options { dims, shapes, share_kernels: arguments.share_kernels == Switch::On, precision, ..machine.options() }
+    let [share_kernels, winograd] = [arguments.share_kernels, arguments.winograd].map(|switch| switch == Switch::On);
+    Options { dims, shapes, share_kernels, precision, winograd, ..machine.options() }
 }

@@ -103,7 +103,7 @@ fn from_core(core: Graph, options: &Options, mut clock: Clock) -> Result<Compile
     let mut program = clock.time("lower", || lower::lower(&core))?;
     program = crate::sabotage::program("lower", program, options)?;
     for pass in plan::passes(options) {
-        program = clock.time(pass.name, || (pass.run)(&program, &options.target));
+        program = clock.time(pass.name, || (pass.run)(&program, options));
         program = crate::sabotage::program(pass.name, program, options)?;
     }
     let compiled = from_program(program, options, clock)?;

@@ -59,6 +59,8 @@ pub struct Options {
     /// Whether groups that differ in sizes alone share a kernel.
     pub share_kernels: bool,
     pub precision: Precision,
+    /// Whether convolutions of 3x3 may be computed by minimal filtering.
+    pub winograd: bool,
 }
 
 impl Options {
@@ -80,6 +82,7 @@ impl Options {
             store: None,
             share_kernels: true,
             precision: Precision::F32,
+            winograd: true,
         }
     }
 }

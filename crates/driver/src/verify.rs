@@ -205,7 +205,7 @@ fn program_passes(core: &Graph, options: &Options, inputs: &[Array], sizes: &Siz
             }
         }
         if let Some(pass) = pass {
-            program = sabotage::program(pass.name, (pass.run)(&program, &options.target), options)?;
+            program = sabotage::program(pass.name, (pass.run)(&program, options), options)?;
             name = pass.name;
         }
     }

@@ -29,7 +29,8 @@ const ROUGH: i64 = 64;
 /// Shorter sums gain nothing.
 const SHORTEST: i64 = 16;
 
-pub fn narrow(program: &Program, target: &Target) -> Program {
+/// `winograd`: whether minimal filtering comes behind.
+pub fn narrow(program: &Program, target: &Target, winograd: bool) -> Program {
     let mut out = program.clone();
     if target.dot_group(DType::BF16, DType::BF16) == 1 {
         return out;
@@ -38,9 +39,10 @@ pub fn narrow(program: &Program, target: &Target) -> Program {
     let mut wanted: BTreeMap<(usize, usize), [ScalarId; 2]> = BTreeMap::new();
     for (at, group) in top_groups(program) {
         for (number, stage) in group.stages.iter().enumerate() {
-            let factors = factors(program, stage, target).filter(|factors| {
+            let left = winograd && winograd::halves(program, stage, target);
+            let factors = factors(program, stage).filter(|factors| {
                 let buffer = |id: &ScalarId| read_of(&stage.nest, *id).map(|read| stage.operands[read.operand]);
-                factors.iter().all(|id| buffer(id).is_some_and(|buffer| usable.contains(&buffer)))
+                !left && factors.iter().all(|id| buffer(id).is_some_and(|buffer| usable.contains(&buffer)))
             });
             wanted.extend(factors.map(|factors| ((at, number), factors)));
         }
@@ -84,7 +86,7 @@ fn usable_buffers(program: &Program) -> BTreeSet<BufferId> {
 }
 
 /// The factors of a contraction of f32 that should be of bf16.
-fn factors(program: &Program, stage: &Stage, target: &Target) -> Option<[ScalarId; 2]> {
+fn factors(program: &Program, stage: &Stage) -> Option<[ScalarId; 2]> {
     let nest = &stage.nest;
     let c = stage_contraction(program, stage)?;
     let ScalarOp::Reduce(_, product) = nest.scalar(c.sum).op else { return None };
@@ -93,7 +95,7 @@ fn factors(program: &Program, stage: &Stage, target: &Target) -> Option<[ScalarI
     let padding = read_of(nest, c.a)?.fill.is_none_or(|fill| fill == Literal::Float(0.0));
     let extent = |sym: &sym::Sym| nest.iter(sym).and_then(|iter| iter.extent.eval(&|_| Some(ROUGH))).unwrap_or(ROUGH);
     let long = c.k.iter().map(extent).product::<i64>() >= SHORTEST;
-    (plain && padding && long && !winograd::halves(program, stage, target)).then_some([c.a, c.b])
+    (plain && padding && long).then_some([c.a, c.b])
 }
 
 fn read_of(nest: &Nest, id: ScalarId) -> Option<&Read> {
