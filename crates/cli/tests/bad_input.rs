@@ -210,3 +210,44 @@ fn limits_of_time_and_memory() {
     check_error(inkle(folder.path(), "run m.onnx --interpret graph --max-memory 20M"), "E008", "too large to draw");
     check_error(inkle(folder.path(), "run m.onnx --interpret graph --max-memory 51M"), "E008", "of memory; --max-memory allows more");
 }
+
+/// A model that adds 1, or the number of the turn, to `x` as often as `trips` says.
+fn counting(trips: i64, what: &str) -> ModelProto {
+    let scalar = |name: &str, dtype: DataType, bytes: &[u8]| TensorProto {
+        name: name.to_string(),
+        data_type: dtype.into(),
+        raw_data: Some(bytes.to_vec().into()),
+        ..TensorProto::default()
+    };
+    let named = |name: &str| ValueInfoProto { name: name.to_string(), ..ValueInfoProto::default() };
+    let to = AttributeProto { name: "to".to_string(), r#type: 2, i: DataType::Float as i64, ..AttributeProto::default() };
+    let number = NodeProto { attribute: vec![to], ..node("Cast", &["turn"], "number") };
+    let body = GraphProto {
+        node: vec![node("Identity", &["more"], "on"), number, node("Add", &["a", what], "b")],
+        input: vec![named("turn"), named("more"), named("a")],
+        output: vec![named("on"), named("b")],
+        ..GraphProto::default()
+    };
+    let body = AttributeProto { name: "body".to_string(), r#type: 5, g: Some(Box::new(body)), ..AttributeProto::default() };
+    let repeat = NodeProto { attribute: vec![body], ..node("Loop", &["trips", "", "x"], "y") };
+    let one = scalar("one", DataType::Float, &1f32.to_le_bytes());
+    model(f32_info("x", &[4]), vec![scalar("trips", DataType::Int64, &trips.to_le_bytes()), one], vec![repeat])
+}
+
+#[test]
+fn loops_without_end_meet_the_limit_of_time() {
+    let folder = tempfile::tempdir().unwrap();
+    for what in ["one", "number"] {
+        std::fs::write(folder.path().join("few.onnx"), counting(3, what).encode_to_vec()).unwrap();
+        std::fs::write(folder.path().join("many.onnx"), counting(1 << 40, what).encode_to_vec()).unwrap();
+        assert_eq!(inkle(folder.path(), "check many.onnx").1, 0);
+        for how in ["", "--interpret program", "--interpret kernel"] {
+            check_error(inkle(folder.path(), &format!("run many.onnx --max-time 1s {how}")), "E008", "it takes more than 1.00 s");
+        }
+        // each makes the list of all turns
+        for how in ["--interpret graph", "--interpret nest", "--verify"] {
+            check_error(inkle(folder.path(), &format!("run many.onnx {how}")), "E008", "too large for the interpreter");
+        }
+        assert_eq!(inkle(folder.path(), "run few.onnx --verify").1, 0);
+    }
+}

@@ -53,14 +53,25 @@ pub fn program(program: &Program, inputs: &[Array], sizes: &Sizes) -> Result<Vec
     Ok(program::interp::run(program, inputs, sizes).map_err(fault)?.outputs(program))
 }
 
-/// An interpreter's message: the user's where it starts with E009 or E010.
+/// An interpreter's message: the user's where it starts with E008, E009 or E010, which the error has as its code.
 pub fn fault(message: String) -> Error {
     let code = match message.get(..4) {
+        Some("E008") => Code::Limit,
         Some("E009") => Code::Input,
         Some("E010") => Code::Index,
         _ => return Error::Bug(message),
     };
-    Error::Diagnostics(Diagnostics::one(code, &Location::default(), message))
+    let text = message[4..].trim_start_matches([':', ' ']);
+    Error::Diagnostics(Diagnostics::one(code, &Location::default(), text))
+}
+
+/// Memory that nothing has written yet. E008 where there is not that much.
+fn garbage(bytes: usize) -> Result<Vec<u8>, Error> {
+    let mut garbage = Vec::new();
+    let why = || Diagnostics::one(Code::Limit, &Location::default(), format!("{bytes} bytes are too many for the interpreter"));
+    garbage.try_reserve_exact(bytes).map_err(|_| Error::Diagnostics(why()))?;
+    garbage.resize(bytes, 0xff);
+    Ok(garbage)
 }
 
 /// The symbols' values from the dims of the inputs: those that are plain symbols; the interpreters check the rest.
@@ -111,11 +122,11 @@ impl<'a> Machine<'a> {
             let ty = &program.buffer(*id).ty;
             let dims: Option<Vec<usize>> = ty.dims.iter().map(&bytes).collect();
             let dims = dims.ok_or_else(missing)?;
-            let count = dims.iter().product::<usize>() * ty.dtype.size();
-            let empty = Tensor::new(ty.dtype, dims, Arc::new(vec![0u8; count])).ok_or_else(missing)?;
-            outputs.push((empty, vec![0xff; count]));
+            let count = dims.iter().try_fold(ty.dtype.size(), |bytes, dim| bytes.checked_mul(*dim)).ok_or_else(missing)?;
+            let empty = Tensor::new(ty.dtype, dims, Arc::new(garbage(count)?)).ok_or_else(missing)?;
+            outputs.push((empty, garbage(count)?));
         }
-        let prepared = vec![0xff; bytes(&memory.prepared_bytes).ok_or_else(missing)?];
+        let prepared = garbage(bytes(&memory.prepared_bytes).ok_or_else(missing)?)?;
         let (offsets, arena_bytes) = memory.at(&|s| sizes.get(s).copied()).ok_or_else(missing)?;
         sizes.extend(offsets);
         Ok(Machine {
@@ -125,7 +136,7 @@ impl<'a> Machine<'a> {
             outputs,
             constants: assembly.constants.iter().filter_map(constant).collect(),
             prepared,
-            arena: vec![0xff; arena_bytes as usize],
+            arena: garbage(arena_bytes as usize)?,
             sizes,
         })
     }

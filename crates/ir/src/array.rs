@@ -29,6 +29,15 @@ impl Array {
         Array { dtype, dims, data: Data::Int(data) }
     }
 
+    /// The most elements of an array that an interpreter makes: they take 8 GiB.
+    pub const MOST_ELEMENTS: usize = 1 << 30;
+
+    /// Whether the elements are few enough for an interpreter.
+    pub fn fits(dims: &[usize]) -> bool {
+        let count = dims.iter().try_fold(1usize, |count, dim| count.checked_mul(*dim));
+        dims.contains(&0) || count.is_some_and(|count| count <= Array::MOST_ELEMENTS)
+    }
+
     pub fn filled(dtype: DType, dims: Vec<usize>, value: Literal) -> Array {
         let count = dims.iter().product();
         match dtype.is_float() {

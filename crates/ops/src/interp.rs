@@ -59,7 +59,7 @@ pub fn node_results(graph: &Graph, node: &Node, values: &Values, symbols: &BTree
     let def = crate::find(node.op).ok_or_else(|| error(Code::Unsupported, format!("there is no op {}", node.op)))?;
     let unknown = || error(Code::Names, format!("a size of {} is not known", node.op));
     let types: Option<Vec<ConcreteType>> = node.outputs.iter().map(|id| concrete_type(graph.ty(*id), symbols)).collect();
-    if let Some((_, dims)) = types.iter().flatten().find(|(_, dims)| !is_interpretable(dims)) {
+    if let Some((_, dims)) = types.iter().flatten().find(|(_, dims)| !Array::fits(dims)) {
         return Err(error(Code::Limit, format!("a result of {dims:?} is too large for the interpreter")));
     }
     if let Kind::Region = def.kind {
@@ -68,13 +68,6 @@ pub fn node_results(graph: &Graph, node: &Node, values: &Values, symbols: &BTree
     }
     let attrs = concrete(&node.attrs, &|sym| symbols.get(sym).copied()).ok_or_else(unknown)?;
     (def.reference)(&operands, &attrs, &types.ok_or_else(unknown)?).map_err(|error| error.at(&node.location))
-}
-
-/// The most elements of a value that is interpreted: they take 8 GiB.
-const MOST_ELEMENTS: usize = 1 << 30;
-
-fn is_interpretable(dims: &[usize]) -> bool {
-    dims.contains(&0) || dims.iter().try_fold(1usize, |count, dim| count.checked_mul(*dim)).is_some_and(|count| count <= MOST_ELEMENTS)
 }
 
 /// Element type and dims under an assignment; None where a symbol is unknown or a dim is negative.

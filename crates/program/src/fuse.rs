@@ -2,14 +2,15 @@
 //!
 //! Needs: a program of single-stage groups whose nests name operands by buffer. Gives: the same results by fewer, larger groups.
 //!
+//! 0. *Sources* (indices, literals) join their readers inside of loops and branches: the numbers of a loop's runs are its counter.
 //! 1. *Views* (copies, transposes, slices, broadcasts, shape arithmetic) vanish into the maps of their readers.
 //! 2. *Epilogues*: a pointwise nest joins the reduction that makes its operand: `relu(x*w + bias + skip)` is one nest.
 //! 3. *Prologues*: a pointwise nest joins its only reader, unless that would compute points again.
 //! 4. *Rows*: reductions and pointwise nests over the same outer points (softmax, norms) become the stages of one group.
 
-use crate::program::{BufferId, Program, Stage, Step};
+use crate::program::{BufferId, Program, Role, Stage, Step};
 use crate::rows;
-use crate::work::{Slot, Work, use_counts};
+use crate::work::{Slot, Work, step_uses, use_counts};
 use nest::{Nest, Read, ScalarOp, contraction, rewrite};
 use std::collections::HashMap;
 use sym::{Expr, Ranges};
@@ -20,8 +21,9 @@ const LARGEST_BODY: usize = 512;
 
 pub fn fuse(program: &Program) -> Program {
     let mut fused = program.clone();
-    let uses = use_counts(program.prepare.iter().chain(&program.steps));
-    fused.steps = fuse_steps(program, &uses, &program.steps);
+    let steps = Sources::new(program).inline(&[], &program.steps);
+    let uses = use_counts(program.prepare.iter().chain(&steps));
+    fused.steps = fuse_steps(program, &uses, &steps);
     rows::mark_locals(&mut fused);
     fused
 }
@@ -36,6 +38,41 @@ fn fuse_steps(program: &Program, uses: &HashMap<BufferId, usize>, steps: &[Step]
     append_epilogues(&mut work);
     rows::group_rows(&mut work);
     work.finish()
+}
+
+/// Stages without operands join their readers in the loops and branches behind them.
+struct Sources<'a> {
+    program: &'a Program,
+    uses: HashMap<BufferId, usize>,
+    writes: HashMap<BufferId, usize>,
+}
+
+impl<'a> Sources<'a> {
+    fn new(program: &'a Program) -> Sources<'a> {
+        let mut writes = HashMap::new();
+        program.steps.iter().flat_map(|step| step_uses(step).1).for_each(|id| *writes.entry(id).or_default() += 1);
+        Sources { program, uses: use_counts(&program.steps), writes }
+    }
+
+    /// `outer` are the sources in front of the steps.
+    fn inline(&self, outer: &[Stage], steps: &[Step]) -> Vec<Step> {
+        if outer.is_empty() && steps.iter().all(|step| step.blocks().is_empty()) {
+            return steps.to_vec();
+        }
+        let mut work = Work::new(self.program, &self.uses, steps);
+        outer.iter().for_each(|source| {
+            inline_view(&mut work, source);
+        });
+        let own = (0..steps.len()).filter_map(|at| work.stage(at)).filter(|stage| self.is_source(stage));
+        let sources: Vec<Stage> = outer.iter().chain(own).cloned().collect();
+        let inside = |step: Step| step.with_blocks(&mut |block| self.inline(&sources, &block));
+        work.finish().into_iter().map(inside).collect()
+    }
+
+    fn is_source(&self, stage: &Stage) -> bool {
+        let written_once = |id: &BufferId| self.program.buffer(*id).role == Role::Temp && self.writes.get(id) == Some(&1);
+        stage.operands.is_empty() && is_cheap(&stage.nest) && stage.writes.len() == 1 && stage.writes.iter().all(written_once)
+    }
 }
 
 /// A nest that only moves elements or writes indices and literals: reading it again costs no more than reading its result.
@@ -54,14 +91,19 @@ fn inline_views(work: &mut Work) {
         if work.sole_writer(stage.writes[0]) != Some(at) {
             continue;
         }
-        let mut all = true;
-        for reader in work.readers(stage.writes[0]).clone() {
-            all &= inline_into(work, &stage, reader, &|before, after| !is_contraction(before) || is_contraction(after));
-        }
-        if all {
+        if inline_view(work, &stage) {
             work.set(at, Slot::Gone);
         }
     }
+}
+
+/// Inlines a cheap stage into its readers among these steps; whether all of them took it.
+fn inline_view(work: &mut Work, stage: &Stage) -> bool {
+    let mut all = true;
+    for reader in work.readers(stage.writes[0]).clone() {
+        all &= inline_into(work, stage, reader, &|before, after| !is_contraction(before) || is_contraction(after));
+    }
+    all
 }
 
 /// Inlines a stage's nest into the one at `reader` where the rewrite exists and `accept(before, after)` agrees.

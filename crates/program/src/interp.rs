@@ -38,8 +38,8 @@ impl BufferValues {
 /// Runs the prepare steps, then the steps. `inputs` stand in the order of [`Program::inputs`], `sizes` bind every symbol. Elements that
 /// no step writes are NaN, or the lowest value of an integer type.
 ///
-/// An error that starts with `E009` (a guard, a size or an input that does not fit) or `E010` (an index read from data) is the user's;
-/// any other is a fault of the program.
+/// An error that starts with `E008` (a buffer that is too large), `E009` (a guard, a size or an input that does not fit) or `E010` (an index
+/// read from data) is the user's; any other is a fault of the program.
 pub fn run(program: &Program, inputs: &[Array], sizes: &BTreeMap<Sym, i64>) -> Result<BufferValues, String> {
     check_sizes(program, sizes)?;
     let mut values = BufferValues::new(program);
@@ -145,7 +145,11 @@ fn read<'a>(program: &Program, values: &'a BufferValues, id: BufferId) -> Result
 
 /// An array of garbage.
 fn unwritten(ty: &TensorType, sizes: &BTreeMap<Sym, i64>) -> Result<Array, String> {
-    Ok(Array::filled(ty.dtype, concrete(ty, sizes)?, garbage(ty.dtype)))
+    let dims = concrete(ty, sizes)?;
+    if !Array::fits(&dims) {
+        return Err(format!("E008: a buffer of {dims:?} is too large for the interpreter"));
+    }
+    Ok(Array::filled(ty.dtype, dims, garbage(ty.dtype)))
 }
 
 fn garbage(dtype: DType) -> Literal {

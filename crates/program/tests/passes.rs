@@ -256,6 +256,37 @@ fn weights_are_packed_once() {
     );
 }
 
+/// The list of the runs' numbers is read in the loop alone, where its elements are the counter; it is never made.
+#[test]
+fn numbers_of_runs_are_the_counter() {
+    let step = || {
+        let mut b = Builder::new("step");
+        let (total, run) = (b.input("total", f32s("3")), b.input("run", TensorType::new(DType::I64, vec![])));
+        let run = b.convert(run, DType::F32)?;
+        let run = b.broadcast(run, &f32s("3").dims)?;
+        let next = b.map(Func::Add, &[total, run])?;
+        b.output("total", next);
+        Ok::<Graph, ir::Diagnostic>(b.finish())
+    };
+    for reverse in [false, true] {
+        let build = |b: &mut Builder| {
+            let x = b.input("x", f32s("n, 3"));
+            let start = b.reduce(Monoid::Sum, x, &[0], Folded::Dropped)?;
+            let runs = b.iota(&["n".parse().unwrap_or_default()], 0, DType::I64)?;
+            let scan = Scan { trips: "n".parse().unwrap_or_default(), scanned: vec![(runs, 0, reverse)], stacked: vec![] };
+            let results = b.scan(&scan, &[start], &[], step()?)?;
+            b.output("y", results[0]);
+            Ok(())
+        };
+        check(build, &[&[4, 3]]);
+        let mut b = Builder::new("test");
+        build(&mut b).unwrap_or_else(|error: ir::Diagnostic| panic!("{error}"));
+        let fused = program::fuse::fuse(&lower::lower(&b.finish()).unwrap_or_else(|error| panic!("{error}")));
+        let groups = fused.steps.iter().flat_map(Step::groups);
+        assert!(groups.flat_map(|group| &group.stages).all(|stage| stage.nest.writes[0].name != "iota"), "{fused}");
+    }
+}
+
 /// The numbers of runs after which `x` exceeds 100 when it is doubled, and `x` itself, in a loop that runs twice for each row.
 #[test]
 fn nested_loops() {
