@@ -67,9 +67,10 @@ fn pack_step(program: &mut Program, step: Step, target: &Target, packed: &mut Pa
 fn pack_operand(program: &mut Program, group: &mut Group, at: usize, c: &Contraction, target: &Target, packed: &mut Packed) {
     let stage = &group.stages[at];
     let ScalarOp::Read(b) = stage.nest.scalar(c.b).op.clone() else { return };
-    let Some(n) = vector_iterator(&stage.nest, c) else { return };
+    let (physical, _) = PhysicalGroup::new(program, group);
+    let Some(n) = vector_iterator(&physical.stages[at].nest, c) else { return };
     let block = panel_width(&stage.nest, c, &n, target);
-    let walk = Walk::new(program, group, at, c);
+    let walk = Walk::new(&physical.stages[at].nest, c);
     let dot = dot_group(&stage.nest, c, &walk, target);
     if dot == 1 && is_streamable(program, group, at, c, &n, target) {
         return;
@@ -110,8 +111,8 @@ fn pack_operand(program: &mut Program, group: &mut Group, at: usize, c: &Contrac
     stage.nest = nest;
 }
 
-/// The `n` iterator that walks the result's innermost dim, else the last one.
-pub fn vector_iterator(nest: &Nest, c: &Contraction) -> Option<Sym> {
+/// The `n` iterator that walks the innermost dim of a physical nest's result, else the last one.
+fn vector_iterator(nest: &Nest, c: &Contraction) -> Option<Sym> {
     let maps: Vec<&Expr> = nest.writes.first()?.maps().collect();
     let last = maps.into_iter().rev().find_map(|e| c.n.iter().find(|s| e.mentions(s)));
     last.or(c.n.last()).cloned()
@@ -181,9 +182,8 @@ struct Walk {
 }
 
 impl Walk {
-    fn new(program: &Program, group: &Group, at: usize, c: &Contraction) -> Walk {
-        let (physical, _) = PhysicalGroup::new(program, group);
-        let nest = &physical.stages[at].nest;
+    /// Of a physical nest.
+    fn new(nest: &Nest, c: &Contraction) -> Walk {
         let mut order = c.k.clone();
         let ScalarOp::Read(a) = &nest.scalar(c.a).op else { return Walk { order, dense: false } };
         let address = linear_address(&nest.operands[a.operand].ty.dims, &a.index);
