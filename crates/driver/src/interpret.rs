@@ -8,7 +8,7 @@ use kernel::interp::{Compiled as CompiledKernel, Memory};
 use kernel::kernel::Space;
 use kernel::module::{Entry, EntryStep, Launch, Loop, Place, Times};
 use program::{Program, Role};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, hash_map};
 use std::sync::Arc;
 use sym::{Expr, Sym};
 
@@ -214,11 +214,12 @@ impl<'a> Machine<'a> {
         let count = kernel.params().count();
         let mut memory: Vec<Vec<u8>> = (0..count).map(|at| self.parameter(launch, at)).collect::<Result<_, _>>()?;
         let (sizes, tasks) = (self.size_values(launch)?, self.eval(&launch.tasks)?);
-        if !self.kernels.contains_key(&launch.kernel) {
-            self.kernels.insert(launch.kernel, CompiledKernel::new(kernel).map_err(Error::Bug)?);
-        }
+        let compiled = match self.kernels.entry(launch.kernel) {
+            hash_map::Entry::Occupied(known) => known.into_mut(),
+            hash_map::Entry::Vacant(new) => new.insert(CompiledKernel::new(kernel).map_err(Error::Bug)?),
+        };
         let parameters = memory.iter_mut().map(|bytes| Memory::Write(bytes)).collect();
-        let code = self.kernels[&launch.kernel].run(parameters, &sizes, 0, tasks.max(0)).map_err(Error::Bug)?;
+        let code = compiled.run(parameters, &sizes, 0, tasks.max(0)).map_err(Error::Bug)?;
         if code != 0 {
             return Err(fault(format!("E010: {}: an index is outside its tensor", self.assembly.labels[launch.step as usize])));
         }

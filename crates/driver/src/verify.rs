@@ -160,13 +160,7 @@ fn difference(want: &Array, got: &Array, floor: f64) -> f64 {
         return f64::INFINITY;
     }
     match (want.data(), got.data()) {
-        (Data::Int(a), Data::Int(b)) => {
-            if a == b {
-                0.0
-            } else {
-                f64::INFINITY
-            }
-        }
+        (Data::Int(a), Data::Int(b)) if a == b => 0.0,
         (Data::Float(a), Data::Float(b)) => {
             let largest = a.iter().filter(|x| x.is_finite()).fold(floor, |m, x| m.max(x.abs()));
             a.iter().zip(b).map(|(a, b)| apart(*a, *b)).fold(0.0, f64::max) / largest

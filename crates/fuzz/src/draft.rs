@@ -27,7 +27,7 @@ impl Draft {
     }
 
     pub fn node(&mut self, op: &str, inputs: Vec<String>, outputs: Vec<String>, attribute: Vec<AttributeProto>) {
-        let name = if self.names % 3 == 0 { String::new() } else { format!("/{op}_{}", self.names) };
+        let name = if self.names.is_multiple_of(3) { String::new() } else { format!("/{op}_{}", self.names) };
         self.graph.node.push(NodeProto {
             name,
             op_type: op.to_string(),

@@ -165,7 +165,8 @@ fn inputs(compiled: &Compiled, value: &dyn Fn(&Sym) -> Option<i64>, seed: u64) -
         let bytes = dims.iter().try_fold(ty.dtype.size(), |bytes, dim| bytes.checked_mul(*dim))?;
         left = left.checked_sub(bytes)?;
         let odd = random.chance(50);
-        let byte = |at: usize| if odd && ty.dtype != DType::Bool { (at * 37 + 11) as u8 } else { u8::from(at % ty.dtype.size() == 0) };
+        let byte =
+            |at: usize| if odd && ty.dtype != DType::Bool { (at * 37 + 11) as u8 } else { u8::from(at.is_multiple_of(ty.dtype.size())) };
         Tensor::new(ty.dtype, dims, Arc::new((0..bytes).map(byte).collect::<Vec<u8>>()))
     };
     compiled.image.inputs.iter().map(|(_, ty)| tensor(ty)).collect()

@@ -2,7 +2,7 @@
 //!
 //! Needs: a graph of core ops and regions. Gives: single-stage groups whose nests name operands and writes by buffer.
 //!
-//! - [`repeat`]: loops
+//! - [`repeat`]: the loops
 
 mod repeat;
 

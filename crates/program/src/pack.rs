@@ -316,7 +316,7 @@ fn layout_of_operand(layout: &Layout, iters: &[Sym], b: &Read) -> Option<Layout>
     let dims: Option<Vec<usize>> =
         iters.iter().map(|sym| b.index.iter().position(|i| i.as_map().and_then(Expr::as_sym) == Some(sym))).collect();
     let dims = dims.filter(|dims| dims.len() == b.index.len() && b.fill.is_none())?;
-    let axes = layout.axes.iter().map(|axis| Axis { dim: dims[axis.dim], ..axis.clone() }).collect();
+    let axes = layout.axes.iter().map(|axis| Axis { dim: dims[axis.dim], ..*axis }).collect();
     Some(Layout { axes, ..layout.clone() })
 }
 

@@ -210,7 +210,7 @@ fn place(work: &mut Work, rows: Rows) {
 /// Gives the role `Local` to temporaries that live within one group, and there at the group's outer point.
 pub fn mark_locals(program: &mut Program) {
     let steps: Vec<Step> = program.steps.clone();
-    let all: Vec<(Vec<BufferId>, Vec<BufferId>)> = flat(&steps).iter().map(|s| step_uses(s)).collect();
+    let all: Vec<(Vec<BufferId>, Vec<BufferId>)> = flat(&steps).iter().map(step_uses).collect();
     let mut users = vec![0usize; program.buffers.len()];
     for (reads, writes) in &all {
         let ids: BTreeSet<BufferId> = reads.iter().chain(writes).copied().collect();

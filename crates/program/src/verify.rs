@@ -20,7 +20,7 @@
 //! - P15: a condition is a bool scalar.
 //! - P16: a border is of a buffer that has a halo and that steps may write.
 //! - P17: a loop's counter is neither a symbol of the program nor the counter of a loop around it; nests, guards and numbers of trips
-//! mention the program's symbols and the counters of the loops around them alone.
+//!   mention the program's symbols and the counters of the loops around them alone.
 //! - P18: a stage that updates is the only one of its group, and does not read what it updates.
 
 mod flow;

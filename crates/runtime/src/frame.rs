@@ -98,7 +98,7 @@ fn grow(buffer: &mut AlignedBuffer, bytes: usize, allocate: fn(usize) -> Result<
 }
 
 fn is_aligned(start: *const u8) -> bool {
-    start.addr() % ALIGNMENT == 0
+    start.addr().is_multiple_of(ALIGNMENT)
 }
 
 fn aligned_input(bytes: &[u8], copy: &mut AlignedBuffer) -> Result<*const u8, MemoryError> {

@@ -72,7 +72,7 @@ impl Mapping {
     /// error.
     pub fn protect(&mut self, range: Range<usize>, access: Access) -> io::Result<()> {
         assert!(
-            range.start % page_bytes() == 0 && range.start <= range.end && range.end <= self.bytes,
+            range.start.is_multiple_of(page_bytes()) && range.start <= range.end && range.end <= self.bytes,
             "range {range:?} of {}",
             self.bytes
         );

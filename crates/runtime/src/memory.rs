@@ -172,7 +172,7 @@ mod tests {
             assert_eq!(buffer.len(), bytes);
             assert!(buffer.as_slice().iter().all(|&byte| byte == 0));
             buffer.as_mut_slice().fill(3);
-            assert!(bytes < HUGE_PAGE || buffer.as_ptr() as usize % HUGE_PAGE == 0);
+            assert!(bytes < HUGE_PAGE || buffer.as_ptr().addr().is_multiple_of(HUGE_PAGE));
         }
     }
 

@@ -229,13 +229,13 @@ impl Expr {
 
     /// Replaces an atom everywhere, also inside of others.
     pub fn replace_atom(&self, from: &Atom, to: &Expr) -> Expr {
-        let inside = |a: &Expr, b: &Expr| (a.replace_atom(from, to), b.replace_atom(from, to));
+        let inside = |a: &Expr| a.replace_atom(from, to);
         let factor = |atom: &Atom| match atom {
             _ if atom == from => to.clone(),
             Atom::Sym(_) => Expr::atom(atom.clone()),
-            Atom::FloorDiv(a, b) => (|(a, b): (Expr, Expr)| a.floor_div(&b))(inside(a, b)),
-            Atom::Min(a, b) => (|(a, b): (Expr, Expr)| a.minimum(&b))(inside(a, b)),
-            Atom::Max(a, b) => (|(a, b): (Expr, Expr)| a.maximum(&b))(inside(a, b)),
+            Atom::FloorDiv(a, b) => inside(a).floor_div(&inside(b)),
+            Atom::Min(a, b) => inside(a).minimum(&inside(b)),
+            Atom::Max(a, b) => inside(a).maximum(&inside(b)),
         };
         let term = |(monomial, c): &(Monomial, i64)| monomial.iter().fold(Expr::from(*c), |product, atom| product * factor(atom));
         self.terms.iter().map(term).fold(Expr::zero(), |sum, term| sum + term)
@@ -309,10 +309,8 @@ impl Expr {
         if !whole.is_zero() {
             return whole + rest.floor_div(divisor);
         }
-        if let (Some(inner), Some(b)) = (self.single_atom(), divisor.as_const()) {
-            if let Atom::FloorDiv(x, c) = inner {
-                return x.floor_div(&(c * &Expr::from(b)));
-            }
+        if let (Some(Atom::FloorDiv(x, c)), Some(b)) = (self.single_atom(), divisor.as_const()) {
+            return x.floor_div(&(c * &Expr::from(b)));
         }
         Expr::atom(Atom::FloorDiv(self.clone(), divisor.clone()))
     }

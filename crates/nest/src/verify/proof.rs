@@ -8,6 +8,9 @@ use sym::{Expr, Premises, Ranges, Sym};
 /// The most points that are gone through.
 const MOST_POINTS: i64 = 1 << 22;
 
+/// The values of iterators.
+type Point<'a> = dyn Fn(&Sym) -> Option<i64> + 'a;
+
 /// What is known in a nest.
 pub(super) struct Proof<'a> {
     nest: &'a Nest,
@@ -60,7 +63,7 @@ impl Proof<'_> {
     }
 
     /// Whether a condition holds at every point of these iterators; false where these are too many, or a size is no number.
-    fn for_all_points(&self, iterators: Vec<&Sym>, holds: &mut dyn FnMut(&dyn Fn(&Sym) -> Option<i64>) -> bool) -> bool {
+    fn for_all_points(&self, iterators: Vec<&Sym>, holds: &mut dyn FnMut(&Point) -> bool) -> bool {
         let extents = iterators.iter().map(|sym| self.nest.iter(sym)?.extent.as_const()).collect::<Option<Vec<i64>>>();
         let count = |extents: &[i64]| extents.iter().try_fold(1i64, |product, extent| product.checked_mul((*extent).max(0)));
         let Some((extents, count)) = extents.and_then(|extents| count(&extents).map(|count| (extents, count))) else { return false };

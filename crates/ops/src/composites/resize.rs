@@ -335,7 +335,7 @@ impl Line<'_> {
 
     /// `coordinate` of every place.
     fn coordinates(&mut self, resize: &ResizeAttrs) -> Vector {
-        let at = self.b.iota(&[self.to.clone()], 0, self.dtype)?;
+        let at = self.b.iota(std::slice::from_ref(&self.to), 0, self.dtype)?;
         let (from, to) = (self.b.size(&self.from, self.dtype)?, self.b.size(&self.to, self.dtype)?);
         let scale = match resize.scale {
             0.0 => self.map(Func::Div, &[to, from])?,

@@ -1,6 +1,6 @@
 //! Control flow: ops whose meaning is in their regions.
 //!
-//! - [`branch`]: `if`
+//! - [`branch`]: the `if`
 //! - [`repeat`]: `while` and `scan`
 
 pub mod branch;
