@@ -30,5 +30,5 @@ test: build models ## Check the format, run all tests, compare the models with o
 	$(PYTHON) scripts/test_models.py --inkle $(INKLE) --zoo $(MODELS)
 	for name in english chinese; do $(READ_LINE) $(PICTURES)/$$name.png | sed -n 1p | cmp - $(PICTURES)/$$name.txt || exit 1; done
 
-bench-peers: build models ## Time the models against onnxruntime
-	$(PYTHON) scripts/test_models.py --inkle $(INKLE) --zoo $(MODELS) --bench
+bench-peers: build models ## Time the models beside onnxruntime and OpenVINO; build/peers.html has the plots
+	$(INKLE) bench $(MODELS)/*.onnx --against onnxruntime,openvino --inputs $(MODELS)/io --html build/peers.html

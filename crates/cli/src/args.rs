@@ -159,23 +159,78 @@ pub struct BenchArgs {
     #[command(subcommand)]
     pub product: Option<Bench>,
 
-    /// An ONNX file or the text of a level
-    #[arg(required = true)]
-    pub model: Option<PathBuf>,
+    /// An ONNX file or the text of a level; with --against, any number of them
+    #[arg(required = true, value_name = "MODEL")]
+    pub models: Vec<PathBuf>,
 
-    /// Inputs as for `run`. The second set, which calls take in turn, is FILE.2.npz where that has the same shapes, else drawn
-    #[arg(long, value_name = "FILE.npz")]
+    /// Inputs as for `run`, or a folder that has them as MODEL.npz. The second set, which calls take in turn, is FILE.2.npz where that
+    /// has the same shapes, else drawn
+    #[arg(long, value_name = "FILE.npz|DIR")]
     pub inputs: Option<PathBuf>,
 
     /// Print how long each stage of the compiler took
-    #[arg(long)]
+    #[arg(long, conflicts_with = "against")]
     pub timings: bool,
+
+    /// Time other frameworks too, side by side: the same inputs, as many threads, rounds by turns, outputs compared. They are Python
+    /// packages, installed on first use into an environment of their own, $XDG_CACHE_HOME/inkle-peers or ~/.cache/inkle-peers
+    #[arg(long, value_name = "PEER,..", value_delimiter = ',')]
+    pub against: Vec<Peer>,
+
+    /// Whether peers compute in f32 or may choose, as OpenVINO does bf16 where the processor has it
+    #[arg(long, value_name = "PRECISION", default_value = "f32", requires = "against")]
+    pub peer_precision: PeerPrecision,
+
+    /// Rounds of each side, of a quarter of a second; six or more give intervals of 95 % or more
+    #[arg(long, value_name = "N", default_value_t = 9, value_parser = clap::value_parser!(u8).range(1..=200), requires = "against")]
+    pub rounds: u8,
+
+    /// Write the comparison as a page with plots: ratios, roofline, compile time, memory, time by kernel
+    #[arg(long, value_name = "FILE", requires = "against")]
+    pub html: Option<PathBuf>,
+
+    /// Hold one of the models and answer requests: our side of a comparison
+    #[arg(long, hide = true, num_args = 2, value_names = ["MODEL", "FOLDER"])]
+    pub serve: Option<Vec<PathBuf>>,
 
     #[command(flatten)]
     pub compile: ModelArgs,
 
     #[command(flatten)]
     pub form: FormArgs,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Peer {
+    Onnxruntime,
+    Openvino,
+    /// With --threads 1 only: its package has no setting for more
+    Tract,
+}
+
+impl Peer {
+    pub fn name(self) -> &'static str {
+        match self {
+            Peer::Onnxruntime => "onnxruntime",
+            Peer::Openvino => "openvino",
+            Peer::Tract => "tract",
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum PeerPrecision {
+    F32,
+    Default,
+}
+
+impl PeerPrecision {
+    pub fn name(self) -> &'static str {
+        match self {
+            PeerPrecision::F32 => "f32",
+            PeerPrecision::Default => "default",
+        }
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -514,7 +569,7 @@ mod tests {
     #[test]
     fn bench_takes_a_model_or_a_product() {
         let Command::Bench(bench) = parsed("inkle bench m.onnx --threads 2 --json").unwrap() else { panic!("no bench") };
-        assert!(bench.model.is_some() && bench.product.is_none());
+        assert!(bench.models.len() == 1 && bench.product.is_none());
         let Command::Bench(bench) = parsed("inkle bench gemm --m 2 --n 3 --k 4 --dtype f64 --json").unwrap() else { panic!("no bench") };
         let Some(Bench::Gemm(gemm)) = bench.product else { panic!("no product") };
         assert_eq!((gemm.m, gemm.n, gemm.k, gemm.dtype, gemm.form.json), (2, 3, 4, DType::F64, true));
@@ -522,5 +577,18 @@ mod tests {
         let Some(Bench::Conv(conv)) = bench.product else { panic!("no convolution") };
         assert_eq!((conv.h, conv.w, conv.channels, conv.outputs, conv.kernel, conv.dtype), (7, 8, 3, 4, 3, DType::I8));
         assert!(parsed("inkle bench --json").is_err());
+    }
+
+    #[test]
+    fn bench_takes_models_and_peers() {
+        let line = "inkle bench a.onnx b.onnx --against onnxruntime,openvino --peer-precision default --rounds 6 --html page.html";
+        let Command::Bench(bench) = parsed(line).unwrap() else { panic!("no bench") };
+        assert_eq!((bench.models.len(), bench.against), (2, vec![Peer::Onnxruntime, Peer::Openvino]));
+        assert_eq!((bench.peer_precision, bench.rounds), (PeerPrecision::Default, 6));
+        for line in
+            ["inkle bench a.onnx --rounds 6", "inkle bench a.onnx --against nobody", "inkle bench a.onnx --against openvino --rounds 0"]
+        {
+            assert!(parsed(line).is_err(), "{line}");
+        }
     }
 }

@@ -10,27 +10,39 @@ use crate::machine::{Started, peak_rss_mib};
 use crate::measure::{Caller, Times};
 use crate::memory::Memory;
 use crate::model::{self, Machine};
+use crate::peers::{self, serve};
 use crate::progress::Progress;
 use crate::random::Random;
 use crate::report::{self, BOLD, Report};
 use crate::timings::Timings;
 use driver::Compiled;
-use ir::Tensor;
+use ir::{Code, Tensor};
 use serde_json::json;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 /// Seeds of the two sets of inputs that are drawn.
 const SEEDS: [u64; 2] = [0, 1];
 
 pub fn bench(arguments: &BenchArgs, started: Started) -> Result<Report, Failure> {
-    match (&arguments.product, &arguments.model) {
-        (Some(Bench::Gemm(product)), _) => gemm::gemm(product),
-        (Some(Bench::Conv(convolution)), _) => conv::conv(convolution),
-        (Some(Bench::Attention(arguments)), _) => attention::attention(arguments),
-        (None, Some(path)) => bench_model(arguments, path, started),
-        (None, None) => Err(Failure::bug("the command line names nothing to time")),
+    match &arguments.product {
+        Some(Bench::Gemm(product)) => return gemm::gemm(product),
+        Some(Bench::Conv(convolution)) => return conv::conv(convolution),
+        Some(Bench::Attention(arguments)) => return attention::attention(arguments),
+        None => {}
     }
+    match (arguments.serve.as_deref(), arguments.against.as_slice(), arguments.models.as_slice()) {
+        (Some([model, folder]), ..) => serve::serve(arguments, model, folder, started),
+        (_, [], [model]) => bench_model(arguments, model, started),
+        (_, [], _) => Err(Failure::user(Code::Input, "several models are timed with --against only")),
+        _ => peers::against(arguments),
+    }
+}
+
+/// The file of a model's inputs: that of the command line, or the model's own in the folder of the command line.
+pub fn inputs_of(arguments: &BenchArgs, model: &Path) -> Option<PathBuf> {
+    let given = arguments.inputs.as_ref()?;
+    Some(if given.is_dir() { given.join(format!("{}.npz", model::name(model))) } else { given.clone() })
 }
 
 fn bench_model(arguments: &BenchArgs, path: &Path, started: Started) -> Result<Report, Failure> {
@@ -43,7 +55,7 @@ fn bench_model(arguments: &BenchArgs, path: &Path, started: Started) -> Result<R
     let timings = Timings::new(&compiled, Some(start.elapsed().as_secs_f64()));
     let compile_s = started.seconds();
     progress.now("timing");
-    let [first, second] = both_sets(arguments.inputs.as_deref(), &compiled, machine.most_bytes)?;
+    let [first, second] = both_sets(inputs_of(arguments, path).as_deref(), &compiled, machine.most_bytes)?;
     let memory = Memory::of(&executable, &compiled, &first.tensors)?;
     let mut callers = [Caller::new(&executable, &first.tensors)?, Caller::new(&executable, &second.tensors)?];
     let times = Times::of(&mut executable, &mut callers)?;
@@ -93,7 +105,7 @@ fn bench_model(arguments: &BenchArgs, path: &Path, started: Started) -> Result<R
 }
 
 /// Two sets of inputs of the same shapes: F.npz with F.2.npz or else with its own elements in another order; or both drawn.
-fn both_sets(file: Option<&Path>, compiled: &Compiled, most_bytes: usize) -> Result<[Inputs; 2], Failure> {
+pub fn both_sets(file: Option<&Path>, compiled: &Compiled, most_bytes: usize) -> Result<[Inputs; 2], Failure> {
     let Some(path) = file else {
         let sizes = drawn_sizes(&compiled.image)?;
         let [first, second] = SEEDS.map(|seed| drawn(&compiled.image, &compiled.graph, &sizes, Draw { seed, most_bytes }));

@@ -1,22 +1,27 @@
-//! Charts as SVG files: the memory plan of a call, and its time by kernel. They bring their own background, so that they can be read on
+//! Charts in SVG: the memory plan of a call, its time by kernel, and models side by side. They bring their own background, so that they can be read on
 //! light and dark pages alike.
 //!
 //! - [`memory`]: boxes in the arena over the steps
 //! - [`time`]: a bar for each kernel
+//! - [`ratios`], [`bars`]: models on several sides
 
+pub mod bars;
 pub mod memory;
+pub mod ratios;
 pub mod time;
 
 use crate::failure::Failure;
 use std::path::Path;
 use svg::Document;
-use svg::node::element::{Line, Rectangle, Text, Title};
+use svg::node::element::{Group, Line, Rectangle, Text, Title};
 
 const PAPER: &str = "#fbfaf7";
 const INK: &str = "#22262e";
 const FAINT: &str = "#6b7078";
 const GRID: &str = "#dcd9d1";
 const ACCENT: &str = "#b3261e";
+/// The sides of a comparison, ours first.
+const SERIES: [&str; 5] = ["#c96f1e", "#5b8db8", "#6fa86a", "#9a7fc0", "#b5a642"];
 
 /// The width of a character over the size of its font, a little generous.
 const CHARACTER: f64 = 0.62;
@@ -63,6 +68,21 @@ fn line(from: (f64, f64), to: (f64, f64), colour: &str) -> Line {
 fn label(text: &str, x: f64, y: f64, size: f64) -> Text {
     let number = |value: f64| format!("{value:.2}");
     Text::new(printable(text)).set("x", number(x)).set("y", number(y)).set("font-size", number(size)).set("fill", INK)
+}
+
+/// The colour of a side.
+fn colour(side: usize) -> &'static str {
+    SERIES[side % SERIES.len()]
+}
+
+/// The colours of sides, the first of them number `first`.
+fn legend(names: &[String], first: usize, (mut x, y): (f64, f64)) -> Group {
+    let mut group = Group::new();
+    for (at, name) in names.iter().enumerate() {
+        group = group.add(rectangle(x, y - 9.0, 10.0, 10.0, colour(first + at))).add(label(name, x + 14.0, y, 11.0));
+        x += text_width(name, 11.0) + 34.0;
+    }
+    group
 }
 
 /// What a reader sees who points at something.

@@ -36,6 +36,11 @@ impl Failure {
         Failure { problems: vec![problem], exit_code: code.exit_code() as u8 }
     }
 
+    /// The first problem without colours.
+    pub fn first_line(&self) -> String {
+        anstream::adapter::strip_str(self.to_string().lines().next().unwrap_or_default()).to_string()
+    }
+
     pub fn json(&self) -> Value {
         let problem = |problem: &Problem| {
             json!({
@@ -109,7 +114,7 @@ mod tests {
         let failure = Failure::from(all);
         let plain = anstream::adapter::strip_str(&failure.to_string()).to_string();
         assert_eq!(plain, "error[E003] /add: sizes differ: 3 vs 4\nerror[E006]: opset 99\n");
-        assert_eq!(failure.exit_code, 2);
+        assert_eq!((failure.first_line().as_str(), failure.exit_code), ("error[E003] /add: sizes differ: 3 vs 4", 2));
         assert_eq!(failure.json()["errors"][1], json!({ "code": "E006", "location": null, "message": "opset 99" }));
         assert_eq!(Failure::bug("x").exit_code, 1);
     }

@@ -60,6 +60,13 @@ pub fn cache_folder() -> Option<PathBuf> {
     Some(caches.join("inkle"))
 }
 
+/// What the processor calls itself.
+pub fn processor() -> String {
+    let text = read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let name = text.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
+    name.map_or("an unknown processor".to_string(), |(_, name)| name.trim().to_string())
+}
+
 /// How many threads can work at a time.
 pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)

@@ -2,9 +2,11 @@
 //!
 //! - [`args`]: the command line
 //! - [`run`], [`bench`], [`gemm`], [`conv`], [`attention`], [`inspect`], [`check`], [`kept`]: the commands
+//! - [`peers`]: models beside other frameworks
 //! - [`model`]: from the command line to a compiled model
 //! - [`inputs`], [`content`], [`random`], [`npz`]: tensors of a call
-//! - [`measure`], [`profile`], [`timings`], [`peak`], [`against_peak`], [`memory`]: times and sizes
+//! - [`measure`], [`profile`], [`timings`], [`memory`]: times and sizes
+//! - [`microkernel`], [`peak`], [`bandwidth`], [`roofline`], [`against_peak`]: what the machine can do at most
 //! - [`chart`]: times and memory as pictures
 //! - [`report`], [`summary`], [`failure`], [`progress`]: what the user reads
 //! - [`machine`]: what the system tells
@@ -13,6 +15,7 @@
 mod against_peak;
 mod args;
 mod attention;
+mod bandwidth;
 mod bench;
 mod chart;
 mod check;
@@ -26,13 +29,16 @@ mod kept;
 mod machine;
 mod measure;
 mod memory;
+mod microkernel;
 mod model;
 mod npz;
 mod peak;
+mod peers;
 mod profile;
 mod progress;
 mod random;
 mod report;
+mod roofline;
 mod run;
 mod summary;
 mod timings;

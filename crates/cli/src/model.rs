@@ -92,6 +92,11 @@ pub fn source(model: &Path, weights: Option<&Path>) -> Result<Source, Failure> {
     Ok(Source::Text { level, text, weights: weights.map(Path::to_path_buf) })
 }
 
+/// The model's file without its extension.
+pub fn name(model: &Path) -> String {
+    model.file_stem().unwrap_or(model.as_os_str()).to_string_lossy().into_owned()
+}
+
 /// The driver's options for a model's arguments.
 pub fn options(arguments: &ModelArgs, machine: &Machine) -> Options {
     let (dims, shapes) = (arguments.dim.iter().cloned().collect(), arguments.shape.iter().cloned().collect());

@@ -2,12 +2,12 @@
 //! an element type are made with.
 
 use crate::failure::Failure;
+use crate::microkernel::Microkernel;
 use crate::model::Machine;
 use ir::DType;
 use kernel::{Kernel, KernelBuilder, Space, Ty};
-use llvm::{EmitOptions, PrintOptions};
-use runtime::{AlignedBuffer, Code, KernelFn, Pool};
-use std::time::{Duration, Instant};
+use runtime::AlignedBuffer;
+use std::time::Duration;
 use sym::{Expr, Sym};
 use target::Target;
 
@@ -22,10 +22,9 @@ const TASKS: usize = 8;
 
 const TIME: Duration = Duration::from_millis(200);
 
-/// The kernel, loaded, and the threads that run it.
+/// The kernel and what it does.
 pub struct Peak {
-    code: Code,
-    pool: Pool,
+    kernel: Microkernel,
     step: Step,
 }
 
@@ -55,51 +54,26 @@ impl Step {
 impl Peak {
     pub fn new(machine: &Machine, dtype: DType) -> Result<Peak, Failure> {
         let step = Step::of(&machine.target, dtype);
-        let print = PrintOptions { vector_width: Some(machine.target.vector_bits), profile: false };
-        let text = llvm::print_kernel(&kernel(step), &print);
-        let target = &machine.target;
-        let emit = EmitOptions { cpu: target.cpu.clone(), features: target.feature_text(), triple: target.triple.clone() };
-        let object = llvm::emit_object(&text, &emit).map_err(|why| Failure::bug(format!("code generation: {why}")))?;
-        let code = Code::load(&[object], &[]).map_err(|why| Failure::bug(why.to_string()))?;
-        let pool = Pool::new(machine.threads).map_err(|why| Failure::bug(why.to_string()))?;
-        Ok(Peak { code, pool, step })
+        Ok(Peak { kernel: Microkernel::new(machine, &kernel(step))?, step })
     }
 
     /// The best of many runs.
     pub fn flops_per_second(&self) -> Result<f64, Failure> {
-        let tasks = TASKS * self.pool.threads();
+        let tasks = TASKS * self.kernel.threads();
         let flops = 2.0 * CHAINS as f64 * f64::from(self.step.lanes * self.step.group) * STEPS as f64 * tasks as f64;
         let memory = |bytes| AlignedBuffer::zeroed(bytes).map_err(|why| Failure::from(runtime::RunError::from(why)));
         let bytes = self.step.lanes as usize * self.step.sum.size();
         let (factors, mut sums) = (memory(bytes)?, memory(tasks * bytes)?);
         let args = [factors.as_ptr() as u64, factors.as_ptr() as u64, sums.as_mut_ptr() as u64, tasks as u64];
-        let (start, mut best) = (Instant::now(), f64::INFINITY);
-        while start.elapsed() < TIME {
-            let run = Instant::now();
-            self.run(&args, tasks)?;
-            best = best.min(run.elapsed().as_secs_f64());
-        }
-        Ok(flops / best)
-    }
-
-    fn run(&self, args: &[u64; 4], tasks: usize) -> Result<(), Failure> {
-        let address = self.code.symbol(NAME).ok_or_else(|| Failure::bug(format!("{NAME} is not in its object")))?;
-        // SAFETY: the printer gives every kernel this type; `args` are its buffers, of the sizes that it declares, and its size.
-        let result = unsafe {
-            let kernel = std::mem::transmute::<*const (), KernelFn>(address);
-            self.pool.parallel_for(kernel, args.as_ptr(), tasks as i64, 1, 0)
-        };
-        if result == 0 { Ok(()) } else { Err(Failure::bug(format!("{NAME} returned {result}"))) }
+        Ok(flops / self.kernel.least_seconds(&args, tasks, TIME)?)
     }
 }
-
-const NAME: &str = "peak";
 
 /// Each task: `CHAINS` vectors, `STEPS` times the products of two other vectors are added to each, then their sum is stored.
 fn kernel(step: Step) -> Kernel {
     let Step { factors, sum, lanes, group } = step;
     let (width, tasks) = (Expr::from(i64::from(lanes)), Sym::new("tasks"));
-    let mut b = KernelBuilder::new(NAME);
+    let mut b = KernelBuilder::new("peak");
     let of = factors.map(|dtype| b.buffer("factors", dtype, &width * i64::from(group), Space::Input));
     let sums = b.buffer("sums", sum, &width * &Expr::sym(&tasks), Space::Output);
     let [x, y] = of.map(|buffer| b.load(buffer, &Expr::zero(), lanes * group, None));

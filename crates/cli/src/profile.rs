@@ -2,6 +2,8 @@
 
 use crate::failure::Failure;
 use crate::report::{self, BOLD};
+use crate::roofline::KernelShare;
+use driver::Compiled;
 use ir::Tensor;
 use runtime::{Executable, StepTime};
 use serde_json::{Value, json};
@@ -53,6 +55,11 @@ impl Profile {
         }
         let table = report::table(&["step", "time", "share", "calls"], &rows, 1);
         format!("\n{table}{BOLD}{}{BOLD:#} in the steps of one call\n", report::seconds(all))
+    }
+
+    /// The kernels of a call, longest first. Sizes are those of the calls.
+    pub fn kernels(&self, compiled: &Compiled, sizes: &[i64]) -> Vec<KernelShare> {
+        driver::kernel_times(compiled, &self.steps, sizes).into_iter().map(KernelShare::new).collect()
     }
 
     pub fn json(&self) -> Vec<Value> {

@@ -7,19 +7,18 @@ use crate::inputs::{Draw, Inputs, inputs};
 use crate::memory::Memory;
 use crate::model::{self, Machine};
 use crate::npz;
-use crate::peak::Peak;
 use crate::profile::Profile;
 use crate::progress::Progress;
 use crate::report::{self, BOLD, GREEN, RED, Report};
+use crate::roofline::{Ceilings, Roofline};
 use crate::summary::Summary;
 use crate::timings::Timings;
 use driver::interpret::{self, Interpreter};
 use driver::verify::{self, Sample};
 use driver::{Compiled, Options, Sabotage, Source};
-use ir::{DType, Graph, Tensor};
+use ir::{Graph, Tensor};
 use runtime::Image;
 use serde_json::{Value, json};
-use std::path::Path;
 use std::time::Instant;
 
 /// Elements of each value that a sampled verification looks at.
@@ -69,12 +68,16 @@ fn called(arguments: &RunArgs, machine: &Machine, compiled: &Compiled, inputs: &
     let outputs = executable.run(&inputs.tensors)?;
     let latency = start.elapsed().as_secs_f64();
     write_outputs(arguments, &compiled.image, &outputs)?;
-    let peak = arguments.chart.as_ref().map(|_| Peak::new(machine, DType::F32)).transpose()?;
-    let before = peak.as_ref().map_or(Ok(0.0), Peak::flops_per_second)?;
+    let roofline = arguments.chart.as_ref().map(|_| Roofline::new(machine)).transpose()?;
+    let before = roofline.as_ref().map_or(Ok(Ceilings::default()), Roofline::ceilings)?;
     let profile = if is_profiled(arguments) { Profile::of(&mut executable, &inputs.tensors)? } else { Profile::default() };
     let memory = Memory::of(&executable, compiled, &inputs.tensors)?;
-    if let (Some(folder), Some(peak)) = (&arguments.chart, peak) {
-        draw(folder, &stem(&arguments.model), compiled, (&memory, &profile), before.max(peak.flops_per_second()?))?;
+    if let (Some(folder), Some(roofline)) = (&arguments.chart, roofline) {
+        let ceilings = before.best(roofline.ceilings()?);
+        let kernels: Vec<_> = profile.kernels(compiled, &memory.sizes).into_iter().map(|kernel| kernel.within(&ceilings)).collect();
+        let name = model::name(&arguments.model);
+        let memory = chart::memory::chart(&name, &memory.plan(compiled));
+        chart::write(folder, &[("memory.svg", memory), ("time.svg", chart::time::chart(&name, &kernels))])?;
     }
     let timings = Timings::new(compiled, Some(load));
     let table = if arguments.timings { timings.table() } else { String::new() };
@@ -180,16 +183,4 @@ fn outputs_json(image: &Image, outputs: &[Tensor]) -> Vec<Value> {
 
 fn latency_text(latency: f64) -> String {
     format!("first call took {BOLD}{}{BOLD:#}\n", report::seconds(latency))
-}
-
-/// The charts of a call; `peak` is operations on floats a second.
-fn draw(folder: &Path, name: &str, compiled: &Compiled, (memory, profile): (&Memory, &Profile), peak: f64) -> Result<(), Failure> {
-    let times = driver::kernel_times(compiled, &profile.steps, &memory.sizes);
-    let charts = [("memory.svg", chart::memory::chart(name, &memory.plan(compiled))), ("time.svg", chart::time::chart(name, &times, peak))];
-    chart::write(folder, &charts)
-}
-
-/// A file's name without its extension.
-fn stem(path: &Path) -> String {
-    path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
 }

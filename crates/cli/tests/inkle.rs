@@ -31,13 +31,14 @@ impl Folder {
         self.0.path().join(name)
     }
 
+    fn command(&self, line: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_inkle"));
+        command.args(line.split_whitespace()).current_dir(self.0.path()).env("XDG_CACHE_HOME", self.path("caches"));
+        command
+    }
+
     fn inkle(&self, line: &str) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_inkle"))
-            .args(line.split_whitespace())
-            .current_dir(self.0.path())
-            .env("XDG_CACHE_HOME", self.path("caches"))
-            .output()
-            .unwrap()
+        self.command(line).output().unwrap()
     }
 
     /// The JSON document of a command, which is all that standard output holds; and the exit code.
@@ -146,6 +147,39 @@ fn bench_tells_what_was_measured() {
     }
     assert!(report["runs"].as_u64() >= Some(10) && report["kernels"].as_u64() >= Some(1) && report["code_bytes"].as_u64() > Some(0));
     assert_eq!((&report["recompiles"], &report["host_steps"]), (&0.into(), &0.into()));
+}
+
+#[test]
+fn our_side_of_a_comparison_answers_requests() {
+    let folder = Folder::new();
+    std::fs::write(folder.path("requests"), "{\"run\": 0}\n{\"memory\": null}\n{\"profile\": null}\nnonsense\n").unwrap();
+    let output = folder
+        .command("bench small.graph --serve small.graph . --threads 1")
+        .stdin(std::fs::File::open(folder.path("requests")).unwrap())
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let answers: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let [ready, run, memory, profile, refusal] = answers.as_slice() else { panic!("{text}") };
+    assert!(ready["load_s"].as_f64() > Some(0.0) && memory["peak_rss_mib"].as_f64() > Some(1.0), "{text}");
+    assert!(run["seconds"].as_array().is_some_and(|times| times.len() == 4), "{run}");
+    // of one row: 8 sums; 4 + 4 + 4 floats and an index
+    assert_eq!((profile["gflop"].as_f64(), profile["mbytes"].as_f64()), (Some(8e-9), Some(56e-6)), "{profile}");
+    assert!(profile["kernels"][0]["ms"].as_f64() > Some(0.0) && profile["kernels"][0]["launches"][0]["runs"] == 1.0, "{profile}");
+    assert!(refusal["error"].is_string());
+    for at in [1, 2] {
+        folder.inkle(&format!("run small.graph --inputs inputs.{at}.npz --outputs again.npz"));
+        assert!(bytes(&folder.path("again.npz")) == bytes(&folder.path(&format!("outputs.{at}.npz"))));
+    }
+}
+
+#[test]
+fn models_that_are_not_compiled_fail_the_serving_process() {
+    let folder = Folder::new();
+    let output = folder.inkle("bench missing.onnx --serve missing.onnx .");
+    let ready: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(ready["error"].is_string() && ready["exit_code"] == 2 && output.status.code() == Some(2), "{ready}");
+    assert_eq!(folder.json("bench a.graph b.graph").1, 2);
 }
 
 #[test]

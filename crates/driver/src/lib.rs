@@ -10,7 +10,7 @@
 //! - `parallel`: work on several threads
 //! - [`text`]: the levels' texts as input and output
 //! - [`inspect`]: any level as text
-//! - [`memory_use`], [`kernel_times`]: what a call takes
+//! - [`memory_use`], [`work`], [`kernel_times`]: what a call takes
 //! - [`interpret`]: a compiled model run by the interpreters of its levels
 //! - [`verify`]: each step of the pipeline checked by execution
 //! - [`sabotage`]: wrong steps, to prove that the checks find them
@@ -32,11 +32,13 @@ pub mod plan;
 pub mod sabotage;
 pub mod text;
 pub mod verify;
+pub mod work;
 
 pub use code::CacheUse;
 pub use compile::{Compiled, compile, compile_graph};
 pub use error::Error;
 pub use inspect::{At, inspect};
-pub use kernel_times::{KernelTime, kernel_times};
+pub use kernel_times::{KernelTime, LaunchWork, kernel_times};
 pub use memory_use::MemoryUse;
 pub use options::{Level, Options, Precision, Sabotage, Source};
+pub use work::{Work, call_work};

@@ -17,6 +17,7 @@
 //! - [`pack`]: panels for contractions
 //! - [`memory`]: the memory plan
 //! - [`physical`]: a group with its layouts applied: what a kernel is made from
+//! - [`traffic`]: how much memory it touches
 
 pub mod fuse;
 pub mod interp;
@@ -32,6 +33,7 @@ pub mod prepare;
 pub mod program;
 pub mod rows;
 pub mod text;
+pub mod traffic;
 pub mod verify;
 pub mod winograd;
 pub mod work;
