@@ -191,11 +191,16 @@ fn meet_at_points(rows: &Rows) -> bool {
     })
 }
 
-/// Whether all members can run at the last one's place: nothing before it but members needs what they write.
+/// Whether all members can run at the last one's place: nothing before it but members needs what they write, and nothing between a member
+/// and there writes what it reads or writes.
 fn movable(work: &Work, rows: &Rows) -> bool {
     let Some(last) = rows.members.keys().last() else { return false };
-    let written = rows.members.values().flat_map(|s| &s.writes);
-    written.flat_map(|id| work.readers(*id)).all(|reader| reader > last || rows.members.contains_key(reader))
+    let is_other = |at: &usize| at <= last && !rows.members.contains_key(at);
+    rows.members.iter().all(|(at, stage)| {
+        let mut read = stage.writes.iter().flat_map(|id| work.readers(*id));
+        let mut written = stage.writes.iter().chain(&stage.operands).flat_map(|id| work.writers(*id));
+        !read.any(is_other) && !written.any(|writer| writer > at && is_other(writer))
+    })
 }
 
 fn place(work: &mut Work, rows: Rows) {

@@ -376,3 +376,19 @@ fn updates_stay_behind_what_they_change() {
     assert_eq!(nests.len(), 4, "{program}");
     assert!(nests[1].reads().count() == 1 && nests[2].updates() && nests[2].reads().count() == 2, "{program}");
 }
+
+/// What an update changes is a copy of a sum, which another nest behind the update reads too: the copy must not move there with the sum.
+#[test]
+fn what_is_updated_is_written_before() {
+    let build = |b: &mut Builder| {
+        let (x, y) = (b.input("x", f32s("n, 8")), b.input("y", f32s("n")));
+        let (i, u) = (b.input("i", TensorType::new(DType::I64, vec![2.into(), 1.into()])), b.input("u", f32s("2")));
+        let sum = b.reduce(Monoid::Sum, x, &[1], Folded::Dropped)?;
+        let updated = b.scatter_nd([sum, i, u], None)?;
+        let added = b.map(Func::Add, &[sum, y])?;
+        b.output("updated", updated);
+        b.output("added", added);
+        Ok(())
+    };
+    check(build, &[&[5, 8], &[5], &[2, 1], &[2]]);
+}
