@@ -171,7 +171,8 @@ impl Case {
         let want = self.reference().unwrap_or_else(|error| panic!("{}: {}", self.def.name, error.message));
         for at in 0..want[0].count() {
             let (want, got) = (want[0].get(at).as_f64(), got[0].get(at).as_f64());
-            assert!((want - got).abs() <= tolerance || want.is_nan() && got.is_nan(), "{}: element {at}: {want} vs {got}", self.def.name);
+            let agree = want == got || (want - got).abs() <= tolerance || want.is_nan() && got.is_nan();
+            assert!(agree, "{}: element {at}: {want} vs {got}", self.def.name);
         }
         want.into_iter().next().expect("a result")
     }

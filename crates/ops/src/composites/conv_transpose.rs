@@ -115,51 +115,112 @@ fn reference(inputs: &[&Array], attrs: &Attrs, out: &[ConcreteType]) -> Result<V
 /// The longest axis of weights with zeros between their taps.
 const LONGEST: i64 = 1 << 32;
 
-/// One axis: `stride` results are made side by side, by as many convolutions with `taps` taps each.
-struct Phases {
+/// The most convolutions that one is made of.
+const MOST_PARTS: usize = 1 << 10;
+
+/// One axis: `stride` results are made side by side, each from those of `taps` places of x, `dilation` apart, that have a weight.
+struct Axis {
     stride: i64,
     taps: i64,
-    /// Dilation of the convolutions.
     dilation: i64,
+    runs: Vec<Run>,
 }
 
-/// A stride s makes s convolutions: place `q*s + r` of the uncut result reads x at `q - u` with weight `u*s + r`. They are one
-/// convolution with `s` times the channels over x, whose channels are then spread over space:
+/// Neighbouring phases of an axis whose weights stand at the same places: `taps` of them, `step` apart from `first_tap` on.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Run {
+    first: i64,
+    phases: i64,
+    first_tap: i64,
+    taps: i64,
+    step: i64,
+}
+
+/// A stride s makes s convolutions, one a phase: place `q*s + r` of the uncut result reads x at `q - u` with weight `u*s + r`. Phases with
+/// weights at the same u are one convolution of x to as many times the channels, so that nothing is multiplied with a weight that is not
+/// there, which an infinity would show. The channels are then spread over space:
 ///
 /// ```text
 /// w [C, M, k..] -> [C, M, u.., s..] -> [M, s.., C, reversed u..];  conv -> [N, M, s.., q..] -> [N, M, q.., s..] -> [N, M, q*s..] -> cut
 /// ```
 fn decompose(b: &mut Builder, inputs: &[ValueId], attrs: &Attrs) -> Result<Vec<ValueId>, Diagnostic> {
-    let axes = b.dims(inputs[0]).len() - 2;
+    let rank = b.dims(inputs[0]).len() - 2;
     let located = |error: OpError| error.at(&b.location);
-    let (groups, place) = (attrs::groups(attrs).map_err(located)?, Transposed::read(attrs, axes).map_err(located)?);
-    let phases: Vec<Phases> = (0..axes).map(|axis| phases(b, inputs, &place, axis)).collect::<Result<_, _>>()?;
-    let w = spread_weights(b, inputs[1], &place, &phases)?;
-    let w = phased_weights(b, w, groups, &phases)?;
-    let reach: Vec<i64> = phases.iter().map(|phase| (phase.taps - 1) * phase.dilation).collect();
-    let dilations = phases.iter().map(|phase| phase.dilation).collect();
-    let window = WindowAttrs { dilations, low: reach.clone(), high: reach, ..WindowAttrs::plain(axes) };
-    let y = b.conv(inputs[0], w, &window, groups)?;
-    let y = spread_channels(b, y, &phases)?;
+    let (groups, place) = (attrs::groups(attrs).map_err(located)?, Transposed::read(attrs, rank).map_err(located)?);
+    let axes: Vec<Axis> = (0..rank).map(|axis| axis_of(b, inputs, &place, axis)).collect::<Result<_, _>>()?;
+    let parts = axes.iter().fold(1usize, |parts, axis| parts.saturating_mul(axis.runs.len()));
+    if parts > MOST_PARTS {
+        return Err(b.error(Code::Limit, format!("{parts} different phases")));
+    }
+    let w = spread_weights(b, inputs[1], &place, &axes)?;
+    let w = phased_weights(b, w, groups, &axes)?;
+    let y = joined_phases(b, inputs[0], w, &axes, &mut vec![])?;
+    let y = spread_phases(b, y, &axes)?;
     cut(b, y, &place)
 }
 
-fn phases(b: &Builder, inputs: &[ValueId], place: &Transposed, axis: usize) -> Result<Phases, Diagnostic> {
+fn axis_of(b: &Builder, inputs: &[ValueId], place: &Transposed, axis: usize) -> Result<Axis, Diagnostic> {
     let taps = b.dims(inputs[1])[axis + 2].as_const().ok_or_else(|| b.error(Code::Shape, "weights of unknown size"))?;
     let (stride, dilation) = (place.strides[axis], place.dilations[axis]);
     if stride == 1 {
-        return Ok(Phases { stride, taps, dilation });
+        let run = Run { first: 0, phases: 1, first_tap: 0, taps, step: 1 };
+        return Ok(Axis { stride, taps, dilation, runs: vec![run] });
     }
     let reach = (taps - 1).checked_mul(dilation).filter(|reach| *reach <= LONGEST);
     let reach = reach.ok_or_else(|| b.error(Code::Limit, format!("{taps} taps at a dilation of {dilation}")))?;
-    Ok(Phases { stride, taps: reach / stride + 1, dilation: 1 })
+    let runs = if dilation == 1 { undilated_runs(taps, stride) } else { dilated_runs(taps, stride, dilation) };
+    let runs = runs.ok_or_else(|| b.error(Code::Limit, format!("{taps} taps at a stride of {stride} and a dilation of {dilation}")))?;
+    Ok(Axis { stride, taps: reach / stride + 1, dilation: 1, runs })
+}
+
+/// The first phases have one tap more where the stride does not divide the taps.
+fn undilated_runs(taps: i64, stride: i64) -> Option<Vec<Run>> {
+    let (whole, rest) = (taps / stride, taps % stride);
+    let longer = Run { first: 0, phases: rest, first_tap: 0, taps: whole + 1, step: 1 };
+    let others = Run { first: rest, phases: stride - rest, first_tap: 0, taps: whole, step: 1 };
+    Some([longer, others].into_iter().filter(|run| run.phases > 0).collect())
+}
+
+/// Tap t belongs to phase `t*dilation % stride`, and so does every `stride/g`th one from there, where g divides both; None where phases
+/// differ in too many ways.
+fn dilated_runs(taps: i64, stride: i64, dilation: i64) -> Option<Vec<Run>> {
+    let g = greatest_divisor(stride, dilation);
+    let (every, step) = (stride / g, dilation / g);
+    let firsts = taps.min(every);
+    if firsts > MOST_PARTS as i64 {
+        return None;
+    }
+    let run = |tap: i64| {
+        let at = tap * dilation;
+        Run { first: at % stride, phases: 1, first_tap: at / stride, taps: (taps - tap - 1) / every + 1, step }
+    };
+    let mut found: Vec<Run> = (0..firsts).map(run).collect();
+    found.sort_by_key(|run| run.first);
+    let mut runs: Vec<Run> = Vec::new();
+    let none = |first: i64, end: i64| Run { first, phases: end - first, first_tap: 0, taps: 0, step: 1 };
+    let mut next = 0;
+    for run in found {
+        if run.first > next {
+            runs.push(none(next, run.first));
+        }
+        next = run.first + 1;
+        runs.push(run);
+    }
+    if next < stride {
+        runs.push(none(next, stride));
+    }
+    Some(runs)
+}
+
+fn greatest_divisor(a: i64, b: i64) -> i64 {
+    if b == 0 { a } else { greatest_divisor(b, a % b) }
 }
 
 /// The weights with zeros between taps that are dilated, and behind them up to `taps * stride`.
-fn spread_weights(b: &mut Builder, w: ValueId, place: &Transposed, phases: &[Phases]) -> Result<ValueId, Diagnostic> {
+fn spread_weights(b: &mut Builder, w: ValueId, place: &Transposed, axes: &[Axis]) -> Result<ValueId, Diagnostic> {
     let zero = b.number(b.dtype(w), 0.0);
     let mut w = w;
-    for (axis, phase) in phases.iter().enumerate() {
+    for (axis, phase) in axes.iter().enumerate() {
         let dims = b.dims(w).to_vec();
         let rank = dims.len() + 1;
         let gap = place.dilations[axis] / phase.dilation - 1;
@@ -186,40 +247,83 @@ fn spread_weights(b: &mut Builder, w: ValueId, place: &Transposed, phases: &[Pha
     Ok(w)
 }
 
-/// `[C, M/g, (u s)..]` to `[g M/g s.., C/g, reversed u..]`.
-fn phased_weights(b: &mut Builder, w: ValueId, groups: i64, phases: &[Phases]) -> Result<ValueId, Diagnostic> {
-    let (dims, axes) = (b.dims(w).to_vec(), phases.len());
+/// `[C, M/g, (u s)..]` to `[g, M/g, s.., C/g, u..]`.
+fn phased_weights(b: &mut Builder, w: ValueId, groups: i64, axes: &[Axis]) -> Result<ValueId, Diagnostic> {
+    let dims = b.dims(w).to_vec();
     let groups = Expr::from(groups);
-    let channels = dims[0].floor_div(&groups);
-    let mut apart = vec![groups.clone(), channels.clone(), dims[1].clone()];
-    apart.extend(phases.iter().flat_map(|phase| [Expr::from(phase.taps), Expr::from(phase.stride)]));
+    let mut apart = vec![groups.clone(), dims[0].floor_div(&groups), dims[1].clone()];
+    apart.extend(axes.iter().flat_map(|axis| [Expr::from(axis.taps), Expr::from(axis.stride)]));
     let w = b.reshape(w, &apart)?;
-    let taps = (0..axes).map(|axis| 3 + 2 * axis);
+    let taps = (0..axes.len()).map(|axis| 3 + 2 * axis);
     let perm: Vec<usize> = [0, 2].into_iter().chain(taps.clone().map(|at| at + 1)).chain([1]).chain(taps).collect();
-    let w = b.transpose(w, &perm)?;
-    let strides = Expr::from(phases.iter().map(|phase| phase.stride).product::<i64>());
-    let outputs = &(&groups * &dims[1]) * &strides;
-    let joined: Vec<Expr> = [outputs, channels].into_iter().chain(phases.iter().map(|phase| Expr::from(phase.taps))).collect();
-    let w = b.reshape(w, &joined)?;
-    let starts = [0, 0].into_iter().chain(phases.iter().map(|phase| phase.taps - 1)).map(Expr::from).collect::<Vec<Expr>>();
-    let steps: Vec<i64> = [1, 1].into_iter().chain(phases.iter().map(|phase| if phase.taps == 1 { 1 } else { -1 })).collect();
-    b.slice(w, &starts, &joined, &steps)
+    b.transpose(w, &perm)
 }
 
-/// `[N, M s.., q..]` to `[N, M, (q s)..]`.
-fn spread_channels(b: &mut Builder, y: ValueId, phases: &[Phases]) -> Result<ValueId, Diagnostic> {
-    if phases.iter().all(|phase| phase.stride == 1) {
-        return Ok(y);
+/// All phases, `[N, M, s.., q..]`: the runs of the first axes are chosen, those of the next are put one behind the other.
+fn joined_phases(b: &mut Builder, x: ValueId, w: ValueId, axes: &[Axis], chosen: &mut Vec<Run>) -> Result<ValueId, Diagnostic> {
+    let at = chosen.len();
+    let Some(axis) = axes.get(at) else { return convolved(b, x, w, axes, chosen) };
+    let mut parts = Vec::with_capacity(axis.runs.len());
+    for run in &axis.runs {
+        chosen.push(*run);
+        parts.push(joined_phases(b, x, w, axes, chosen)?);
+        chosen.pop();
     }
-    let (dims, axes) = (b.dims(y).to_vec(), phases.len());
-    let strides: Vec<Expr> = phases.iter().map(|phase| Expr::from(phase.stride)).collect();
-    let outputs = dims[1].floor_div(&Expr::product(&strides));
-    let apart = [&[dims[0].clone(), outputs.clone()], &strides[..], &dims[2..]].concat();
-    let y = b.reshape(y, &apart)?;
-    let perm: Vec<usize> = [0, 1].into_iter().chain((0..axes).flat_map(|axis| [2 + axes + axis, 2 + axis])).collect();
+    if let [part] = parts[..] { Ok(part) } else { b.concat(&parts, at + 2) }
+}
+
+/// The phases of one run on each axis, `[N, M, s.., q..]`; zeros where some have no weights.
+fn convolved(b: &mut Builder, x: ValueId, w: ValueId, axes: &[Axis], runs: &[Run]) -> Result<ValueId, Diagnostic> {
+    let (dims, weights) = (b.dims(x).to_vec(), b.dims(w).to_vec());
+    let phases: Vec<Expr> = runs.iter().map(|run| Expr::from(run.phases)).collect();
+    let places = dims[2..].iter().zip(axes).map(|(dim, axis)| dim + (axis.taps - 1) * axis.dilation);
+    let result: Vec<Expr> = [dims[0].clone(), &weights[0] * &weights[1]].into_iter().chain(phases.clone()).chain(places).collect();
+    if runs.iter().any(|run| run.taps == 0) {
+        let dtype = product_type(b.ty(x), b.ty(w)).map_err(|error| error.at(&b.location))?;
+        let zero = b.number(dtype, 0.0);
+        return b.broadcast(zero, &result);
+    }
+    let w = weights_of(b, w, runs, &phases)?;
+    let pair = || axes.iter().zip(runs);
+    let window = WindowAttrs {
+        dilations: pair().map(|(axis, run)| axis.dilation * run.step).collect(),
+        low: pair().map(|(axis, run)| (run.first_tap + (run.taps - 1) * run.step) * axis.dilation).collect(),
+        high: pair().map(|(axis, run)| (axis.taps - 1 - run.first_tap) * axis.dilation).collect(),
+        ..WindowAttrs::plain(axes.len())
+    };
+    let groups = weights[0].as_const().unwrap_or(1);
+    let y = b.conv(x, w, &window, groups)?;
+    b.reshape(y, &result)
+}
+
+/// The weights of the phases, with the taps in reverse: `[g M/g s.., C/g, u..]`.
+fn weights_of(b: &mut Builder, w: ValueId, runs: &[Run], phases: &[Expr]) -> Result<ValueId, Diagnostic> {
+    let dims = b.dims(w).to_vec();
+    let channels = dims[2 + runs.len()].clone();
+    let taps: Vec<Expr> = runs.iter().map(|run| Expr::from(run.taps)).collect();
+    let first = |run: &Run| Expr::from(run.first);
+    let last = |run: &Run| Expr::from(run.first_tap + (run.taps - 1) * run.step);
+    let back = |run: &Run| if run.taps == 1 { 1 } else { -run.step };
+    let zero = Expr::zero;
+    let starts: Vec<Expr> =
+        [zero(), zero()].into_iter().chain(runs.iter().map(first)).chain([zero()]).chain(runs.iter().map(last)).collect();
+    let sizes = [&dims[..2], phases, std::slice::from_ref(&channels), &taps].concat();
+    let steps: Vec<i64> = vec![1; 3 + runs.len()].into_iter().chain(runs.iter().map(back)).collect();
+    let w = b.slice(w, &starts, &sizes, &steps)?;
+    let outputs = &(&dims[0] * &dims[1]) * &Expr::product(phases);
+    b.reshape(w, &[&[outputs, channels], &taps[..]].concat())
+}
+
+/// `[N, M, s.., q..]` to `[N, M, (q s)..]`.
+fn spread_phases(b: &mut Builder, y: ValueId, axes: &[Axis]) -> Result<ValueId, Diagnostic> {
+    let (dims, count) = (b.dims(y).to_vec(), axes.len());
+    let spread = (0..count).map(|axis| &dims[2 + count + axis] * &dims[2 + axis]);
+    let joined: Vec<Expr> = dims[..2].iter().cloned().chain(spread).collect();
+    if axes.iter().all(|axis| axis.stride == 1) {
+        return b.reshape(y, &joined);
+    }
+    let perm: Vec<usize> = [0, 1].into_iter().chain((0..count).flat_map(|axis| [2 + count + axis, 2 + axis])).collect();
     let y = b.transpose(y, &perm)?;
-    let spread = dims[2..].iter().zip(&strides).map(|(dim, stride)| dim * stride);
-    let joined: Vec<Expr> = [dims[0].clone(), outputs].into_iter().chain(spread).collect();
     b.reshape(y, &joined)
 }
 
@@ -279,6 +383,16 @@ mod tests {
                     case("conv_transpose", attrs.clone(), &[&types[0], &types[1]], &[("n", n)]).check_decomposition(0.0);
                 }
             }
+        }
+    }
+
+    #[test]
+    fn an_infinity_shows_where_it_has_a_weight() {
+        for (stride, dilation, taps) in [(3, 1, 2), (2, 1, 3), (4, 6, 3), (3, 2, 2), (1, 2, 2)] {
+            let attrs = attrs(&[stride], &[dilation], &[0], &["16"], 1);
+            let case = case("conv_transpose", attrs, &["f32[1, 1, 3]", &format!("f32[1, 1, {taps}]")], &[]);
+            let case = case.with_floats(0, &[1.0, f64::INFINITY, 2.0]).with_floats(1, &vec![0.5; taps]);
+            case.check_decomposition(0.0);
         }
     }
 
