@@ -1,15 +1,15 @@
 //! What a model computes by the reference meanings of its ops, and how far from it a correct compiler may be.
 //!
 //! The bound is measured on the model itself, not guessed. The graph is interpreted again with roundings in it: every float that a node
-//! computes, and every float that enters a sum, is moved by 4 units of its type's roundoff, up or down at random. (For f32 that is a
-//! relative 2^-22.) What only moves, compares or cuts numbers rounds nothing, so it is left alone, and so are inputs and weights, which
+//! computes, and every float that enters a sum, is moved by 4 times the most that its type's rounding does to it, up or down at random. (For
+//! f32 that is a relative 2^-22; numbers too small to be normal are moved by as much as the smallest that are.) Zeros stay. What only moves, compares or cuts numbers rounds nothing, so it is left alone, and so are inputs and weights, which
 //! every compiler is given with the same bits.
 //!
 //! The largest difference in an output, over a few such runs, is what rounding does to it. A compiler rounds in another order and more
-//! often, so 16 times that is allowed, and 64 units of roundoff of the largest element, for outputs whose nodes round only at the end:
+//! often, so 16 times that is allowed, and 64 roundings of the largest element, for outputs whose nodes round only at the end:
 //!
 //! ```text
-//! |got - want|  <=  16 max |perturbed - want| + 64 u max |want|
+//! |got - want|  <=  16 max |perturbed - want| + 64 rounding(max |want|)
 //! ```
 //!
 //! The maxima are over the whole output. Integers and bools must be equal.
@@ -32,10 +32,10 @@ pub struct Reference {
 
 /// How many perturbed runs there are. With one, the differences of a single number could cancel.
 const RUNS: u64 = 3;
-/// A perturbation, in units of roundoff.
+/// A perturbation, in roundings.
 const STEP: f64 = 4.0;
 const FACTOR: f64 = 16.0;
-const LEAST_UNITS: f64 = 64.0;
+const LEAST_ROUNDINGS: f64 = 64.0;
 
 pub fn reference(graph: &Graph, inputs: &[Array], sizes: &BTreeMap<Sym, i64>, seed: u64) -> Result<Reference, Diagnostic> {
     let outputs = interp::outputs(graph, inputs, sizes)?;
@@ -46,7 +46,7 @@ pub fn reference(graph: &Graph, inputs: &[Array], sizes: &BTreeMap<Sym, i64>, se
             *difference = difference.max(largest_difference(want, other));
         }
     }
-    let bound = |(want, difference): (&Array, &f64)| FACTOR * difference + LEAST_UNITS * want.dtype().unit_roundoff() * largest(want);
+    let bound = |(want, difference): (&Array, &f64)| FACTOR * difference + LEAST_ROUNDINGS * want.dtype().rounding(largest(want));
     let bounds = outputs.iter().zip(&differences).map(bound).collect();
     Ok(Reference { outputs, bounds })
 }
@@ -126,9 +126,10 @@ fn is_exact_function(func: Func) -> bool {
 fn perturb(value: &mut Option<Array>, random: &mut Random) {
     let Some(array) = value else { return };
     let Data::Float(data) = array.data() else { return };
-    let step = STEP * array.dtype().unit_roundoff();
-    let moved = data.iter().map(|x| x * if random.bits() >> 63 == 0 { 1.0 + step } else { 1.0 - step }).collect();
-    *array = Array::floats(array.dtype(), array.dims().to_vec(), moved);
+    let dtype = array.dtype();
+    let mut step = |x: f64| STEP * dtype.rounding(x) * if random.bits() >> 63 == 0 { 1.0 } else { -1.0 };
+    let moved = data.iter().map(|x| if *x == 0.0 { *x } else { x + step(*x) }).collect();
+    *array = Array::floats(dtype, array.dims().to_vec(), moved);
 }
 
 #[cfg(test)]
@@ -137,17 +138,17 @@ mod tests {
     use ir::DType;
     use ops::{Builder, Folded};
 
-    fn array(numbers: &[f64]) -> Array {
-        Array::floats(DType::F32, vec![numbers.len()], numbers.to_vec())
+    fn bound(numbers: &[f64], build: impl Fn(&mut Builder, ValueId) -> ValueId) -> f64 {
+        bound_in(DType::F32, numbers, build)
     }
 
-    fn bound(numbers: &[f64], build: impl Fn(&mut Builder, ValueId) -> ValueId) -> f64 {
+    fn bound_in(dtype: DType, numbers: &[f64], build: impl Fn(&mut Builder, ValueId) -> ValueId) -> f64 {
         let mut b = Builder::new("g");
-        let ty = ir::TensorType::new(DType::F32, vec![sym::Expr::from(numbers.len() as i64)]);
-        let x = b.input("x", ty);
+        let x = b.input("x", ir::TensorType::new(dtype, vec![sym::Expr::from(numbers.len() as i64)]));
         let y = build(&mut b, x);
         b.output("y", y);
-        reference(&b.finish(), &[array(numbers)], &BTreeMap::new(), 1).unwrap().bounds[0]
+        let x = Array::floats(dtype, vec![numbers.len()], numbers.to_vec());
+        reference(&b.finish(), &[x], &BTreeMap::new(), 1).unwrap().bounds[0]
     }
 
     const UNIT: f64 = 1.0 / (1u64 << 24) as f64;
@@ -155,7 +156,17 @@ mod tests {
     #[test]
     fn what_rounds_nothing_has_the_least_bound() {
         let moved = bound(&[3.0, -4.0], |b, x| b.map(Func::Neg, &[x]).unwrap());
-        assert_eq!(moved, LEAST_UNITS * UNIT * 4.0);
+        assert_eq!(moved, LEAST_ROUNDINGS * DType::F32.rounding(4.0));
+    }
+
+    #[test]
+    fn a_product_may_underflow() {
+        let scaled = bound_in(DType::F16, &[1e-4], |b, x| {
+            let product = b.map(Func::Mul, &[x, x]).unwrap();
+            b.map_number(Func::Mul, product, 6e4).unwrap()
+        });
+        // 1e-8 is 0 in f16
+        assert!(scaled >= 1e-8 * 6e4 && scaled < 1.0, "{scaled}");
     }
 
     #[test]

@@ -74,6 +74,21 @@ impl DType {
         }
     }
 
+    /// How far the nearest number of a float type lies from a value at most; 0 for exact types.
+    pub fn rounding(self, value: f64) -> f64 {
+        if value.is_finite() { self.unit_roundoff() * value.abs() + self.half_smallest() } else { 0.0 }
+    }
+
+    /// Half the smallest subnormal number.
+    fn half_smallest(self) -> f64 {
+        match self {
+            DType::F16 => 2f64.powi(-25),
+            DType::BF16 => 2f64.powi(-134),
+            DType::F32 => 2f64.powi(-150),
+            _ => 0.0,
+        }
+    }
+
     pub fn name(self) -> &'static str {
         match self {
             DType::Bool => "bool",

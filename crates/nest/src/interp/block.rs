@@ -342,7 +342,7 @@ impl<'a> Block<'a> {
                 Monoid::Product => {
                     let product = total.get(lane).as_f64();
                     let grown = *sum * value.abs() + product.abs() * error + *sum * error;
-                    *sum = grown + bound::rounding(code.dtype, product * value);
+                    *sum = grown + code.dtype.rounding(product * value);
                 }
                 Monoid::Max | Monoid::Min | Monoid::And | Monoid::Or => *sum = sum.max(error),
             }
@@ -352,7 +352,7 @@ impl<'a> Block<'a> {
     fn finish_fold(&mut self, at: usize, code: &Fold) {
         let length = self.code.step_count() as f64;
         for lane in 0..self.errors[code.result].len().min(self.lanes) {
-            let rounding = bound::rounding(code.dtype, self.magnitudes[at][lane]);
+            let rounding = code.dtype.rounding(self.magnitudes[at][lane]);
             if code.monoid == Monoid::Sum {
                 self.errors[code.result][lane] += (length + 8.0) * rounding;
             }

@@ -27,24 +27,9 @@ pub(super) fn widens(from: DType, to: DType) -> bool {
         || (from.is_int() && from.size() < to.size() && to.is_float() && to.size() >= 4)
 }
 
-/// The rounding of a value of a float type to its nearest neighbour; 0 for the exact types.
-pub(super) fn rounding(dtype: DType, value: f64) -> f64 {
-    if value.is_finite() { dtype.unit_roundoff() * value.abs() + half_smallest(dtype) } else { 0.0 }
-}
-
-/// Half the smallest subnormal number.
-fn half_smallest(dtype: DType) -> f64 {
-    match dtype {
-        DType::F16 => 2f64.powi(-25),
-        DType::BF16 => 2f64.powi(-134),
-        DType::F32 => 2f64.powi(-150),
-        _ => 0.0,
-    }
-}
-
 /// The function's own rounding at a value of a type.
 pub(super) fn own(func: Func, dtype: DType, value: Literal) -> f64 {
-    if is_exact(func, dtype) { 0.0 } else { 2.0 * func.ulp() * rounding(dtype, value.as_f64()) }
+    if is_exact(func, dtype) { 0.0 } else { 2.0 * func.ulp() * dtype.rounding(value.as_f64()) }
 }
 
 /// The error of `value = func(x..)` where each `x[i]` has an error of `error[i]` and the function itself is exact.
@@ -82,7 +67,7 @@ pub(super) fn propagated(func: Func, dtype: DType, x: &[Literal], error: &[f64],
 
 /// The error of a conversion of a value with an error, its own rounding included.
 pub(super) fn converted(from: DType, to: DType, x: Literal, error: f64, value: Literal) -> f64 {
-    let own = if widens(from, to) { 0.0 } else { rounding(to, value.as_f64()) };
+    let own = if widens(from, to) { 0.0 } else { to.rounding(value.as_f64()) };
     if error == 0.0 { own } else { own + at_corners(&[x], &[error], value, |x| convert(x[0], from, to)) }
 }
 
