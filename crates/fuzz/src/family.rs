@@ -4,8 +4,10 @@
 pub mod arithmetic;
 pub mod attention;
 pub mod branch;
+pub mod bytes;
 pub mod cast;
 pub mod chain;
+pub mod einsum;
 pub mod fold;
 pub mod join;
 pub mod logic;
@@ -47,14 +49,23 @@ pub static STEPS: &[(usize, Step)] = &[
     (8, product::matmul),
     (4, product::gemm),
     (1, product::integer_matmul),
+    (3, einsum::einsum),
+    (2, bytes::matmul),
+    (2, bytes::conv),
     (6, window::conv),
     (5, pool::pool),
     (2, pool::global),
+    (2, pool::norms),
     (3, resample::resize),
     (2, resample::conv_transpose),
     (1, resample::depth_to_space),
+    (1, resample::space_to_depth),
     (2, norm::batch_norm),
     (1, norm::instance_norm),
+    (1, norm::group_norm),
+    (1, norm::mean_variance_norm),
+    (1, norm::lp_norm),
+    (1, norm::response_norm),
     (4, norm::layer_norm),
     (4, norm::softmax),
     (7, fold::reduce),
@@ -75,6 +86,7 @@ pub static STEPS: &[(usize, Step)] = &[
     (2, spread::filled),
     (2, spread::range),
     (1, spread::size),
+    (1, spread::one_hot),
     (6, pick::gather),
     (2, pick::gather_nd),
     (2, pick::gather_elements),

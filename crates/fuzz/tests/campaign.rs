@@ -17,21 +17,6 @@ fn models_agree_with_the_reference() {
 /// Operators that the opsets of the models, 18 and 20, do not have.
 const OTHER_OPSETS: [&str; 3] = ["Scatter", "TensorScatter", "Upsample"];
 
-/// Operators that no step draws so far.
-const NOT_DRAWN: [&str; 11] = [
-    "ConvInteger",
-    "Einsum",
-    "GlobalLpPool",
-    "GroupNormalization",
-    "LRN",
-    "LpNormalization",
-    "LpPool",
-    "MatMulInteger",
-    "MeanVarianceNormalization",
-    "OneHot",
-    "SpaceToDepth",
-];
-
 #[test]
 fn every_operator_of_the_importer_is_drawn() {
     let models: Vec<_> = (0..2000).map(generate).collect();
@@ -39,5 +24,5 @@ fn every_operator_of_the_importer_is_drawn() {
         models.iter().filter_map(|model| model.graph.as_ref()).flat_map(|graph| &graph.node).map(|node| node.op_type.as_str()).collect();
     let supported = onnx::op_names().into_iter().filter(|name| name.domain.is_empty()).map(|name| name.op_type);
     let missing: Vec<&str> = supported.filter(|name| !drawn.contains(name) && !OTHER_OPSETS.contains(name)).collect();
-    assert_eq!(missing, NOT_DRAWN);
+    assert!(missing.is_empty(), "{missing:?}");
 }

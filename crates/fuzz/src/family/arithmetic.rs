@@ -144,7 +144,8 @@ fn nonzero(generator: &mut Generator, y: Id) -> Option<Id> {
     }
 }
 
-fn small(generator: &mut Generator, x: Id) -> Option<Id> {
+/// Whole numbers that are not too large for more arithmetic.
+pub fn small(generator: &mut Generator, x: Id) -> Option<Id> {
     let form = generator.form(x).clone();
     if form.interval.largest() < 1000.0 || !matches!(form.dtype, DType::I32 | DType::I64) {
         return Some(x);

@@ -41,6 +41,74 @@ pub fn instance_norm(generator: &mut Generator) -> Option<Id> {
     generator.emit("InstanceNormalization", &[x, scale, bias], vec![draft::float("epsilon", 1e-3)], normal)
 }
 
+/// Groups of channels of each image by themselves, with a scale and a bias for each group.
+pub fn group_norm(generator: &mut Generator) -> Option<Id> {
+    let x = images(generator)?;
+    let form = generator.form(x).clone();
+    let channels = form.dims[1].as_const()?;
+    let divisors: Vec<i64> = (1..=channels).filter(|count| channels % count == 0).collect();
+    let groups = generator.random.pick(&divisors)?;
+    let count: i64 = form.dims[2..].iter().map(|dim| generator.largest(dim)).product::<i64>() * (channels / groups);
+    let scale = generator.weight_within("scale", form.dtype, &[groups as usize], Interval::new(0.5, 1.5))?;
+    let bias = generator.weight("bias", form.dtype, &[groups as usize], 1.0)?;
+    let normal = form.within(Interval::around_zero(1.5 * (count as f64).sqrt() + 1.0)).rounded();
+    let attributes = vec![draft::int("num_groups", groups), draft::float("epsilon", 1e-3)];
+    generator.emit("GroupNormalization", &[x, scale, bias], attributes, normal)
+}
+
+/// Mean 0 and variance 1 over some axes; by default all but the channels of images.
+pub fn mean_variance_norm(generator: &mut Generator) -> Option<Id> {
+    let x = if generator.random.chance(50) { images(generator)? } else { generator.floats(1..=4)? };
+    let form = generator.form(x).clone();
+    let mut axes: Vec<usize> = (0..form.rank()).collect();
+    generator.random.shuffle(&mut axes);
+    axes.truncate(1 + generator.random.below(form.rank()));
+    let mut attributes = vec![];
+    if form.rank() == 4 && generator.random.chance(50) {
+        axes = vec![0, 2, 3];
+    } else {
+        let spelled: Vec<i64> = axes.iter().map(|axis| generator.spelled(*axis, form.rank())).collect();
+        attributes.push(draft::ints("axes", &spelled));
+    }
+    let count: i64 = axes.iter().map(|axis| generator.largest(&form.dims[*axis])).product();
+    let normal = form.within(Interval::around_zero((count as f64).sqrt())).rounded();
+    generator.emit("MeanVarianceNormalization", &[x], attributes, normal)
+}
+
+pub fn lp_norm(generator: &mut Generator) -> Option<Id> {
+    let x = generator.floats(1..=4)?;
+    let axis = generator.axis(x)?;
+    let form = generator.form(x).clone();
+    let mut attributes = vec![];
+    if axis + 1 != form.rank() || generator.random.chance(50) {
+        attributes.push(draft::int("axis", generator.spelled(axis, form.rank())));
+    }
+    if generator.random.chance(60) {
+        attributes.push(draft::int("p", generator.random.between(1, 2)));
+    }
+    generator.emit("LpNormalization", &[x], attributes, form.within(Interval::around_zero(1.0)).rounded())
+}
+
+/// Images divided by what neighbouring channels hold.
+pub fn response_norm(generator: &mut Generator) -> Option<Id> {
+    let x = images(generator)?;
+    let form = generator.form(x).clone();
+    if form.rank() != 4 {
+        return None;
+    }
+    let mut attributes = vec![draft::int("size", generator.random.one_of([1, 2, 3, 5, 5, 8]))];
+    let random = &mut generator.random;
+    let parameters = [("alpha", [1e-4, 0.5, 2.0]), ("beta", [0.75, 0.5, 1.0]), ("bias", [1.0, 0.5, 2.0])];
+    let drawn = parameters.map(|(name, choices)| (name, random.one_of(choices), choices[0]));
+    for (name, value, default) in drawn {
+        if value != default || random.chance(30) {
+            attributes.push(draft::float(name, value));
+        }
+    }
+    let most = form.interval.largest() / drawn[2].1.powf(drawn[1].1);
+    generator.emit("LRN", &[x], attributes, form.within(Interval::around_zero(most)).rounded())
+}
+
 pub fn layer_norm(generator: &mut Generator) -> Option<Id> {
     let x = generator.floats(1..=4)?;
     let axis = if generator.random.chance(70) { generator.rank(x) - 1 } else { generator.axis(x)? };

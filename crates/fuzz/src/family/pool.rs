@@ -3,6 +3,9 @@
 use super::window::{Window, images};
 use crate::draft;
 use crate::generator::{Generator, Id};
+use crate::interval::Interval;
+use onnx::proto::AttributeProto;
+use sym::Expr;
 
 pub fn pool(generator: &mut Generator) -> Option<Id> {
     let x = images(generator)?;
@@ -33,11 +36,55 @@ pub fn pool(generator: &mut Generator) -> Option<Id> {
     generator.emit("AveragePool", &[x], attributes, result.rounded())
 }
 
+/// The norm of each window.
+pub fn norms(generator: &mut Generator) -> Option<Id> {
+    let x = images(generator)?;
+    let form = generator.form(x).clone();
+    let spatial = form.dims[2..].to_vec();
+    let (p, exponent) = exponent(generator);
+    if generator.random.chance(35) {
+        let count = generator.largest(&Expr::product(&spatial));
+        let mut dims = form.dims.clone();
+        dims[2..].fill(Expr::one());
+        return emit_norm(generator, "GlobalLpPool", x, exponent, (dims, p, count));
+    }
+    let mut window = Window::draw(generator, &spatial).with_short_padding();
+    window.rounds_up = window.auto_pad.is_none() && generator.random.chance(25);
+    let dims = [&form.dims[..2], &window.positions(generator, &spatial)?].concat();
+    let mut attributes = [window.attributes(generator), exponent].concat();
+    if window.rounds_up {
+        attributes.push(draft::int("ceil_mode", 1));
+    }
+    emit_norm(generator, "LpPool", x, attributes, (dims, p, window.count()))
+}
+
+/// The exponent of a norm, and the attribute that says it.
+fn exponent(generator: &mut Generator) -> (i64, Vec<AttributeProto>) {
+    let p = generator.random.one_of([1, 2, 2, 3]);
+    let said = p != 2 || generator.random.chance(50);
+    (p, if said { vec![draft::int("p", p)] } else { vec![] })
+}
+
+/// Norms of `count` elements each, tame before as well, for a power of them is summed.
+fn emit_norm(
+    generator: &mut Generator,
+    op: &str,
+    x: Id,
+    attributes: Vec<AttributeProto>,
+    (dims, p, count): (Vec<Expr>, i64, i64),
+) -> Option<Id> {
+    let x = generator.tame(x, 20.0)?;
+    let form = generator.form(x).clone();
+    let most = form.interval.largest() * (count as f64).powf(1.0 / p as f64);
+    let norms = generator.emit(op, &[x], attributes, form.of(dims).within(Interval::new(0.0, most)).rounded())?;
+    generator.tame(norms, 60.0)
+}
+
 pub fn global(generator: &mut Generator) -> Option<Id> {
     let x = images(generator)?;
     let form = generator.form(x).clone();
     let mut dims = form.dims.clone();
-    dims[2..].fill(sym::Expr::one());
+    dims[2..].fill(Expr::one());
     match generator.random.chance(60) {
         true => generator.emit("GlobalAveragePool", &[x], vec![], form.of(dims).rounded()),
         false => generator.emit("GlobalMaxPool", &[x], vec![], form.of(dims)),

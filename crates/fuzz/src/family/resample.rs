@@ -80,3 +80,24 @@ pub fn depth_to_space(generator: &mut Generator) -> Option<Id> {
     let dims = vec![n, Expr::from(c.as_const()? / 4), h * 2, w * 2];
     generator.emit("DepthToSpace", &[x], attributes, form.of(dims))
 }
+
+/// Blocks of space become channels.
+pub fn space_to_depth(generator: &mut Generator) -> Option<Id> {
+    let size = generator.random.one_of([2, 2, 3, 4]);
+    let divides = |generator: &Generator, dim: &Expr| generator.sizes(dim).iter().all(|dim| dim % size == 0);
+    let found = generator.find(|generator, form| {
+        form.is_float() && form.rank() == 4 && divides(generator, &form.dims[2]) && divides(generator, &form.dims[3])
+    });
+    let x = match found {
+        Some(x) => x,
+        None => {
+            let dims = [generator.dim(), Expr::from(generator.random.between(1, 4)), generator.dim() * size, generator.dim() * size];
+            generator.float_input(&dims)?
+        }
+    };
+    let form = generator.form(x).clone();
+    let block = Expr::from(size);
+    let [n, c, h, w] = <[Expr; 4]>::try_from(form.dims.clone()).ok()?;
+    let dims = vec![n, &(&c * &block) * &block, h.floor_div(&block), w.floor_div(&block)];
+    generator.emit("SpaceToDepth", &[x], vec![draft::int("blocksize", size)], form.of(dims))
+}

@@ -86,3 +86,28 @@ pub fn positions(generator: &mut Generator, source: Id, axis: usize) -> Option<I
     let result = vector(1).of(vec![form.dims[axis].clone()]).within(Interval::new(0.0, most));
     generator.emit("Range", &[start, limit, delta], vec![], result)
 }
+
+/// Rows with one element that stands out, at places that indices name; some name none. The number of places is given, or the size of an
+/// axis of another tensor.
+pub fn one_hot(generator: &mut Generator) -> Option<Id> {
+    let indices = generator.integers()?;
+    let source = generator.anything(1..=4)?;
+    let wanted = match generator.axis(source) {
+        Some(axis) if generator.random.chance(40) => generator.dims(source)[axis].clone(),
+        _ => Expr::from(generator.size()),
+    };
+    let listed = generator.shape_operand(source, std::slice::from_ref(&wanted))?;
+    let depth = match wanted.as_const() {
+        Some(depth) if generator.random.chance(50) => generator.number(DType::I64, depth as f64),
+        _ => listed,
+    };
+    let dtype = generator.random.one_of([generator.float, generator.float, DType::I64]);
+    let values = generator.weight("values", dtype, &[2], 2.0)?;
+    let mut dims = generator.dims(indices);
+    let axis = generator.random.below(dims.len() + 1);
+    dims.insert(axis, wanted);
+    let spelled = draft::int("axis", generator.spelled(axis, dims.len()));
+    let attributes = if axis + 1 == dims.len() && generator.random.chance(40) { vec![] } else { vec![spelled] };
+    let form = Form { dims, ..generator.form(values).clone() };
+    generator.emit("OneHot", &[indices, depth, values], attributes, form)
+}
