@@ -215,7 +215,7 @@ fn dot_group(nest: &Nest, c: &Contraction, walk: &Walk, target: &Target) -> i64 
 fn add_sums(program: &mut Program, stage: &Stage, c: &Contraction, b: &Read, known: bool) -> BufferId {
     let id = BufferId(program.buffers.len() as u32);
     let name: Arc<str> = Arc::from(format!("{}.sums{}", stage.nest.operands[b.operand].name, id.0));
-    let iter = |s: &Sym| stage.nest.iter(s).cloned();
+    let iter = |s: &Sym| iter_of(&stage.nest, b, s);
     let columns: Vec<nest::Iter> = c.batch.iter().chain(&c.n).filter_map(iter).collect();
     let ty = TensorType::new(DType::I32, columns.iter().map(|iter| iter.extent.clone()).collect());
     let index: Vec<Expr> = columns.iter().map(|iter| Expr::sym(&iter.sym)).collect();
@@ -287,10 +287,20 @@ fn linear_address(dims: &[Expr], index: &[Index]) -> Expr {
     maps.zip(dims).fold(Expr::zero(), |sum, (at, dim)| &(&sum * dim) + &at)
 }
 
+/// An iterator with the extent of the dim of `b` that it indexes alone, where that is a number. A guard may say only at a call that a size
+/// is the same; what is copied before the first call does not know it.
+fn iter_of(nest: &Nest, b: &Read, sym: &Sym) -> Option<nest::Iter> {
+    let iter = nest.iter(sym)?.clone();
+    let dims = &nest.operands[b.operand].ty.dims;
+    let dim = b.index.iter().position(|index| index.as_map().and_then(Expr::as_sym) == Some(sym)).map(|at| &dims[at]);
+    let known = dim.filter(|dim| dim.as_const().is_some() && iter.extent.as_const().is_none());
+    Some(nest::Iter { extent: known.cloned().unwrap_or_else(|| iter.extent.clone()), ..iter })
+}
+
 /// `packed[iters] = b[its own index]`.
 fn copy_nest(nest: &Nest, b: &Read, iters: &[Sym]) -> Nest {
     let operand = nest.operands[b.operand].clone();
-    let kept: Vec<_> = iters.iter().filter_map(|s| nest.iter(s).cloned()).map(|i| nest::Iter { kind: IterKind::Parallel, ..i }).collect();
+    let kept: Vec<_> = iters.iter().filter_map(|s| iter_of(nest, b, s)).map(|i| nest::Iter { kind: IterKind::Parallel, ..i }).collect();
     let ty = TensorType::new(operand.ty.dtype, kept.iter().map(|i| i.extent.clone()).collect());
     let body = vec![Scalar { dtype: ty.dtype, op: ScalarOp::Read(Read { operand: 0, ..b.clone() }) }];
     let index: Vec<Expr> = iters.iter().map(Expr::sym).collect();

@@ -13,6 +13,7 @@
 //! - P9: on every path a buffer is written before it is read; outputs are written at the end.
 //! - P10: no step writes an input or a constant.
 //! - P11: the prepare steps are groups that read constants and prepared buffers and write prepared buffers; no other step writes those.
+//!   Their iterators run over numbers: no call has given a size yet.
 //! - P12: a local buffer is used in one group only, and is neither an input nor an output nor a condition.
 //! - P13: a group has stages; one exactly where it has no outer iterators; else these are the leading parallel iterators of every stage, in
 //!   order, with one extent each.

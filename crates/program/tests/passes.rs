@@ -165,6 +165,20 @@ fn windows_of_three() {
     }
 }
 
+/// What is packed before the first call knows no size of a call, not even one that a guard makes equal to a number.
+#[test]
+fn weights_are_packed_without_sizes() {
+    let build = |b: &mut Builder| {
+        let x = b.input("x", f32s("m, k"));
+        let x = b.map_number(Func::Max, x, 0.0)?;
+        let w = weight(b, &[17, 20]);
+        let y = b.contract("mk,kn->mn", x, w)?;
+        b.output("y", y);
+        Ok(())
+    };
+    check(build, &[&[3, 17]]);
+}
+
 #[test]
 fn parts_and_lookups() {
     let build = |b: &mut Builder| {

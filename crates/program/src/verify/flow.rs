@@ -69,6 +69,9 @@ impl Flow<'_> {
                     self.fault(11, *id, &place, "is written by a prepare step");
                 }
             }
+            if let Some(iter) = stage.nest.iters.iter().find(|iter| !iter.extent.symbols().is_empty()) {
+                self.faults.push(format!("P11: {place}: a prepare step runs over {}, which no call has given yet", iter.extent));
+            }
             self.stage(stage, &place);
         }
     }
