@@ -32,16 +32,9 @@ pub fn contraction(nest: &Nest, prefer_b: &dyn Fn(&Read) -> bool) -> Option<Cont
     }
     let direct = roles(nest, ScalarId(*sum as u32), x, y);
     let swapped = roles(nest, ScalarId(*sum as u32), y, x);
-    let (read_x, read_y) = (read_of(nest, x)?, read_of(nest, y)?);
+    let (read_x, read_y) = (nest.read(x)?, nest.read(y)?);
     let swap = prefer_b(read_x) && !prefer_b(read_y);
     if swap { swapped.or(direct) } else { direct.or(swapped) }
-}
-
-fn read_of(nest: &Nest, id: ScalarId) -> Option<&Read> {
-    match &nest.scalar(id).op {
-        ScalarOp::Read(read) => Some(read),
-        _ => None,
-    }
 }
 
 /// The read behind conversions between float types, behind a widening of integers, or behind a byte's turn.
@@ -81,7 +74,7 @@ pub fn turned_byte(nest: &Nest, id: ScalarId) -> Option<ScalarId> {
 
 fn roles(nest: &Nest, sum: ScalarId, a: ScalarId, b: ScalarId) -> Option<Contraction> {
     let mentions = |read: &Read, sym: &Sym| read.index.iter().filter_map(Index::as_map).any(|e| e.mentions(sym));
-    let (read_a, read_b) = (read_of(nest, a)?, read_of(nest, b)?);
+    let (read_a, read_b) = (nest.read(a)?, nest.read(b)?);
     let mut found = Contraction { a, b, sum, batch: vec![], m: vec![], n: vec![], k: vec![] };
     for iter in &nest.iters {
         let list = match (iter.kind, mentions(read_a, &iter.sym), mentions(read_b, &iter.sym)) {

@@ -218,6 +218,14 @@ impl Nest {
         &self.body[id.0 as usize]
     }
 
+    /// The read that a scalar is.
+    pub fn read(&self, id: ScalarId) -> Option<&Read> {
+        match &self.scalar(id).op {
+            ScalarOp::Read(read) => Some(read),
+            _ => None,
+        }
+    }
+
     pub fn iter(&self, sym: &Sym) -> Option<&Iter> {
         self.iters.iter().find(|iter| iter.sym == *sym)
     }

@@ -11,9 +11,8 @@
 use crate::layout::Layout;
 use crate::program::{Buffer, BufferId, Group, Program, Role, Stage, Step};
 use ir::Literal;
-use nest::{Contraction, Index, Nest, Read, ScalarOp, contraction, rewrite};
+use nest::{Contraction, Index, Nest, Read, contraction, rewrite};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Arc;
 use sym::{Expr, Sym};
 
 pub fn assign(program: &Program) -> Program {
@@ -36,13 +35,6 @@ pub fn assign(program: &Program) -> Program {
 pub fn stage_contraction(program: &Program, stage: &Stage) -> Option<Contraction> {
     let known = |read: &Read| matches!(program.buffer(stage.operands[read.operand]).role, Role::Constant { .. } | Role::Prepared);
     contraction(&stage.nest, &known)
-}
-
-fn read(nest: &Nest, id: nest::ScalarId) -> Option<&Read> {
-    match &nest.scalar(id).op {
-        ScalarOp::Read(read) => Some(read),
-        _ => None,
-    }
 }
 
 /// A rough number of points, for weighing votes: an unknown size counts as 64.
@@ -124,7 +116,7 @@ fn innermost(id: BufferId, rank: usize, classes: &mut Classes, weights: &BTreeMa
 }
 
 fn operand_vote(stage: &Stage, c: &Contraction) -> Option<(BufferId, usize)> {
-    let a = read(&stage.nest, c.a)?;
+    let a = stage.nest.read(c.a)?;
     Some((stage.operands[a.operand], plain_dim(&maps(&a.index), &c.k)?))
 }
 
@@ -209,13 +201,9 @@ fn own_constants(program: &mut Program, stage: &mut Stage, copies: &mut BTreeMap
     }
 }
 
-fn add_temp(program: &mut Program, like: BufferId, suffix: &str) -> BufferId {
+fn add_temp(program: &mut Program, like: BufferId, what: &str) -> BufferId {
     let Buffer { name, ty, .. } = program.buffer(like).clone();
-    let at = program.buffers.len();
-    let name = Arc::from(format!("{name}.{suffix}{at}"));
-    let layout = Layout::row_major(ty.rank());
-    program.buffers.push(Buffer { name, ty, layout, role: Role::Temp });
-    BufferId(at as u32)
+    program.add_buffer(&name, what, ty, Role::Temp)
 }
 
 fn copy_step(program: &Program, from: BufferId, to: BufferId, location: &ir::Location) -> Step {
@@ -227,7 +215,7 @@ fn copy_step(program: &Program, from: BufferId, to: BufferId, location: &ir::Loc
 
 /// For an operand in the caller's memory that wants another innermost dim or a halo: a copy in front.
 fn free_operand(program: &mut Program, stage: &mut Stage, c: &Contraction) -> Option<Step> {
-    let a = read(&stage.nest, c.a)?.clone();
+    let a = stage.nest.read(c.a)?.clone();
     let id = stage.operands[a.operand];
     let fixed = matches!(program.buffer(id).role, Role::Input(_) | Role::Output(_) | Role::Constant { .. });
     let wanted = plain_dim(&maps(&a.index), &c.k);
@@ -332,7 +320,7 @@ fn add_pads(program: &mut Program) {
 /// The `a` operand of a contraction, where its rows conflict: the innermost axis is a whole reduced dim.
 fn conflicting_operand(program: &Program, stage: &Stage) -> Option<BufferId> {
     let c = stage_contraction(program, stage)?;
-    let a = read(&stage.nest, c.a)?;
+    let a = stage.nest.read(c.a)?;
     let id = stage.operands[a.operand];
     let buffer = program.buffer(id);
     let axis = buffer.layout.axes.last().filter(|axis| axis.div == 1 && axis.modulo.is_none())?;

@@ -16,9 +16,8 @@ use crate::program::{Buffer, BufferId, Group, Program, Role, Stage, Step};
 use crate::work::use_counts;
 use ir::{DType, Literal, TensorType};
 use nest::contraction::turn_of;
-use nest::{Contraction, Func, Index, IterKind, Nest, Operand, Read, Scalar, ScalarOp, Write, rewrite};
+use nest::{Contraction, Func, Index, IterKind, Nest, Operand, Read, Scalar, ScalarOp, Write};
 use std::collections::HashMap;
-use std::sync::Arc;
 use sym::{Expr, Sym};
 use target::Target;
 
@@ -105,10 +104,7 @@ fn pack_operand(program: &mut Program, group: &mut Group, at: usize, c: &Contrac
         stage.nest = turn_bytes(&stage.nest, c, &program.buffer(sums).name, &program.buffer(sums).ty);
         stage.operands.push(sums);
     }
-    let nest = rewrite::tidy(&stage.nest);
-    let find = |name: &str| stage.nest.operands.iter().position(|o| o.name == name).map_or(BufferId(u32::MAX), |k| stage.operands[k]);
-    stage.operands = nest.operands.iter().map(|o| find(&o.name)).collect();
-    stage.nest = nest;
+    *stage = stage.clone().tidied();
 }
 
 /// The `n` iterator that walks the innermost dim of a physical nest's result, else the last one.
@@ -213,13 +209,13 @@ fn dot_group(nest: &Nest, c: &Contraction, walk: &Walk, target: &Target) -> i64 
 
 /// A buffer with the sum over `k` of what `b` reads, `[batch.., n..]`, and the step that fills it.
 fn add_sums(program: &mut Program, stage: &Stage, c: &Contraction, b: &Read, known: bool) -> BufferId {
-    let id = BufferId(program.buffers.len() as u32);
-    let name: Arc<str> = Arc::from(format!("{}.sums{}", stage.nest.operands[b.operand].name, id.0));
     let iter = |s: &Sym| iter_of(&stage.nest, b, s);
     let columns: Vec<nest::Iter> = c.batch.iter().chain(&c.n).filter_map(iter).collect();
     let ty = TensorType::new(DType::I32, columns.iter().map(|iter| iter.extent.clone()).collect());
     let index: Vec<Expr> = columns.iter().map(|iter| Expr::sym(&iter.sym)).collect();
     let operand = stage.nest.operands[b.operand].clone();
+    let role = if known { Role::Prepared } else { Role::Temp };
+    let id = program.add_buffer(&operand.name, "sums", ty.clone(), role);
     let ops = [
         (ScalarOp::Read(Read { operand: 0, ..b.clone() }), operand.ty.dtype),
         (ScalarOp::Convert(nest::ScalarId(0)), DType::I32),
@@ -229,11 +225,8 @@ fn add_sums(program: &mut Program, stage: &Stage, c: &Contraction, b: &Read, kno
         iters: columns.into_iter().chain(c.k.iter().filter_map(iter)).collect(),
         operands: vec![operand],
         body: ops.into_iter().map(|(op, dtype)| Scalar { op, dtype }).collect(),
-        writes: vec![Write::plain(&name, &ty, &index, nest::ScalarId(2))],
+        writes: vec![Write::plain(&program.buffer(id).name, &ty, &index, nest::ScalarId(2))],
     };
-    let layout = Layout::row_major(ty.rank());
-    let role = if known { Role::Prepared } else { Role::Temp };
-    program.buffers.push(Buffer { name, ty, layout, role });
     let made = Stage { nest, operands: vec![stage.operands[b.operand]], writes: vec![id], location: stage.location.clone() };
     let step = Step::Group(Group { outer: vec![], stages: vec![made] });
     if known {
@@ -331,12 +324,11 @@ fn layout_of_operand(layout: &Layout, iters: &[Sym], b: &Read) -> Option<Layout>
 }
 
 fn add_packed(program: &mut Program, copy: &Nest, layout: Layout, known: bool, stage: &Stage, operand: usize) -> BufferId {
-    let id = BufferId(program.buffers.len() as u32);
-    let name: Arc<str> = Arc::from(format!("{}.packed{}", stage.nest.operands[operand].name, id.0));
     let role = if known { Role::Prepared } else { Role::Temp };
-    program.buffers.push(Buffer { name: name.clone(), ty: copy.writes[0].ty.clone(), layout, role });
+    let id = program.add_buffer(&stage.nest.operands[operand].name, "packed", copy.writes[0].ty.clone(), role);
+    program.buffers[id.0 as usize].layout = layout;
     let mut nest = copy.clone();
-    nest.writes[0].name = name.to_string();
+    nest.writes[0].name = program.buffer(id).name.to_string();
     let stage = Stage { nest, operands: vec![stage.operands[operand]], writes: vec![id], location: stage.location.clone() };
     let step = Step::Group(Group { outer: vec![], stages: vec![stage] });
     if known {

@@ -11,7 +11,6 @@
 //!
 //! Needs: a fused, hoisted program, row-major. Gives: the same with contractions of bf16.
 
-use crate::layout::Layout;
 use crate::layouts::stage_contraction;
 use crate::program::{Buffer, BufferId, Group, Program, Role, Stage, Step};
 use crate::winograd;
@@ -19,7 +18,6 @@ use crate::work::step_uses;
 use ir::{DType, Literal, TensorType};
 use nest::{Func, Nest, Operand, Read, Scalar, ScalarId, ScalarOp, Write, rewrite};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use sym::Expr;
 use target::Target;
 
@@ -41,7 +39,7 @@ pub fn narrow(program: &Program, target: &Target, winograd: bool) -> Program {
         for (number, stage) in group.stages.iter().enumerate() {
             let left = winograd && winograd::halves(program, stage, target);
             let factors = factors(program, stage).filter(|factors| {
-                let buffer = |id: &ScalarId| read_of(&stage.nest, *id).map(|read| stage.operands[read.operand]);
+                let buffer = |id: &ScalarId| stage.nest.read(*id).map(|read| stage.operands[read.operand]);
                 !left && factors.iter().all(|id| buffer(id).is_some_and(|buffer| usable.contains(&buffer)))
             });
             wanted.extend(factors.map(|factors| ((at, number), factors)));
@@ -52,7 +50,7 @@ pub fn narrow(program: &Program, target: &Target, winograd: bool) -> Program {
         let Step::Group(group) = &program.steps[*at] else { continue };
         let stage = &group.stages[*number];
         for id in factors {
-            let Some(read) = read_of(&stage.nest, *id) else { continue };
+            let Some(read) = stage.nest.read(*id) else { continue };
             let buffer = stage.operands[read.operand];
             twins.entry(buffer).or_insert_with(|| add_twin(&mut out, buffer, stage));
         }
@@ -92,31 +90,21 @@ fn factors(program: &Program, stage: &Stage) -> Option<[ScalarId; 2]> {
     let ScalarOp::Reduce(_, product) = nest.scalar(c.sum).op else { return None };
     let ScalarOp::Apply(Func::Mul, operands) = &nest.scalar(product).op else { return None };
     let plain = operands.iter().all(|id| *id == c.a || *id == c.b) && nest.scalar(c.sum).dtype == DType::F32;
-    let padding = read_of(nest, c.a)?.fill.is_none_or(|fill| fill == Literal::Float(0.0));
+    let padding = nest.read(c.a)?.fill.is_none_or(|fill| fill == Literal::Float(0.0));
     let extent = |sym: &sym::Sym| nest.iter(sym).and_then(|iter| iter.extent.eval(&|_| Some(ROUGH))).unwrap_or(ROUGH);
     let long = c.k.iter().map(extent).product::<i64>() >= SHORTEST;
     (plain && padding && long).then_some([c.a, c.b])
 }
 
-fn read_of(nest: &Nest, id: ScalarId) -> Option<&Read> {
-    match &nest.scalar(id).op {
-        ScalarOp::Read(read) => Some(read),
-        _ => None,
-    }
-}
-
 /// A buffer of bf16 beside another one; of known contents it is made here.
 fn add_twin(program: &mut Program, of: BufferId, stage: &Stage) -> BufferId {
-    let id = BufferId(program.buffers.len() as u32);
     let Buffer { name, ty, role, .. } = program.buffer(of).clone();
-    let twin: Arc<str> = Arc::from(format!("{name}.bf16.{}", id.0));
     let ty = TensorType::new(DType::BF16, ty.dims);
     let known = matches!(role, Role::Constant { .. } | Role::Prepared);
     let role = if known { Role::Prepared } else { role };
-    let layout = Layout::row_major(ty.rank());
-    program.buffers.push(Buffer { name: twin.clone(), ty: ty.clone(), layout, role });
+    let id = program.add_buffer(&name, "bf16.", ty.clone(), role);
     if known {
-        let mut nest = rewrite::copy_nest(&name, &twin, &program.buffer(of).ty);
+        let mut nest = rewrite::copy_nest(&name, &program.buffer(id).name, &program.buffer(of).ty);
         nest.body.push(Scalar { op: ScalarOp::Convert(nest.writes[0].value), dtype: DType::BF16 });
         nest.writes[0].value = ScalarId(nest.body.len() as u32 - 1);
         nest.writes[0].ty = ty;
@@ -153,15 +141,7 @@ fn with_narrow_factors(buffers: &[Buffer], stage: &Stage, factors: [ScalarId; 2]
         ids.push(id);
     }
     nest.writes = stage.nest.writes.iter().map(|write| write.map(&|id| ids[id.0 as usize], &Expr::clone)).collect();
-    tidied(Stage { nest, operands, ..stage.clone() })
-}
-
-/// The stage without scalars, and so without operands, that its writes do not need.
-fn tidied(stage: Stage) -> Stage {
-    let nest = rewrite::tidy(&stage.nest);
-    let find = |name: &str| stage.nest.operands.iter().position(|operand| operand.name == name).map(|at| stage.operands[at]);
-    let operands = nest.operands.iter().filter_map(|operand| find(&operand.name)).collect();
-    Stage { nest, operands, ..stage }
+    Stage { nest, operands, ..stage.clone() }.tidied()
 }
 
 /// Whatever writes a buffer with a twin writes that too.

@@ -3,7 +3,7 @@
 use crate::layout::Layout;
 use ir::graph::SymbolFact;
 use ir::{Guard, Location, Tensor, TensorType};
-use nest::Nest;
+use nest::{Nest, rewrite};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use sym::{Expr, Sym};
@@ -114,8 +114,26 @@ pub struct Program {
 }
 
 impl Program {
+    /// A new row-major buffer, named after another one and what it holds.
+    pub fn add_buffer(&mut self, stem: &str, what: &str, ty: TensorType, role: Role) -> BufferId {
+        let id = BufferId(self.buffers.len() as u32);
+        let layout = Layout::row_major(ty.rank());
+        self.buffers.push(Buffer { name: Arc::from(format!("{stem}.{what}{}", id.0)), ty, layout, role });
+        id
+    }
+
     pub fn buffer(&self, id: BufferId) -> &Buffer {
         &self.buffers[id.0 as usize]
+    }
+}
+
+impl Stage {
+    /// The stage without scalars, and so without operands, that its writes do not need.
+    pub fn tidied(self) -> Stage {
+        let nest = rewrite::tidy(&self.nest);
+        let find = |name: &str| self.nest.operands.iter().position(|operand| operand.name == name).map(|at| self.operands[at]);
+        let operands = nest.operands.iter().filter_map(|operand| find(&operand.name)).collect();
+        Stage { nest, operands, ..self }
     }
 }
 

@@ -16,12 +16,10 @@
 //!
 //! Needs: a fused, hoisted program, row-major. Gives: the same with such convolutions as groups of three stages.
 
-use crate::layout::Layout;
 use crate::layouts::stage_contraction;
-use crate::program::{Buffer, BufferId, Group, Program, Role, Stage, Step};
+use crate::program::{BufferId, Group, Program, Role, Stage, Step};
 use ir::{DType, Literal, TensorType};
-use nest::{Contraction, Func, Index, Iter, Monoid, Nest, NestBuilder, Read, ScalarId, ScalarOp, rewrite};
-use std::sync::Arc;
+use nest::{Contraction, Func, Index, Iter, Monoid, Nest, NestBuilder, Read, ScalarId, ScalarOp};
 use sym::{Expr, Sym};
 use target::Target;
 
@@ -214,7 +212,7 @@ impl<'a> Conv<'a> {
     fn of(program: &Program, stage: &'a Stage) -> Option<Conv<'a>> {
         let nest = &stage.nest;
         let parts = stage_contraction(program, stage)?;
-        let (x, w) = (read_of(nest, parts.a)?.clone(), read_of(nest, parts.b)?.clone());
+        let (x, w) = (nest.read(parts.a)?.clone(), nest.read(parts.b)?.clone());
         let iters = |syms: &[Sym], but: &[Sym]| -> Vec<Iter> {
             syms.iter().filter(|sym| !but.contains(sym)).filter_map(|sym| nest.iter(sym).cloned()).collect()
         };
@@ -419,21 +417,12 @@ impl<'a> Conv<'a> {
             let left = &self.extent[d] - &place[d] - 1;
             made.writes.iter_mut().for_each(|write| write.only.push(left.clone()));
         }
-        let tidy = rewrite::tidy(&made);
-        let find = |name: &str| nest.operands.iter().position(|o| o.name == name).map_or(from, |at| self.stage.operands[at]);
-        let operands = tidy.operands.iter().map(|operand| find(&operand.name)).collect();
-        self.made(tidy, operands, self.stage.writes.clone())
+        let operands = [&[from], self.stage.operands.as_slice()].concat();
+        self.made(made, operands, self.stage.writes.clone()).tidied()
     }
 
     fn made(&self, nest: Nest, operands: Vec<BufferId>, writes: Vec<BufferId>) -> Stage {
         Stage { nest, operands, writes, location: self.stage.location.clone() }
-    }
-}
-
-fn read_of(nest: &Nest, id: ScalarId) -> Option<&Read> {
-    match &nest.scalar(id).op {
-        ScalarOp::Read(read) => Some(read),
-        _ => None,
     }
 }
 
@@ -487,10 +476,6 @@ fn sizes_of_weights(tile: Tile, channels: &[Iter], k: &Iter) -> Vec<Expr> {
 
 /// A new buffer, named after the result of a stage.
 fn add(program: &mut Program, stage: &Stage, what: &str, dims: Vec<Expr>, role: Role) -> BufferId {
-    let id = BufferId(program.buffers.len() as u32);
-    let name: Arc<str> = Arc::from(format!("{}.{what}{}", program.buffer(stage.writes[0]).name, id.0));
-    let ty = TensorType::new(DType::F32, dims);
-    let layout = Layout::row_major(ty.rank());
-    program.buffers.push(Buffer { name, ty, layout, role });
-    id
+    let stem = program.buffer(stage.writes[0]).name.clone();
+    program.add_buffer(&stem, what, TensorType::new(DType::F32, dims), role)
 }

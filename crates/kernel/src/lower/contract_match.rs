@@ -78,7 +78,7 @@ fn along_vectors(nest: &Nest) -> Option<impl Fn(&Read) -> bool> {
 fn served(nest: &Nest, parts: Contraction) -> Option<Matched> {
     let last = nest.writes.first()?.index.last()?.as_map()?;
     let n = parts.n.iter().find(|s| last.mentions(s)).cloned()?;
-    let (a, b) = (read_of(nest, parts.a)?, read_of(nest, parts.b)?);
+    let (a, b) = (nest.read(parts.a)?, nest.read(parts.b)?);
     let linear = |e: &Expr, syms: &[Sym]| syms.iter().all(|s| e.split_linear(s).is_some());
     let turned = turned(nest, &parts)?;
     let dot = dot_of(nest, &parts, b, turned);
@@ -105,13 +105,6 @@ fn reduction(nest: &Nest, matched: &Matched) -> Vec<(Sym, Expr)> {
         _ => (s.clone(), extent_of(nest, s)),
     };
     matched.parts.k.iter().map(step).collect()
-}
-
-fn read_of(nest: &Nest, id: ScalarId) -> Option<&Read> {
-    match &nest.scalar(id).op {
-        ScalarOp::Read(read) => Some(read),
-        _ => None,
-    }
 }
 
 /// Whether `a` is a byte turned to the other sign. None where the product is of anything else than that and the two reads, accumulated in
