@@ -2,8 +2,9 @@
 //!
 //! The bound is measured on the model itself, not guessed. The graph is interpreted again with roundings in it: every float that a node
 //! computes, and every float that enters a sum, is moved by 4 times the most that its type's rounding does to it, up or down at random. (For
-//! f32 that is a relative 2^-22; numbers too small to be normal are moved by as much as the smallest that are.) Zeros stay. What only moves, compares or cuts numbers rounds nothing, so it is left alone, and so are inputs and weights, which
-//! every compiler is given with the same bits.
+//! f32 that is a relative 2^-22; numbers too small to be normal are moved by as much as the smallest that are.) Zeros stay. What only moves,
+//! compares or cuts numbers rounds nothing, so it is left alone, and so are inputs and weights, which every compiler is given with the same
+//! bits.
 //!
 //! The largest difference in an output, over a few such runs, is what rounding does to it. A compiler rounds in another order and more
 //! often, so 16 times that is allowed, and 64 roundings of the largest element, for outputs whose nodes round only at the end:
@@ -13,21 +14,27 @@
 //! ```
 //!
 //! The maxima are over the whole output. Integers and bools must be equal.
+//!
+//! The interpreter has the range of f64. Where a node's number is outside its type's range, a compiler may have an infinity or a zero there,
+//! or the number, if it keeps a chain in a wider type. So when there are such numbers the graph is interpreted with each of them cut to
+//! the range, and with NaN for each; an element that any run gives another class (a number, an infinity of a sign, NaN), or that these move
+//! by more than the bound, is open: any value is right.
 
 use crate::random::Random;
 use ir::array::Data;
 use ir::graph::{Attr, Node};
-use ir::{Array, Diagnostic, Graph, ValueId};
+use ir::{Array, DType, Diagnostic, Graph, ValueId};
 use nest::Func;
 use ops::interp::{self, Values};
 use std::collections::BTreeMap;
 use sym::Sym;
 
-/// Outputs, and how far from each of them a result may be.
+/// Outputs, how far from each of them a result may be, and which elements are not compared.
 #[derive(Clone, Debug)]
 pub struct Reference {
     pub outputs: Vec<Array>,
     pub bounds: Vec<f64>,
+    pub open: Vec<Vec<bool>>,
 }
 
 /// How many perturbed runs there are. With one, the differences of a single number could cancel.
@@ -40,21 +47,54 @@ const LEAST_ROUNDINGS: f64 = 64.0;
 pub fn reference(graph: &Graph, inputs: &[Array], sizes: &BTreeMap<Sym, i64>, seed: u64) -> Result<Reference, Diagnostic> {
     let outputs = interp::outputs(graph, inputs, sizes)?;
     let mut differences = vec![0.0f64; outputs.len()];
+    let mut open: Vec<Vec<bool>> = outputs.iter().map(|output| vec![false; output.count()]).collect();
+    let mut leaves_range = false;
     for run in 0..RUNS {
-        let perturbed = perturbed_outputs(graph, inputs, sizes, &mut Random::named(seed + run, "perturbation"))?;
-        for (difference, (want, other)) in differences.iter_mut().zip(outputs.iter().zip(&perturbed)) {
-            *difference = difference.max(largest_difference(want, other));
+        let mut perturbed = Changed::new(Change::Perturb(Random::named(seed + run, "perturbation")));
+        let others = perturbed.outputs(graph, inputs, sizes)?;
+        leaves_range |= perturbed.leaves_range;
+        for (at, (want, other)) in outputs.iter().zip(&others).enumerate() {
+            differences[at] = differences[at].max(largest_difference(want, other));
+            mark(&mut open[at], want, other, |want, other| class(want) != class(other));
         }
     }
     let bound = |(want, difference): (&Array, &f64)| FACTOR * difference + LEAST_ROUNDINGS * want.dtype().rounding(largest(want));
-    let bounds = outputs.iter().zip(&differences).map(bound).collect();
-    Ok(Reference { outputs, bounds })
+    let bounds: Vec<f64> = outputs.iter().zip(&differences).map(bound).collect();
+    for change in [Change::Cut, Change::Spoil].into_iter().filter(|_| leaves_range) {
+        let others = Changed::new(change).outputs(graph, inputs, sizes)?;
+        for (at, (want, other)) in outputs.iter().zip(&others).enumerate() {
+            mark(&mut open[at], want, other, |want, other| class(want) != class(other) || (want - other).abs() > bounds[at]);
+        }
+    }
+    Ok(Reference { outputs, bounds, open })
 }
 
-/// The largest finite element, without its sign.
+/// Marks the elements that are apart.
+fn mark(open: &mut [bool], want: &Array, other: &Array, apart: impl Fn(f64, f64) -> bool) {
+    match (want.data(), other.data()) {
+        (Data::Float(want), Data::Float(other)) => {
+            open.iter_mut().zip(want.iter().zip(other)).for_each(|(open, (want, other))| *open |= apart(*want, *other));
+        }
+        (Data::Int(want), Data::Int(other)) => {
+            open.iter_mut().zip(want.iter().zip(other)).for_each(|(open, (want, other))| *open |= want != other);
+        }
+        (_, _) => {}
+    }
+}
+
+/// Numbers, each infinity, and NaN.
+fn class(x: f64) -> i32 {
+    match (x.is_finite(), x.is_nan()) {
+        (true, _) => 0,
+        (_, true) => 2,
+        (_, false) => x.signum() as i32,
+    }
+}
+
+/// The largest element that is a number of its type, without its sign.
 fn largest(array: &Array) -> f64 {
     match array.data() {
-        Data::Float(data) => data.iter().filter(|x| x.is_finite()).fold(0.0, |largest, x| largest.max(x.abs())),
+        Data::Float(data) => data.iter().map(|x| x.abs()).filter(|x| *x <= array.dtype().largest()).fold(0.0, f64::max),
         Data::Int(_) => 0.0,
     }
 }
@@ -66,35 +106,79 @@ fn largest_difference(a: &Array, b: &Array) -> f64 {
     }
 }
 
-fn perturbed_outputs(graph: &Graph, inputs: &[Array], sizes: &BTreeMap<Sym, i64>, random: &mut Random) -> Result<Vec<Array>, Diagnostic> {
-    let mut values: Values =
-        graph.values.iter().enumerate().map(|(at, _)| graph.constant(ValueId(at as u32)).map(|tensor| tensor.to_array())).collect();
-    for (id, input) in graph.inputs.iter().zip(inputs) {
-        values[id.0 as usize] = Some(input.clone());
+/// What is done to the floats that nodes compute.
+enum Change {
+    Perturb(Random),
+    /// Numbers outside the type's range become what they are rounded to.
+    Cut,
+    /// They become NaN.
+    Spoil,
+}
+
+/// A run of a graph in which floats are changed.
+struct Changed {
+    change: Change,
+    /// Whether a number was outside its type's range.
+    leaves_range: bool,
+}
+
+impl Changed {
+    fn new(change: Change) -> Changed {
+        Changed { change, leaves_range: false }
     }
-    for node in &graph.nodes {
-        let exact = is_exact(graph, node);
-        let kept: Vec<(ValueId, Option<Array>)> = node.inputs.iter().map(|id| (*id, values[id.0 as usize].clone())).collect();
-        if !exact && node.op != "map" && node.regions.is_empty() {
-            node.inputs.iter().for_each(|id| perturb(&mut values[id.0 as usize], random));
+
+    fn outputs(&mut self, graph: &Graph, inputs: &[Array], sizes: &BTreeMap<Sym, i64>) -> Result<Vec<Array>, Diagnostic> {
+        let mut values: Values =
+            graph.values.iter().enumerate().map(|(at, _)| graph.constant(ValueId(at as u32)).map(|tensor| tensor.to_array())).collect();
+        for (id, input) in graph.inputs.iter().zip(inputs) {
+            values[id.0 as usize] = Some(input.clone());
         }
-        let results = match node.regions.is_empty() {
-            true => interp::node_results(graph, node, &values, sizes)?,
-            false => {
-                let operands: Vec<Array> = node.inputs.iter().filter_map(|id| values[id.0 as usize].clone()).collect();
-                let mut run = |region: &Graph, inputs: &[Array]| perturbed_outputs(region, inputs, sizes, random);
-                interp::regions::results(node, &operands, sizes, &mut run)?
+        for node in &graph.nodes {
+            let exact = is_exact(graph, node);
+            let kept: Vec<(ValueId, Option<Array>)> = node.inputs.iter().map(|id| (*id, values[id.0 as usize].clone())).collect();
+            if !exact && node.op != "map" && node.regions.is_empty() && matches!(self.change, Change::Perturb(_)) {
+                node.inputs.iter().for_each(|id| self.change(&mut values[id.0 as usize]));
             }
-        };
-        kept.into_iter().for_each(|(id, value)| values[id.0 as usize] = value);
-        for (id, result) in node.outputs.iter().zip(results) {
-            values[id.0 as usize] = Some(result);
-            if !exact {
-                perturb(&mut values[id.0 as usize], random);
+            let results = match node.regions.is_empty() {
+                true => interp::node_results(graph, node, &values, sizes)?,
+                false => {
+                    let operands: Vec<Array> = node.inputs.iter().filter_map(|id| values[id.0 as usize].clone()).collect();
+                    let mut run = |region: &Graph, inputs: &[Array]| self.outputs(region, inputs, sizes);
+                    interp::regions::results(node, &operands, sizes, &mut run)?
+                }
+            };
+            kept.into_iter().for_each(|(id, value)| values[id.0 as usize] = value);
+            for (id, result) in node.outputs.iter().zip(results) {
+                values[id.0 as usize] = Some(result);
+                if !exact {
+                    self.change(&mut values[id.0 as usize]);
+                }
             }
+        }
+        Ok(graph.outputs.iter().filter_map(|(_, id)| values[id.0 as usize].clone()).collect())
+    }
+
+    fn change(&mut self, value: &mut Option<Array>) {
+        let Some(array) = value else { return };
+        let Data::Float(data) = array.data() else { return };
+        let dtype = array.dtype();
+        let changed = data.iter().map(|x| self.changed(dtype, *x)).collect();
+        *array = Array::floats(dtype, array.dims().to_vec(), changed);
+    }
+
+    fn changed(&mut self, dtype: DType, x: f64) -> f64 {
+        let outside = x.is_finite() && x != 0.0 && (x.abs() > dtype.largest() || x.abs() <= dtype.half_smallest());
+        self.leaves_range |= outside;
+        match (&mut self.change, outside) {
+            (Change::Cut, true) => dtype.rounded(x),
+            (Change::Spoil, true) => f64::NAN,
+            (Change::Perturb(random), _) if x != 0.0 && x.abs() <= dtype.largest() => {
+                let step = STEP * dtype.rounding(x);
+                x + if random.bits() >> 63 == 0 { step } else { -step }
+            }
+            (_, _) => x,
         }
     }
-    Ok(graph.outputs.iter().filter_map(|(_, id)| values[id.0 as usize].clone()).collect())
 }
 
 /// Whether a node rounds nothing.
@@ -123,19 +207,9 @@ fn is_exact_function(func: Func) -> bool {
     exact || func.is_comparison() || matches!(func, Func::Rem | Func::Max | Func::Min | Func::And | Func::Or | Func::Xor | Func::Select)
 }
 
-fn perturb(value: &mut Option<Array>, random: &mut Random) {
-    let Some(array) = value else { return };
-    let Data::Float(data) = array.data() else { return };
-    let dtype = array.dtype();
-    let mut step = |x: f64| STEP * dtype.rounding(x) * if random.bits() >> 63 == 0 { 1.0 } else { -1.0 };
-    let moved = data.iter().map(|x| if *x == 0.0 { *x } else { x + step(*x) }).collect();
-    *array = Array::floats(dtype, array.dims().to_vec(), moved);
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ir::DType;
     use ops::{Builder, Folded};
 
     fn bound(numbers: &[f64], build: impl Fn(&mut Builder, ValueId) -> ValueId) -> f64 {
@@ -143,12 +217,16 @@ mod tests {
     }
 
     fn bound_in(dtype: DType, numbers: &[f64], build: impl Fn(&mut Builder, ValueId) -> ValueId) -> f64 {
+        referred(dtype, numbers, build).bounds[0]
+    }
+
+    fn referred(dtype: DType, numbers: &[f64], build: impl Fn(&mut Builder, ValueId) -> ValueId) -> Reference {
         let mut b = Builder::new("g");
         let x = b.input("x", ir::TensorType::new(dtype, vec![sym::Expr::from(numbers.len() as i64)]));
         let y = build(&mut b, x);
         b.output("y", y);
         let x = Array::floats(dtype, vec![numbers.len()], numbers.to_vec());
-        reference(&b.finish(), &[x], &BTreeMap::new(), 1).unwrap().bounds[0]
+        reference(&b.finish(), &[x], &BTreeMap::new(), 1).unwrap()
     }
 
     const UNIT: f64 = 1.0 / (1u64 << 24) as f64;
@@ -167,6 +245,24 @@ mod tests {
         });
         // 1e-8 is 0 in f16
         assert!(scaled >= 1e-8 * 6e4 && scaled < 1.0, "{scaled}");
+    }
+
+    #[test]
+    fn what_leaves_the_range_of_its_type_is_open() {
+        let root = |b: &mut Builder, x: ValueId| {
+            let square = b.map(Func::Mul, &[x, x]).unwrap();
+            b.map(Func::Sqrt, &[square]).unwrap()
+        };
+        let found = referred(DType::F16, &[300.0, 200.0], root);
+        assert_eq!(found.open, [vec![true, false]]);
+        assert!(found.bounds[0] < 32.0, "{:?}", found.bounds);
+        assert_eq!(referred(DType::F32, &[300.0, 200.0], root).open, [vec![false, false]]);
+    }
+
+    #[test]
+    fn an_infinity_that_is_given_is_compared() {
+        let shifted = |b: &mut Builder, x: ValueId| b.map_number(Func::Add, x, 1.0).unwrap();
+        assert_eq!(referred(DType::F32, &[f64::INFINITY, 1.0], shifted).open, [vec![false, false]]);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Element types and single values of them.
 
+use half::{bf16, f16};
 use std::fmt;
 
 /// The type of a tensor's elements as stored. A `Bool` is one byte, 0 or 1.
@@ -74,13 +75,39 @@ impl DType {
         }
     }
 
-    /// How far the nearest number of a float type lies from a value at most; 0 for exact types.
+    /// How far the nearest number of a float type lies from a value at most: infinitely far beyond the largest number; 0 for exact types
+    /// and for what is no number.
     pub fn rounding(self, value: f64) -> f64 {
-        if value.is_finite() { self.unit_roundoff() * value.abs() + self.half_smallest() } else { 0.0 }
+        match value.is_finite() {
+            true if value.abs() > self.largest() => f64::INFINITY,
+            true => self.unit_roundoff() * value.abs() + self.half_smallest(),
+            false => 0.0,
+        }
     }
 
-    /// Half the smallest subnormal number.
-    fn half_smallest(self) -> f64 {
+    /// The nearest number of a float type, to even; the value itself for exact types.
+    pub fn rounded(self, value: f64) -> f64 {
+        match self {
+            DType::F16 => f16::from_f64(value).to_f64(),
+            DType::BF16 => bf16::from_f64(value).to_f64(),
+            DType::F32 => f64::from(value as f32),
+            _ => value,
+        }
+    }
+
+    /// The largest finite number of a float type; infinite for exact types.
+    pub fn largest(self) -> f64 {
+        match self {
+            DType::F16 => 65504.0,
+            DType::BF16 => (2.0 - 2f64.powi(-7)) * 2f64.powi(127),
+            DType::F32 => f64::from(f32::MAX),
+            DType::F64 => f64::MAX,
+            _ => f64::INFINITY,
+        }
+    }
+
+    /// Half the smallest subnormal number: what is smaller rounds to 0.
+    pub fn half_smallest(self) -> f64 {
         match self {
             DType::F16 => 2f64.powi(-25),
             DType::BF16 => 2f64.powi(-134),

@@ -50,15 +50,25 @@ pub fn dot_ints(a: &[i64], b: &[i64]) -> i64 {
 /// Folds x's elements by groups: `groups` gives, for every element that takes part, its position in the result and in x.
 pub fn folded(kind: Monoid, x: &Array, dims: &[usize], groups: impl Iterator<Item = (usize, usize)>) -> Array {
     let identity = if x.dtype().is_float() { Literal::Float(float_identity(kind)) } else { Literal::Int(int_identity(kind, x.dtype())) };
-    folded_into(kind, &Array::filled(x.dtype(), dims.to_vec(), identity), x, groups)
+    folded_from(kind, &Array::filled(x.dtype(), dims.to_vec(), identity), x, groups, |number| number)
 }
 
-/// The same, onto elements that stand already.
+/// The same, onto elements that stand already: each step's result is an element, a number of their type.
 pub fn folded_into(kind: Monoid, start: &Array, x: &Array, groups: impl Iterator<Item = (usize, usize)>) -> Array {
+    folded_from(kind, start, x, groups, |number| x.dtype().rounded(number))
+}
+
+fn folded_from(
+    kind: Monoid,
+    start: &Array,
+    x: &Array,
+    groups: impl Iterator<Item = (usize, usize)>,
+    element: impl Fn(f64) -> f64,
+) -> Array {
     match (start.data(), x.data()) {
         (Data::Float(start_data), Data::Float(data)) => {
             let mut out = start_data.clone();
-            groups.for_each(|(to, from)| out[to] = fold_float(kind, out[to], data[from]));
+            groups.for_each(|(to, from)| out[to] = element(fold_float(kind, out[to], data[from])));
             Array::floats(x.dtype(), start.dims().to_vec(), out)
         }
         (Data::Int(start_data), Data::Int(data)) => {

@@ -341,7 +341,7 @@ impl<'a> Block<'a> {
                 }
                 Monoid::Product => {
                     let product = total.get(lane).as_f64();
-                    let grown = *sum * value.abs() + product.abs() * error + *sum * error;
+                    let grown = bound::times(*sum, value) + bound::times(error, product) + bound::times(*sum, error);
                     *sum = grown + code.dtype.rounding(product * value);
                 }
                 Monoid::Max | Monoid::Min | Monoid::And | Monoid::Or => *sum = sum.max(error),

@@ -2,7 +2,8 @@
 //!
 //! Reads, literals and indices are exact. Every function adds its own rounding, `2 ulp(f) u |value|`, to what its operands' errors do to
 //! it: bounded by the values at the ends of the operands' error intervals for functions that are monotone in each operand, by their
-//! Lipschitz constant for the others. A sum of K terms adds `(K + 8) u sum |term|`.
+//! Lipschitz constant for the others. A sum of K terms adds `(K + 8) u sum |term|`. Beyond the largest number of the type the error is
+//! infinite, and stands for any value, NaN too; it stays infinite in everything but comparisons and a choice that does not take it.
 
 use crate::func::{Func, convert};
 use ir::{DType, Literal};
@@ -37,6 +38,9 @@ pub(super) fn propagated(func: Func, dtype: DType, x: &[Literal], error: &[f64],
     if error.iter().all(|error| *error == 0.0) {
         return 0.0;
     }
+    if error.iter().any(|error| error.is_infinite()) {
+        return anything(func, x, error);
+    }
     let f = |at: usize| x[at].as_f64();
     let product = || times(error[1], f(0)) + times(error[0], f(1)) + times(error[0], error[1]);
     match func {
@@ -65,10 +69,20 @@ pub(super) fn propagated(func: Func, dtype: DType, x: &[Literal], error: &[f64],
     }
 }
 
+/// The same where an operand may be any value.
+fn anything(func: Func, x: &[Literal], error: &[f64]) -> f64 {
+    match func {
+        Func::Equal | Func::NotEqual | Func::Less | Func::LessEqual | Func::Greater | Func::GreaterEqual => 1.0,
+        Func::IsNan | Func::IsInf | Func::Not => 1.0,
+        Func::Select if error[0] == 0.0 => error[if x[0].as_i64() != 0 { 1 } else { 2 }],
+        _ => f64::INFINITY,
+    }
+}
+
 /// The error of a conversion of a value with an error, its own rounding included.
 pub(super) fn converted(from: DType, to: DType, x: Literal, error: f64, value: Literal) -> f64 {
     let own = if widens(from, to) { 0.0 } else { to.rounding(value.as_f64()) };
-    if error == 0.0 { own } else { own + at_corners(&[x], &[error], value, |x| convert(x[0], from, to)) }
+    if error == 0.0 || error.is_infinite() { own + error } else { own + at_corners(&[x], &[error], value, |x| convert(x[0], from, to)) }
 }
 
 /// The largest distance from `value` at the corners of the operands' error intervals.
@@ -100,6 +114,6 @@ fn distance(a: Literal, b: Literal) -> f64 {
 }
 
 /// The product of magnitudes, where nothing times infinity is nothing.
-fn times(error: f64, x: f64) -> f64 {
+pub(super) fn times(error: f64, x: f64) -> f64 {
     if error == 0.0 || x == 0.0 { 0.0 } else { error * x.abs() }
 }
