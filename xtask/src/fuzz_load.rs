@@ -35,6 +35,8 @@ pub struct Arguments {
     timeout: u64,
 }
 
+/// The command of a worker.
+const WORKER: &str = "fuzz-load-worker";
 /// The most memory of a worker.
 const MOST_BYTES: usize = 3 << 30;
 
@@ -69,7 +71,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
 /// Takes seeds until the time is over.
 fn work(campaign: &Mutex<Campaign>, arguments: &Arguments) -> Result<()> {
     let lock = || campaign.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-    let mut worker = Worker::start("fuzz-load-worker")?;
+    let mut worker = Worker::start(WORKER)?;
     let next = || {
         let mut campaign = lock();
         let seed = campaign.next;
@@ -80,6 +82,9 @@ fn work(campaign: &Mutex<Campaign>, arguments: &Arguments) -> Result<()> {
     while let Some(seed) = next() {
         let answer =
             worker.ask(&seed.to_string(), Duration::from_secs(arguments.timeout)).with_context(|| format!("the worker at seed {seed}"))?;
+        if answer.message == fate_name(Fate::Endless) {
+            worker = Worker::start(WORKER)?;
+        }
         let mut campaign = lock();
         let name = if answer.verdict == Verdict::Agrees { answer.message.clone() } else { answer.verdict.name().to_string() };
         *campaign.counts.entry(name).or_default() += 1;
@@ -124,6 +129,7 @@ fn fate_name(fate: Fate) -> &'static str {
         Fate::Refused => "refused",
         Fate::Compiled => "compiled",
         Fate::Called => "called",
+        Fate::Endless => "endless",
     }
 }
 

@@ -9,11 +9,14 @@ use driver::{At, Compiled, Error, Level, Options, Source, compile, compile_graph
 use ir::{DType, Graph, Tensor};
 use nest::Nest;
 use onnx::proto::ModelProto;
+use program::Step;
 use prost::Message;
 use runtime::{Executable, RunError};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::mpsc::channel;
+use std::time::Duration;
 use sym::{Expr, Sym};
 use target::Target;
 
@@ -24,6 +27,8 @@ const MOST_NODES: usize = 300;
 /// Models that evaluate more points, or take more memory, are not called.
 const MOST_POINTS: f64 = 2e7;
 const MOST_BYTES: usize = 256 << 20;
+/// A model with a loop may take so long.
+const LOOPING: Duration = Duration::from_secs(5);
 
 /// What is loaded.
 pub enum Input {
@@ -58,6 +63,8 @@ pub enum Fate {
     /// Compiled, but too large to be called.
     Compiled,
     Called,
+    /// A model with a loop goes on and on, as it may: the thread that runs it does so until the process ends.
+    Endless,
 }
 
 /// The damaged input of a seed, with the undamaged model, which has the weights of a text. A failure here is one of the compiler, on a
@@ -140,14 +147,28 @@ fn called(compiled: &Compiled, seed: u64) -> Checked<Fate> {
     let low = |sym: &Sym| image.symbol_facts.get(sym).copied().unwrap_or_default().low.max(2);
     let sizes: BTreeMap<Sym, i64> = image.symbols.iter().map(|sym| (sym.clone(), low(sym))).collect();
     let value = |sym: &Sym| sizes.get(sym).copied();
-    let steps = compiled.program.prepare.iter().chain(&compiled.program.steps).flat_map(program::Step::groups);
+    let steps = compiled.program.prepare.iter().chain(&compiled.program.steps).flat_map(Step::groups);
     let work: f64 = steps.flat_map(|group| &group.stages).map(|stage| points(&stage.nest, &value)).sum();
     let Some(inputs) = inputs(compiled, &value, seed).filter(|_| work <= MOST_POINTS) else { return Ok(Fate::Compiled) };
-    let run = || Executable::load_within(image.clone(), 1, MOST_BYTES)?.run(&inputs);
-    match run() {
-        Err(RunError::Bug(message)) => Err(Failure::new(Kind::Bug, "call", message)),
-        Ok(_) | Err(RunError::Call(_)) => Ok(Fate::Called),
+    let image = image.clone();
+    let run = move || Executable::load_within(image, 1, MOST_BYTES)?.run(&inputs);
+    let result = if compiled.program.steps.iter().any(loops) { run_for(LOOPING, run) } else { Some(run()) };
+    match result {
+        Some(Err(RunError::Bug(message))) => Err(Failure::new(Kind::Bug, "call", message)),
+        Some(Ok(_) | Err(RunError::Call(_))) => Ok(Fate::Called),
+        None => Ok(Fate::Endless),
     }
+}
+
+fn loops(step: &Step) -> bool {
+    matches!(step, Step::Loop(_)) || step.blocks().into_iter().flatten().any(loops)
+}
+
+/// What `work` gives; None where it takes longer.
+fn run_for<T: Send + 'static>(limit: Duration, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    let (send, result) = channel();
+    std::thread::spawn(move || send.send(work()));
+    result.recv_timeout(limit).ok()
 }
 
 /// Points that a nest evaluates; infinite where a size has no value.
