@@ -166,12 +166,16 @@ fn store(written: &Written, output: &mut Array) {
     }
 }
 
-/// Folds the values into the elements that are there, one after the other, and what they and each rounding add into the bounds.
+/// Folds the values into the elements that are there, one after the other, and what they and each rounding add into the bounds. What is
+/// stored between two of them is an element, a number of its type.
 fn update(combine: Monoid, dtype: DType, written: &Written, output: &mut Array, mut bounds: Option<&mut Array>) {
     let func = combine.func();
     for (lane, position) in written.places() {
         let operands = [output.get(position), written.values.get(lane)];
-        let value = func.eval(dtype, &operands);
+        let value = match func.eval(dtype, &operands) {
+            Literal::Float(value) => Literal::Float(dtype.rounded(value)),
+            value => value,
+        };
         output.set(position, value);
         if let Some(bounds) = &mut bounds {
             let errors = [bounds.get(position).as_f64(), written.error(lane)];

@@ -3,7 +3,7 @@
 use super::Rule;
 use crate::rewrite::{Rewriter, Site};
 use ir::{Attr, Attrs, ValueId};
-use nest::Func;
+use nest::{Func, Monoid};
 use ops::attrs;
 use ops::core::contract::Spec;
 use ops::core::reduce::monoid;
@@ -12,7 +12,7 @@ use sym::Expr;
 pub const RULES: &[Rule] = &[
     Rule { meaning: "contract(a, broadcast(b)) -> contract(a, b), without the letters of what is expanded", apply: expanded_operand },
     Rule {
-        meaning: "contract(exp(x) / broadcast(z), b) -> contract(exp(x), b) / z, where what is summed over has one z",
+        meaning: "contract(exp(x) / broadcast(z), b) -> contract(exp(x), b) / z, where what is summed over has one z and is not empty",
         apply: divided_operand,
     },
     Rule { meaning: "conv(pad(x, 0), w) -> conv(x, w), padded", apply: padded_conv },
@@ -20,7 +20,8 @@ pub const RULES: &[Rule] = &[
 ];
 
 /// The quotients of a softmax: fewer divisions, and a pass less over the larger tensor. Of exponentials alone, since a sum of other
-/// numbers might overflow where that of their quotients does not.
+/// numbers might overflow where that of their quotients does not. Nothing summed is 0, not 0 / 0: where there may be nothing, z is taken
+/// for 1 if it is less, as only the sum of no exponentials of `y - max(y)` is.
 fn divided_operand(rewriter: &mut Rewriter, site: &Site) -> Option<Vec<ValueId>> {
     site.operand("contract")?;
     let spec = Spec::read(&site.node.attrs).ok()?;
@@ -44,11 +45,16 @@ fn divided_operand(rewriter: &mut Rewriter, site: &Site) -> Option<Vec<ValueId>>
         if in_order != kept || !fewer || uses(rewriter, site.node.inputs[at]) > 1 {
             return None;
         }
+        let is_empty = own.iter().enumerate().any(|(axis, c)| !spec.out.contains(c) && wide[axis].as_const().is_none_or(|n| n < 1));
+        if is_empty && !below_largest(rewriter, numerator, divisor) {
+            return None;
+        }
         let shape: Vec<Expr> = spec.out.iter().map(|c| if kept.contains(c) { extent(own, numerator, *c) } else { Expr::one() }).collect();
         rewriter.covers(site.inputs[at]);
         let mut inputs = site.inputs.clone();
         inputs[at] = numerator;
         let sum = rewriter.b.op("contract", site.node.attrs.clone(), &inputs).ok()?;
+        let divisor = if is_empty { rewriter.b.map_number(Func::Max, divisor, 1.0).ok()? } else { divisor };
         let divisor = rewriter.b.reshape(divisor, &shape).ok()?;
         Some(vec![rewriter.b.map_broadcast(Func::Div, &[*sum.first()?, divisor]).ok()?])
     })
@@ -61,6 +67,21 @@ fn quotient(rewriter: &Rewriter, value: ValueId) -> Option<(ValueId, ValueId)> {
     let divisor = view.operand_of(*divisor, "broadcast")?;
     view.unary(*numerator, Func::Exp)?;
     (view.ty(divisor).rank() == view.ty(*numerator).rank()).then_some((*numerator, divisor))
+}
+
+/// Whether `exponentials` are those of `y - max(y)`, and `sum` is theirs along the same axes.
+fn below_largest(rewriter: &Rewriter, exponentials: ValueId, sum: ValueId) -> bool {
+    let view = rewriter.view();
+    let fold = |value: ValueId, of: ValueId, kind: Monoid| {
+        let folded = view.operand_of(value, "reshape").unwrap_or(value);
+        let node = view.made_by(folded, "reduce").filter(|node| node.inputs[0] == of)?;
+        (attrs::text(&node.attrs, "kind") == Ok(kind.name())).then(|| attrs::ints(&node.attrs, "axes").ok()).flatten()
+    };
+    let largest = || {
+        let [y, largest] = view.map(view.unary(exponentials, Func::Exp)?, Func::Sub)? else { return None };
+        fold(view.operand_of(*largest, "broadcast")?, *y, Monoid::Max)
+    };
+    fold(sum, exponentials, Monoid::Sum).is_some_and(|axes| largest() == Some(axes))
 }
 
 /// How often a value of the graph before is read.
@@ -142,7 +163,6 @@ mod tests {
     use crate::simplify::simplify;
     use crate::testing::{check, graph_of, ty};
     use ir::{DType, Diagnostic, Literal, ValueId};
-    use nest::{Func, Monoid};
     use ops::{Builder, WindowAttrs};
 
     /// What `y` of two operands becomes.
@@ -174,23 +194,29 @@ mod tests {
 
     #[test]
     fn quotients_of_a_softmax() {
-        let softmax = |b: &mut Builder, x: ValueId, w: ValueId, spec: &str| {
+        let weighted = |b: &mut Builder, x: ValueId, w: ValueId, spec: &str, is_shifted: bool| {
+            let largest = b.reduce(Monoid::Max, x, &[1], ops::build::core::Folded::Kept)?;
+            let x = if is_shifted { b.map_broadcast(Func::Sub, &[x, largest])? } else { x };
             let exp = b.map(Func::Exp, &[x])?;
             let sum = b.reduce(Monoid::Sum, exp, &[1], ops::build::core::Folded::Kept)?;
             let weights = b.map_broadcast(Func::Div, &[exp, sum])?;
             b.contract(spec, weights, w)
         };
-        let text = |from: [&str; 2], spec: &str| {
+        let text_of = |from: [&str; 2], spec: &str, is_shifted: bool| {
             let before = graph_of(|b| {
                 let (x, w) = (b.input("x", ty(from[0])), b.input("w", ty(from[1])));
-                softmax(b, x, w, spec)
+                weighted(b, x, w, spec, is_shifted)
             });
             let after = simplify(&before);
-            (0..3).for_each(|seed| crate::check::executes_equally(&before, &after, seed).unwrap());
+            (0..20).for_each(|seed| crate::check::executes_equally(&before, &after, seed).unwrap());
             let last = after.nodes.last().map(|node| node.op.to_string());
             last.unwrap_or_default()
         };
+        let text = |from: [&str; 2], spec: &str| text_of(from, spec, true);
         assert_eq!(text(["f32[m, 8]", "f32[8, 3]"], "mk,kn->mn"), "map");
+        assert_eq!(text_of(["f32[m, 8]", "f32[8, 3]"], "mk,kn->mn", false), "map");
+        // the sum of nothing is 0 / 0, and how small that of others may be is not known
+        assert_eq!(text_of(["f32[m, k]", "f32[k, 3]"], "mk,kn->mn", false), "contract");
         assert_eq!(text(["f32[m, k]", "f32[k, 3]"], "mk,kn->mn"), "map");
         // more quotients than before
         assert_eq!(text(["f32[m, 3]", "f32[3, 8]"], "mk,kn->mn"), "contract");
