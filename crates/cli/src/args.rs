@@ -30,6 +30,8 @@ pub enum Command {
     Inspect(InspectArgs),
     /// Tell everything that is wrong with a model or not supported, without running it
     Check(CheckArgs),
+    /// Look for better schedules of a model's kernels by measuring, and write them to a file for --tuned
+    Tune(TuneArgs),
     /// Show, clear or explain the cache of compiled kernels
     Cache(CacheArgs),
 }
@@ -62,6 +64,10 @@ pub struct ModelArgs {
     /// hundredth of the accuracy; sums, norms and activations stay f32
     #[arg(long, value_name = "TYPE", default_value = "f32")]
     pub precision: Precision,
+
+    /// Use the schedules that `inkle tune` found for this model on this machine
+    #[arg(long, value_name = "FILE")]
+    pub tuned: Option<PathBuf>,
 
     #[command(flatten)]
     pub machine: MachineArgs,
@@ -340,6 +346,36 @@ pub struct InspectArgs {
     pub form: FormArgs,
 }
 
+/// All kernels are measured at once, each in its place in the model, on the sizes of the inputs; each round tries one new schedule for every
+/// kernel. What stays faster than the default in a last comparison is written. The model's results do not change beyond rounding.
+#[derive(Debug, Args)]
+pub struct TuneArgs {
+    /// An ONNX file or the text of a level
+    pub model: PathBuf,
+
+    /// Inputs as for `inkle run`: their sizes are those that are measured
+    #[arg(long, value_name = "FILE.npz")]
+    pub inputs: Option<PathBuf>,
+
+    /// How long to look
+    #[arg(long, value_name = "TIME", value_parser = parsed_time, default_value = "60s")]
+    pub budget: f64,
+
+    /// Where the schedules go; by default MODEL.tuned.json in the present folder
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+
+    /// Seed of the inputs and of the schedules that are tried
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+
+    #[command(flatten)]
+    pub compile: ModelArgs,
+
+    #[command(flatten)]
+    pub form: FormArgs,
+}
+
 #[derive(Debug, Args)]
 pub struct CheckArgs {
     /// An ONNX file or the text of a level
@@ -407,6 +443,7 @@ impl Command {
             }),
             Command::Inspect(arguments) => Some(&arguments.compile.machine),
             Command::Check(arguments) => Some(&arguments.compile.machine),
+            Command::Tune(arguments) => Some(&arguments.compile.machine),
             Command::Cache(arguments) => match &arguments.action {
                 Some(CacheAction::Why(arguments)) => Some(&arguments.compile.machine),
                 Some(CacheAction::Clear(_)) | None => None,
@@ -425,6 +462,7 @@ impl Command {
             },
             Command::Inspect(arguments) => &arguments.form,
             Command::Check(arguments) => &arguments.form,
+            Command::Tune(arguments) => &arguments.form,
             Command::Cache(arguments) => match &arguments.action {
                 Some(CacheAction::Clear(form)) => form,
                 Some(CacheAction::Why(arguments)) => &arguments.form,

@@ -49,7 +49,7 @@ fn bench_model(arguments: &BenchArgs, path: &Path, started: Started) -> Result<R
     let machine = Machine::new(&arguments.compile.machine)?;
     let source = model::source(path, arguments.compile.weights.as_deref())?;
     let progress = Progress::new("compiling");
-    let compiled = driver::compile(&source, &model::options(&arguments.compile, &machine))?;
+    let compiled = driver::compile(&source, &model::options(&arguments.compile, &machine)?)?;
     let start = Instant::now();
     let mut executable = machine.load(&compiled)?;
     let timings = Timings::new(&compiled, Some(start.elapsed().as_secs_f64()));

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 pub fn check(arguments: &CheckArgs) -> Result<Report, Failure> {
     let machine = Machine::new(&arguments.compile.machine)?;
     let source = model::source(&arguments.model, arguments.compile.weights.as_deref())?;
-    let options = model::options(&arguments.compile, &machine);
+    let options = model::options(&arguments.compile, &machine)?;
     let progress = Progress::new("compiling");
     let compiled = driver::compile(&source, &options)?;
     let warnings = warnings(&source, &options)?;

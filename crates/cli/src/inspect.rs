@@ -10,7 +10,7 @@ use serde_json::json;
 pub fn inspect(arguments: &InspectArgs) -> Result<Report, Failure> {
     let machine = Machine::new(&arguments.compile.machine)?;
     let source = model::source(&arguments.model, arguments.compile.weights.as_deref())?;
-    let options = model::options(&arguments.compile, &machine);
+    let options = model::options(&arguments.compile, &machine)?;
     let progress = Progress::new("compiling");
     let compiled = driver::compile(&source, &options)?;
     let text = driver::inspect(&compiled, &options, level(arguments.at), arguments.node.as_deref())?;

@@ -79,7 +79,7 @@ fn explained(arguments: &WhyArgs, store: Store) -> Result<Report, Failure> {
     let machine = Machine::new(&arguments.compile.machine)?;
     let source = model::source(&arguments.model, arguments.compile.weights.as_deref())?;
     let store = Arc::new(store.read_only());
-    let options = Options { store: Some(store.clone()), ..model::options(&arguments.compile, &machine) };
+    let options = Options { store: Some(store.clone()), ..model::options(&arguments.compile, &machine)? };
     let progress = Progress::new("compiling");
     let cache = driver::compile(&source, &options)?.cache;
     let keys: Vec<Key> = store.entries().map_err(fault(&store))?.into_iter().filter_map(|file| file.key).collect();

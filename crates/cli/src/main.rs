@@ -1,7 +1,7 @@
 //! The `inkle` command: arguments in, a report or a failure out.
 //!
 //! - [`args`]: the command line
-//! - [`run`], [`bench`], [`gemm`], [`conv`], [`attention`], [`inspect`], [`check`], [`kept`]: the commands
+//! - [`run`], [`bench`], [`gemm`], [`conv`], [`attention`], [`inspect`], [`check`], [`tune`], [`kept`]: the commands
 //! - [`peers`]: models beside other frameworks
 //! - [`model`]: from the command line to a compiled model
 //! - [`inputs`], [`content`], [`random`], [`npz`]: tensors of a call
@@ -42,6 +42,7 @@ mod roofline;
 mod run;
 mod summary;
 mod timings;
+mod tune;
 mod watchdog;
 
 use args::{Arguments, Command};
@@ -75,6 +76,7 @@ fn obey(command: &Command, started: Started) -> Result<Report, Failure> {
         Command::Bench(arguments) => bench::bench(arguments, started),
         Command::Inspect(arguments) => inspect::inspect(arguments),
         Command::Check(arguments) => check::check(arguments),
+        Command::Tune(arguments) => tune::tune(arguments),
         Command::Cache(arguments) => kept::kept(arguments),
     }
 }

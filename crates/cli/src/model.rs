@@ -5,7 +5,7 @@ use crate::failure::Failure;
 use crate::machine;
 use crate::report;
 use cache::Store;
-use driver::{Compiled, Level, Options, Source};
+use driver::{Compiled, Level, Options, Source, Tuned};
 use ir::Code;
 use runtime::Executable;
 use std::path::Path;
@@ -98,12 +98,19 @@ pub fn name(model: &Path) -> String {
 }
 
 /// The driver's options for a model's arguments.
-pub fn options(arguments: &ModelArgs, machine: &Machine) -> Options {
+pub fn options(arguments: &ModelArgs, machine: &Machine) -> Result<Options, Failure> {
     let (dims, shapes) = (arguments.dim.iter().cloned().collect(), arguments.shape.iter().cloned().collect());
     let precision = match arguments.precision {
         Precision::F32 => driver::Precision::F32,
         Precision::Bf16 => driver::Precision::Bf16,
     };
     let [share_kernels, winograd] = [arguments.share_kernels, arguments.winograd].map(|switch| switch == Switch::On);
-    Options { dims, shapes, share_kernels, precision, winograd, ..machine.options() }
+    let tuned = arguments.tuned.as_deref().map(tuned).transpose()?;
+    Ok(Options { dims, shapes, share_kernels, precision, winograd, tuned, ..machine.options() })
+}
+
+/// The schedules in a file.
+fn tuned(path: &Path) -> Result<Arc<Tuned>, Failure> {
+    let text = std::fs::read_to_string(path).map_err(|why| Failure::user(Code::Malformed, format!("{}: {why}", path.display())))?;
+    Ok(Arc::new(text.parse()?))
 }

@@ -13,9 +13,6 @@ use std::time::{Duration, Instant};
 const LEAST_RUNS: usize = 10;
 const LEAST_TIME: Duration = Duration::from_millis(500);
 
-/// The longest label, in characters.
-const LABEL: usize = 80;
-
 /// The steps of a call with their times, those of `prepare` first; none where nothing was measured.
 #[derive(Debug, Default)]
 pub struct Profile {
@@ -47,7 +44,7 @@ impl Profile {
         order.sort_by_key(|step| std::cmp::Reverse(step.nanoseconds));
         let row = |step: &StepTime| {
             let share = 100.0 * seconds(step) / all.max(f64::MIN_POSITIVE);
-            vec![shortened(&step.label), report::seconds(seconds(step)), format!("{share:.1} %"), step.calls.to_string()]
+            vec![report::shortened(&step.label), report::seconds(seconds(step)), format!("{share:.1} %"), step.calls.to_string()]
         };
         let rows: Vec<Vec<String>> = order.into_iter().map(row).collect();
         if rows.is_empty() {
@@ -73,21 +70,6 @@ fn seconds(step: &StepTime) -> f64 {
     step.nanoseconds as f64 / 1e9 / step.calls.max(1) as f64
 }
 
-/// The first model nodes of a long label, and how many more there are.
-fn shortened(label: &str) -> String {
-    let nodes: Vec<&str> = label.split(" + ").collect();
-    let mut length = 0;
-    let fits = |node: &&&str| {
-        length += node.chars().count() + 3;
-        length <= LABEL
-    };
-    let named = nodes.iter().take_while(fits).count().max(1);
-    match nodes.len() - named {
-        0 => label.to_string(),
-        more => format!("{} + {more} more", nodes[..named].join(" + ")),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -101,12 +83,5 @@ mod tests {
             4.00 µs in the steps of one call\n";
         assert_eq!(text, want);
         assert_eq!(Profile::default().text(), "");
-    }
-
-    #[test]
-    fn long_labels_are_cut_between_nodes() {
-        let label = ["/encoder/layer.0/attention/self/MatMul"; 4].join(" + ");
-        assert_eq!(shortened(&label), "/encoder/layer.0/attention/self/MatMul + 3 more");
-        assert_eq!(shortened("/a + /b"), "/a + /b");
     }
 }

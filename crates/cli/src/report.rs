@@ -34,6 +34,24 @@ pub fn remark(text: &str) {
     let _ = writeln!(anstream::stderr(), "{DIM}{text}{DIM:#}");
 }
 
+/// The longest label, in characters.
+const LABEL: usize = 80;
+
+/// The first model nodes of a long label, and how many more there are.
+pub fn shortened(label: &str) -> String {
+    let nodes: Vec<&str> = label.split(" + ").collect();
+    let mut length = 0;
+    let fits = |node: &&&str| {
+        length += node.chars().count() + 3;
+        length <= LABEL
+    };
+    let named = nodes.iter().take_while(fits).count().max(1);
+    match nodes.len() - named {
+        0 => label.to_string(),
+        more => format!("{} + {more} more", nodes[..named].join(" + ")),
+    }
+}
+
 /// `1.23 ms`, `45.6 µs`, `7.89 s`: three digits.
 pub fn seconds(seconds: f64) -> String {
     let (value, unit) = match seconds {
@@ -97,5 +115,12 @@ mod tests {
         let rows = vec![vec!["/µ".to_string(), "1".to_string()], vec!["/block".to_string(), "100".to_string()]];
         let text = anstream::adapter::strip_str(&table(&["step", "calls"], &rows, 1)).to_string();
         assert_eq!(text, "step    calls\n/µ          1\n/block    100\n");
+    }
+
+    #[test]
+    fn long_labels_are_cut_between_nodes() {
+        let label = ["/encoder/layer.0/attention/self/MatMul"; 4].join(" + ");
+        assert_eq!(shortened(&label), "/encoder/layer.0/attention/self/MatMul + 3 more");
+        assert_eq!(shortened("/a + /b"), "/a + /b");
     }
 }

@@ -76,7 +76,7 @@ impl KernelShare {
         let launch =
             |LaunchWork { runs, work }| LaunchShare { runs: known(runs), gflop: known(work.flops / 1e9), mbytes: known(work.bytes / 1e6) };
         let launches = time.launches.into_iter().map(launch).collect();
-        KernelShare { kernel: time.kernel, label: time.label, ms: time.seconds * 1e3, least_ms: None, launches }
+        KernelShare { kernel: format!("k{}", time.number), label: time.label, ms: time.seconds * 1e3, least_ms: None, launches }
     }
 
     /// With the least time of its launches one after the other.

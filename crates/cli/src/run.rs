@@ -28,7 +28,7 @@ pub fn run(arguments: &RunArgs) -> Result<Report, Failure> {
     let machine = Machine::new(&arguments.compile.machine)?;
     let source = model::source(&arguments.model, arguments.compile.weights.as_deref())?;
     let options =
-        Options { profile: is_profiled(arguments), sabotage: sabotage(arguments)?, ..model::options(&arguments.compile, &machine) };
+        Options { profile: is_profiled(arguments), sabotage: sabotage(arguments)?, ..model::options(&arguments.compile, &machine)? };
     let draw = Draw { seed: arguments.seed, most_bytes: machine.most_bytes };
     let progress = Progress::new("compiling");
     if let (Some(Interpret::Graph), Source::Onnx(path)) = (arguments.interpret, &source) {

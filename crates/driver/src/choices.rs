@@ -26,7 +26,8 @@ pub fn choices(program: &Program, launches: &[&PlannedLaunch], options: &Options
     let mut seen = HashSet::new();
     let groups: Vec<&PhysicalGroup> = launches.iter().map(|launch| &launch.group).filter(|group| seen.insert(*group)).collect();
     let pairs = parallel::map(&groups, options.threads, |group| {
-        let schedule = schedule::choose(group, &options.target);
+        let tuned = options.tuned.as_deref().and_then(|tuned| tuned.schedule(group));
+        let schedule = tuned.unwrap_or_else(|| schedule::choose(group, &options.target));
         // a loop's counter is no size: what is computed from it may be 0
         let counted = group.sizes().iter().any(|size| !program.symbols.contains_key(size));
         let shared = if options.share_kernels && !counted { shared(group, &schedule) } else { None };

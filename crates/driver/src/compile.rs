@@ -90,6 +90,7 @@ pub fn import(path: &Path, options: &Options) -> Result<Graph, Error> {
 }
 
 fn from_graph(graph: Graph, options: &Options, mut clock: Clock) -> Result<Compiled, Error> {
+    options.tuned.as_deref().map_or(Ok(()), |tuned| tuned.check(&graph, &options.target))?;
     let mut core = graph.clone();
     for pass in passes::pipeline() {
         core = clock.time(pass.name, || (pass.run)(&core));
@@ -116,6 +117,12 @@ fn from_program(program: Program, options: &Options, mut clock: Clock) -> Result
     let mut assembly = clock.time("schedule", || assemble::assemble(&program, &memory, options, store));
     crate::sabotage::kernels("schedule", &mut assembly, options)?;
     from_assembly(program, memory, assembly, options, clock)
+}
+
+/// The same program with other options of what follows it: threads, schedules, profile.
+pub fn recompiled(compiled: &Compiled, options: &Options) -> Result<Compiled, Error> {
+    let again = from_program(compiled.program.clone(), options, Clock::new())?;
+    Ok(Compiled { graph: compiled.graph.clone(), core: compiled.core.clone(), ..again })
 }
 
 /// Generates code for what was planned and scheduled elsewhere.

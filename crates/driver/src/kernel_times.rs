@@ -7,8 +7,8 @@ use runtime::StepTime;
 /// One kernel's part of a call: all of its launches together.
 #[derive(Clone, Debug, PartialEq)]
 pub struct KernelTime {
-    /// `k` and the number that `inspect` heads it with.
-    pub kernel: String,
+    /// The number that `inspect` heads it with.
+    pub number: usize,
     /// The model nodes of the launch that takes longest.
     pub label: String,
     pub launches: Vec<LaunchWork>,
@@ -38,7 +38,7 @@ pub fn kernel_times(compiled: &Compiled, steps: &[StepTime], sizes: &[i64]) -> V
         let own: Vec<&Launched> = launched.iter().filter(|each| each.launch.kernel == at).collect();
         let longest = own.iter().max_by(|a, b| time(a).total_cmp(&time(b)))?;
         Some(KernelTime {
-            kernel: format!("k{at}"),
+            number: at,
             label: steps.get(longest.launch.step as usize)?.label.clone(),
             launches: own.iter().map(|each| LaunchWork { runs: each.runs, work: each.work }).collect(),
             seconds: own.iter().map(|each| time(each)).sum(),

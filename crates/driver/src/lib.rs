@@ -7,6 +7,7 @@
 //! - [`choices`]: which kernel serves which group
 //! - [`assemble`]: a kernel for each distinct group, and the entries
 //! - [`code`]: their machine code, generated or from the store
+//! - [`tuned`], [`tune`]: schedules that were measured, and looking for them
 //! - `parallel`: work on several threads
 //! - [`text`]: the levels' texts as input and output
 //! - [`inspect`]: any level as text
@@ -31,6 +32,8 @@ mod parallel;
 pub mod plan;
 pub mod sabotage;
 pub mod text;
+pub mod tune;
+pub mod tuned;
 pub mod verify;
 pub mod work;
 
@@ -41,4 +44,6 @@ pub use inspect::{At, inspect};
 pub use kernel_times::{KernelTime, LaunchWork, kernel_times};
 pub use memory_use::MemoryUse;
 pub use options::{Level, Options, Precision, Sabotage, Source};
+pub use tune::Tuner;
+pub use tuned::Tuned;
 pub use work::{Work, call_work};

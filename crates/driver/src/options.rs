@@ -1,5 +1,6 @@
 //! What a compile is given.
 
+use crate::tuned::Tuned;
 use cache::Store;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -58,6 +59,8 @@ pub struct Options {
     pub store: Option<Arc<Store>>,
     /// Whether groups that differ in sizes alone share a kernel.
     pub share_kernels: bool,
+    /// Schedules that were measured; the others are the default.
+    pub tuned: Option<Arc<Tuned>>,
     pub precision: Precision,
     /// Whether convolutions of 3x3 may be computed by minimal filtering.
     pub winograd: bool,
@@ -81,6 +84,7 @@ impl Options {
             sabotage: None,
             store: None,
             share_kernels: true,
+            tuned: None,
             precision: Precision::F32,
             winograd: true,
         }

@@ -6,6 +6,7 @@
 //! - [`text`]: printing and parsing
 //! - [`interp`]: the interpreter, in the kernel's own arithmetic: bit for bit what the generated code computes
 //! - [`schedule`]: the choices that turn a group of nests into one kernel
+//! - [`space`]: all that could be chosen
 //! - [`lower`]: group + schedule -> kernel, by templates
 //! - [`interface`]: what a caller of a kernel must know
 //! - [`module`]: what one executable holds: kernels and the entries that call them
@@ -17,6 +18,7 @@ pub mod kernel;
 pub mod lower;
 pub mod module;
 pub mod schedule;
+pub mod space;
 pub mod text;
 pub mod verify;
 

@@ -3,7 +3,8 @@
 use crate::lower::contract_schedule::{self, ContractSchedule};
 use crate::lower::rows_choice::rows_schedule;
 use crate::lower::rows_schedule::RowsSchedule;
-use crate::lower::{StageCx, contract_match};
+use crate::lower::contract_match::{self, Matched};
+use crate::lower::StageCx;
 use program::PhysicalGroup;
 use std::fmt;
 use sym::{ParseError, Parser};
@@ -20,14 +21,14 @@ pub enum Schedule {
 
 /// The default schedule of a group: the contraction template's where that serves it.
 pub fn choose(group: &PhysicalGroup, target: &Target) -> Schedule {
-    if let [stage] = group.stages.as_slice() {
-        let matched = contract_match::matched(&stage.nest);
-        let schedule = matched.and_then(|matched| contract_schedule::choose(&StageCx::new(stage, &[], 0), &matched, target));
-        if let Some(schedule) = schedule {
-            return Schedule::Contract(schedule);
-        }
-    }
-    Schedule::Rows(rows_schedule(group, target))
+    let contract = serves_contraction(group).and_then(|(cx, matched)| contract_schedule::choose(&cx, &matched, target));
+    contract.map_or_else(|| Schedule::Rows(rows_schedule(group, target)), Schedule::Contract)
+}
+
+/// The contraction that is all of a group, if the contraction template knows its form.
+pub fn serves_contraction(group: &PhysicalGroup) -> Option<(StageCx<'_>, Matched)> {
+    let [stage] = group.stages.as_slice() else { return None };
+    Some((StageCx::new(stage, &[], 0), contract_match::matched(&stage.nest)?))
 }
 
 impl fmt::Display for Schedule {
@@ -74,12 +75,10 @@ impl Schedule {
         match self {
             Schedule::Rows(rows) => rows.faults(group),
             Schedule::Contract(schedule) => {
-                let [stage] = group.stages.as_slice() else { return vec!["a contraction is one stage".to_string()] };
-                match contract_match::matched(&stage.nest) {
-                    None => vec!["the nest is no contraction that the template serves".to_string()],
-                    Some(_) if !schedule.is_legal() => vec!["panels hold whole vectors, blocks whole tiles".to_string()],
-                    Some(_) => vec![],
-                }
+                let Some((cx, matched)) = serves_contraction(group) else {
+                    return vec!["the group is no contraction that the template serves".to_string()];
+                };
+                schedule.faults(&cx, &matched)
             }
         }
     }

@@ -61,7 +61,7 @@ impl Server {
     fn start(arguments: &BenchArgs, path: &Path, folder: &Path, started: Started) -> Result<(Server, Value), Failure> {
         let machine = Machine { store: None, ..Machine::new(&arguments.compile.machine)? };
         let source = model::source(path, arguments.compile.weights.as_deref())?;
-        let options = model::options(&arguments.compile, &machine);
+        let options = model::options(&arguments.compile, &machine)?;
         let compiled = driver::compile(&source, &options)?;
         let mut executable = machine.load(&compiled)?;
         let load_s = started.seconds();

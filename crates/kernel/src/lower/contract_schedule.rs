@@ -69,6 +69,25 @@ impl ContractSchedule {
         }
     }
 
+    /// What forbids the schedule for a contraction; empty where it is legal.
+    pub fn faults(&self, cx: &StageCx, matched: &Matched) -> Vec<String> {
+        let (m, k) = loops(cx, matched);
+        let width = cx.nest().iter(&matched.n).and_then(|iter| iter.extent.as_const());
+        let fits = matched.panel.map_or_else(|| width.is_some_and(|width| width % self.panel == 0), |panel| panel == self.panel);
+        let level = usize::from(m.len() < 2);
+        let mut faults = Vec::new();
+        if !self.is_legal() || !fits {
+            faults.push("panels hold whole vectors, and are those of the operand".to_string());
+        }
+        if self.block_m % self.tile[level] != 0 || level == 1 && self.tile[0] != 1 {
+            faults.push("blocks hold whole tiles".to_string());
+        }
+        if self.stage_rows && !may_stage(cx, matched, (&m, &k), self.lanes as i64) {
+            faults.push("only rows of whole vectors are staged".to_string());
+        }
+        faults
+    }
+
     pub fn is_legal(&self) -> bool {
         let positive = self.panel > 0 && self.lanes > 0 && self.tile.iter().all(|t| *t > 0) && self.block_m > 0 && self.block_n > 0;
         positive && self.panel % self.lanes as i64 == 0 && (self.block_m % self.tile[0] == 0 || self.block_m % self.tile[1] == 0)
@@ -125,7 +144,7 @@ impl Tiles {
 /// What an unknown size is taken for where a choice needs a number.
 const ROUGH: i64 = 128;
 
-fn rough(extent: &Expr) -> i64 {
+pub fn rough(extent: &Expr) -> i64 {
     extent.eval(&|_| Some(ROUGH)).unwrap_or(ROUGH).max(1)
 }
 
@@ -158,13 +177,13 @@ pub fn choose(cx: &StageCx, matched: &Matched, target: &Target) -> Option<Contra
         group: matched.group(),
         bytes: [matched.parts.a, matched.parts.b].map(|id| nest.scalar(id).dtype.size() as i64),
     };
-    let stage_rows = matched.rest(nest).is_zero() && conflicts(row_strides(cx, matched, &m, &k), &shape, lanes as i64);
+    let stage_rows = may_stage(cx, matched, (&m, &k), lanes as i64) && conflicts(row_strides(cx, matched, &m, &k), &shape);
     let (block_m, block_n, rows_inner) = if stage_rows { shape.staged_blocks(target) } else { shape.blocks(target) };
     Some(ContractSchedule { panel, lanes, tile, block_m, block_n, rows_inner, stage_rows })
 }
 
 /// Whether the target has the dots that the operands are packed for.
-fn has_dots(nest: &Nest, matched: &Matched, target: &Target) -> bool {
+pub fn has_dots(nest: &Nest, matched: &Matched, target: &Target) -> bool {
     let [a, b] = [matched.parts.a, matched.parts.b].map(|id| nest.scalar(id).dtype);
     matched.group() == 1 || matched.group() == target.dot_group(a, b)
 }
@@ -200,15 +219,22 @@ pub fn writes_are_long(nest: &Nest, parts: &Contraction) -> bool {
     nest.body[parts.sum.0 as usize + 1..].iter().map(work).sum::<f64>() > LONG_WRITES
 }
 
+/// Whether a task can copy its rows of `a`: rows and reduction are one loop each, of whole vectors.
+pub fn may_stage(cx: &StageCx, matched: &Matched, (m, k): (&[Merged], &[Merged]), lanes: i64) -> bool {
+    let Some((_, step)) = row_strides(cx, matched, m, k).filter(|(_, step)| *step == matched.group()) else { return false };
+    let bytes = cx.nest().scalar(matched.parts.a).dtype.size() as i64;
+    let depth = k.first().and_then(|merged| merged_extent(merged).as_const()).map(|steps| steps * matched.group());
+    let known = m.iter().all(|merged| merged_extent(merged).as_const().is_some());
+    known && step > 0 && matched.rest(cx.nest()).is_zero() && depth.is_some_and(|depth| depth % (lanes * 4 / bytes) == 0)
+}
+
 /// Rows that start a multiple of this many bytes apart fall into the same sets of the first cache.
 const CONFLICT_BYTES: i64 = 4096;
 
 /// Whether a copy of the rows pays: they compete in the cache, and enough panels use the copy.
-fn conflicts(strides: Option<(i64, i64)>, shape: &Shape, lanes: i64) -> bool {
-    let Some((row, step)) = strides.filter(|(_, step)| *step == shape.group) else { return false };
-    let [bytes, _] = shape.bytes;
-    let whole = shape.depth % (lanes * 4 / bytes) == 0;
-    shape.known && row * bytes % CONFLICT_BYTES == 0 && whole && step > 0 && shape.panels >= 4 && shape.tile[1] > 1
+fn conflicts(strides: Option<(i64, i64)>, shape: &Shape) -> bool {
+    let Some((row, _)) = strides else { return false };
+    row * shape.bytes[0] % CONFLICT_BYTES == 0 && shape.panels >= 4 && shape.tile[1] > 1
 }
 
 /// Columns that divide `n`, for an operand read in place; None where its rows do not hold whole vectors.
