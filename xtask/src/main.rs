@@ -3,11 +3,13 @@
 //! - [`fuzz`]: random models, checked end to end
 //! - [`fuzz_load`]: damaged inputs
 //! - [`size`]: lines of Rust by room
+//! - [`schedules`]: how good the default schedules are
 //! - [`sabotage`]: the share of wrong passes that the checks find
 
 mod fuzz;
 mod fuzz_load;
 mod sabotage;
+mod schedules;
 mod size;
 
 use clap::{Parser, Subcommand};
@@ -28,6 +30,8 @@ enum Command {
     FuzzLoad(fuzz_load::Arguments),
     /// Print lines of Rust by room, and how long functions are
     Size(size::Arguments),
+    /// Measure default schedules beside others
+    Schedules(schedules::Arguments),
     /// Corrupt passes and print the share that the checks find
     Sabotage(sabotage::Arguments),
     /// Check what standard input asks for, line by line (started by `fuzz`)
@@ -42,6 +46,7 @@ fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Fuzz(arguments) => fuzz::run(&arguments),
         Command::Size(arguments) => size::run(&arguments),
+        Command::Schedules(arguments) => schedules::run(&arguments),
         Command::Sabotage(arguments) => sabotage::run(&arguments),
         Command::FuzzLoad(arguments) => fuzz_load::run(&arguments),
         Command::FuzzLoadWorker => fuzz_load::worker(),

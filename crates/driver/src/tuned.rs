@@ -42,6 +42,12 @@ impl Tuned {
         self.kernels.insert(group_digest(group), kernel);
     }
 
+    /// A schedule that nothing is known of.
+    pub fn put(&mut self, group: &PhysicalGroup, schedule: &Schedule) {
+        let unknown = TunedKernel { label: String::new(), schedule: schedule.to_string(), seconds: f64::NAN, default_seconds: f64::NAN };
+        self.insert(group, unknown);
+    }
+
     /// The measured schedule of a group.
     pub fn schedule(&self, group: &PhysicalGroup) -> Option<Schedule> {
         let schedule: Schedule = self.kernels.get(&group_digest(group))?.schedule.parse().ok()?;

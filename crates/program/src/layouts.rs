@@ -153,10 +153,12 @@ fn with_copies(program: &mut Program, steps: Vec<Step>) -> Vec<Step> {
             continue;
         };
         let (mut before, mut after) = (Vec::new(), Vec::new());
+        // what passes from stage to stage can't be copied in front of the group or behind it
+        let (writes, read) = (group.writes(), group.stages.iter().flat_map(|stage| stage.operands.clone()).collect::<Vec<_>>());
         for stage in &mut group.stages {
             if let Some(c) = stage_contraction(program, stage) {
-                before.extend(free_operand(program, stage, &c));
-                after.extend(free_result(program, stage, &c));
+                before.extend(free_operand(program, stage, &c, &writes));
+                after.extend(free_result(program, stage, &c, &read));
             }
         }
         out.extend(before);
@@ -214,13 +216,13 @@ fn copy_step(program: &Program, from: BufferId, to: BufferId, location: &ir::Loc
 }
 
 /// For an operand in the caller's memory that wants another innermost dim or a halo: a copy in front.
-fn free_operand(program: &mut Program, stage: &mut Stage, c: &Contraction) -> Option<Step> {
+fn free_operand(program: &mut Program, stage: &mut Stage, c: &Contraction, written: &[BufferId]) -> Option<Step> {
     let a = stage.nest.read(c.a)?.clone();
     let id = stage.operands[a.operand];
     let fixed = matches!(program.buffer(id).role, Role::Input(_) | Role::Output(_) | Role::Constant { .. });
     let wanted = plain_dim(&maps(&a.index), &c.k);
     let misplaced = wanted.is_some_and(|dim| dim + 1 < a.index.len());
-    if !fixed || !(misplaced || a.fill.is_some()) {
+    if !fixed || !(misplaced || a.fill.is_some()) || written.contains(&id) {
         return None;
     }
     let to = add_temp(program, id, "copy");
@@ -232,12 +234,12 @@ fn free_operand(program: &mut Program, stage: &mut Stage, c: &Contraction) -> Op
 
 /// For a result in the caller's memory whose last dim is not the vectorised one: a copy behind. A part of a result (a piece of a
 /// concatenation) stays where it is.
-fn free_result(program: &mut Program, stage: &mut Stage, c: &Contraction) -> Option<Step> {
+fn free_result(program: &mut Program, stage: &mut Stage, c: &Contraction, read: &[BufferId]) -> Option<Step> {
     let index = maps(&stage.nest.writes[0].index);
     let misplaced = plain_dim(&index, &c.n).is_some_and(|dim| dim + 1 < index.len());
     let id = stage.writes[0];
     let whole = stage.nest.writes.len() == 1 && rewrite::covers(&stage.nest, &stage.nest.writes[0]);
-    if !misplaced || !matches!(program.buffer(id).role, Role::Output(_)) || !whole {
+    if !misplaced || !matches!(program.buffer(id).role, Role::Output(_)) || !whole || read.contains(&id) {
         return None;
     }
     let from = add_temp(program, id, "raw");
