@@ -10,9 +10,6 @@
 //!     writes of the nest at (row r, vector j), with the sum from acc[r][j]
 //! ```
 //!
-//! Where rows of `a` lie a multiple of a page apart, they compete for the same sets of the cache: a task then copies its rows into scratch
-//! first, at a stride that is none.
-//!
 //! It serves every contraction accumulated in f32 or i32 whose `a` is affine without padding and whose `b` has stride 1 along `n`: products
 //! of matrices and convolutions differ only in the strides of `a`. Factors of narrower types are converted as they are loaded; or, where
 //! `b` is packed in groups of the reduction (`program::pack`), multiplied as they are by [`crate::kernel::Op::Dot`]. What the template does
@@ -40,21 +37,8 @@ struct Emit<'a> {
     /// The last two joined `m` iterators; missing ones have extent 1.
     rows: [Option<Merged>; 2],
     width: Expr,
-    /// The copy of the task's rows of `a`.
-    staged: Option<Staged>,
     /// Scratch for the sums of a tile, where the writes are loops over its rows.
     sums: Option<BufferId>,
-}
-
-/// Rows of `a` in scratch: row `r` of the task starts at `(r - start) * stride`.
-#[derive(Clone, Debug)]
-struct Staged {
-    buffer: BufferId,
-    stride: i64,
-    /// Elements of a row.
-    depth: i64,
-    /// Elements that are copied at once.
-    lanes: u32,
 }
 
 /// Writes the kernel of a one-stage group. Gives the number of tasks.
@@ -65,9 +49,8 @@ pub fn emit(b: &mut KernelBuilder, cx: &StageCx, matched: &Matched, schedule: &C
     let second = m.pop();
     let width = extent_of(nest, &matched.n);
     let rest = matched.rest(nest);
-    let staged = schedule.stage_rows.then(|| staged(b, cx, matched, schedule, &k)).flatten();
     let sums = sums_buffer(b, cx, matched, schedule);
-    let emit = Emit { cx, matched, schedule, k, rest, rows: [second, last], width, staged, sums };
+    let emit = Emit { cx, matched, schedule, k, rest, rows: [second, last], width, sums };
     let single = |s: &Sym| vec![(s.clone(), extent_of(nest, s))];
     let others = matched.parts.n.iter().filter(|s| **s != matched.n);
     let outer: Vec<Merged> = matched.parts.batch.iter().chain(others).map(single).chain(m).collect();
@@ -81,7 +64,7 @@ pub fn emit_stage(b: &mut KernelBuilder, cx: &StageCx, point: &Point, matched: &
     let (last, second) = (m.pop(), m.pop());
     let schedule = tiles.schedule();
     let sums = sums_buffer(b, cx, matched, &schedule);
-    let emit = Emit { cx, matched, schedule: &schedule, k, rest, rows: [second, last], width, staged: None, sums };
+    let emit = Emit { cx, matched, schedule: &schedule, k, rest, rows: [second, last], width, sums };
     emit.batch(b, point, &matched.parts.batch);
 }
 
@@ -90,16 +73,6 @@ fn sums_buffer(b: &mut KernelBuilder, cx: &StageCx, matched: &Matched, schedule:
     let elements = schedule.tile[0] * schedule.tile[1] * schedule.panel;
     let dtype = cx.nest().scalar(matched.parts.sum).dtype;
     writes_are_long(cx.nest(), &matched.parts).then(|| b.buffer("sums", dtype, Expr::from(elements), Space::Scratch))
-}
-
-fn staged(b: &mut KernelBuilder, cx: &StageCx, matched: &Matched, schedule: &ContractSchedule, k: &[Merged]) -> Option<Staged> {
-    let [only] = k else { return None };
-    let depth = merged_extent(only).as_const()? * matched.group();
-    let dtype = cx.nest().scalar(matched.parts.a).dtype;
-    let lanes = schedule.lanes * 4 / dtype.size() as u32;
-    let stride = depth + lanes as i64;
-    let buffer = b.buffer("rows", dtype, Expr::from(stride * schedule.block_m), Space::Scratch);
-    Some(Staged { buffer, stride, depth, lanes })
 }
 
 impl Emit<'_> {
@@ -173,32 +146,12 @@ impl Emit<'_> {
             Some(p) if p % self.schedule.block_n == 0 => &first + &block_n,
             _ => b.name("p", &(&first + &block_n).minimum(&panels)),
         };
-        self.stage_rows(b, &point, &start, &end);
         b.each("p", &first, &last, 1, |b, panel| {
             let mut point = point.clone();
             self.declare(&mut point, panel, &panels);
             self.block(b, &point, panel, level, (&start, &end));
         });
         outer.iter().fold(&count_m * &count_n, |tasks, merged| &tasks * &merged_extent(merged))
-    }
-
-    /// Copies the task's rows of `a` into scratch, whole vectors at a time.
-    fn stage_rows(&self, b: &mut KernelBuilder, point: &Point, start: &Expr, end: &Expr) {
-        let Some(staged) = &self.staged else { return };
-        let lanes = staged.lanes;
-        let from = self.read_buffer(self.matched.parts.a);
-        b.each("r", start, end, 1, |b, row| {
-            let mut point = point.clone();
-            self.declare_row(&mut point, row, 1, 1);
-            self.bind_rows(&mut point, [&Expr::zero(), row]);
-            self.k.iter().flatten().for_each(|(sym, _)| point.bind(sym, Expr::zero()));
-            let base = b.name("x", &point.at(&factor_address(self.cx, self.matched, self.matched.parts.a)));
-            let to = b.name("x", &((row - start) * Expr::from(staged.stride)));
-            b.each("k", &Expr::zero(), &Expr::from(staged.depth), lanes as i64, |b, k| {
-                let vector = b.load(from, &(&base + k), lanes, None);
-                b.store(staged.buffer, &(&to + k), vector, None);
-            });
-        });
     }
 
     fn declare(&self, point: &mut Point, value: &Expr, extent: &Expr) {
@@ -212,11 +165,11 @@ impl Emit<'_> {
         let size = self.schedule.tile[level];
         self.pieces(b, (start, end), size, self.extent(level).as_const(), self.schedule.block_m, &mut |b, at, size| {
             if level == 1 {
-                return self.tile(b, point, panel, [&Expr::zero(), at], [1, size], start);
+                return self.tile(b, point, panel, [&Expr::zero(), at], [1, size]);
             }
             let columns = self.extent(1);
             self.pieces(b, (&Expr::zero(), &columns), self.schedule.tile[1], columns.as_const(), i64::MAX, &mut |b, column, width| {
-                self.tile(b, point, panel, [at, column], [size, width], start);
+                self.tile(b, point, panel, [at, column], [size, width]);
             });
         });
     }
@@ -267,8 +220,8 @@ impl Emit<'_> {
         }
     }
 
-    /// One register tile of `size[0] * size[1]` rows, in a task whose rows begin at `start`.
-    fn tile(&self, b: &mut KernelBuilder, point: &Point, panel: &Expr, at: [&Expr; 2], size: [i64; 2], start: &Expr) {
+    /// One register tile of `size[0] * size[1]` rows.
+    fn tile(&self, b: &mut KernelBuilder, point: &Point, panel: &Expr, at: [&Expr; 2], size: [i64; 2]) {
         let at = [b.name("r", at[0]), b.name("r", at[1])];
         let mut point = point.clone();
         for (level, value) in at.iter().enumerate() {
@@ -283,11 +236,7 @@ impl Emit<'_> {
                 row
             })
             .collect();
-        let (a, a_strides) = match &self.staged {
-            Some(staged) => self.staged_rows(b, staged, &(&at[1] - start), size[1]),
-            None => self.split(b, self.matched.parts.a, &rows, None),
-        };
-        let sums = self.reduce(b, &rows, panel, (a, a_strides));
+        let sums = self.reduce(b, &rows, panel);
         match self.sums.filter(|_| rows.len() > 1) {
             Some(buffer) => self.finish_by_rows(b, &point, panel, (&at, size), (&sums, buffer)),
             None => rows.iter().zip(sums.chunks(self.vectors() as usize)).for_each(|(row, sums)| self.finish(b, row, panel, sums)),
@@ -307,19 +256,14 @@ impl Emit<'_> {
     }
 
     /// The sums of a tile: `acc[row * vectors + vector]`.
-    fn reduce(&self, b: &mut KernelBuilder, rows: &[Point], panel: &Expr, (a, a_strides): (Vec<Expr>, Vec<Expr>)) -> Vec<ValueId> {
+    fn reduce(&self, b: &mut KernelBuilder, rows: &[Point], panel: &Expr) -> Vec<ValueId> {
         let ty = Ty::vector(self.accumulator(), self.schedule.lanes);
         let zero = b.literal(Literal::zero(ty.dtype), ty);
         let init = vec![zero; rows.len() * self.vectors() as usize];
+        let (a, a_strides) = self.split(b, self.matched.parts.a, rows, None);
         let (bs, b_strides) = self.split(b, self.matched.parts.b, &rows[..1], Some(panel));
-        let a_buffer = self.staged.as_ref().map_or_else(|| self.read_buffer(self.matched.parts.a), |staged| staged.buffer);
-        let buffers = (a_buffer, self.read_buffer(self.matched.parts.b));
+        let buffers = (self.read_buffer(self.matched.parts.a), self.read_buffer(self.matched.parts.b));
         self.steps(b, 0, init, (a, bs[0].clone()), (&a_strides, &b_strides), buffers)
-    }
-
-    fn staged_rows(&self, b: &mut KernelBuilder, staged: &Staged, first: &Expr, count: i64) -> (Vec<Expr>, Vec<Expr>) {
-        let base = b.name("x", &(first * &Expr::from(staged.stride)));
-        ((0..count).map(|row| &base + row * staged.stride).collect(), vec![Expr::from(self.matched.group())])
     }
 
     fn dtype(&self, id: ScalarId) -> DType {

@@ -24,18 +24,15 @@ pub struct ContractSchedule {
     pub block_n: i64,
     /// Whether consecutive tasks walk the blocks of rows (and so reuse the panels), not those of panels.
     pub rows_inner: bool,
-    /// Whether a task copies its rows of `a` into scratch before it uses them.
-    pub stage_rows: bool,
 }
 
 impl fmt::Display for ContractSchedule {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         let inner = if self.rows_inner { "m" } else { "n" };
         let [h, w] = self.tile;
-        let stage = if self.stage_rows { " stage" } else { "" };
         write!(
             f,
-            "contract panel {} x {} tile {h} x {w} block {} x {} inner {inner}{stage}",
+            "contract panel {} x {} tile {h} x {w} block {} x {} inner {inner}",
             self.panel, self.lanes, self.block_m, self.block_n
         )
     }
@@ -59,9 +56,8 @@ impl ContractSchedule {
         if !rows_inner {
             parser.expect("n")?;
         }
-        let stage_rows = parser.accept("stage");
         let lanes = lanes.unsigned_abs() as u32;
-        let schedule = ContractSchedule { panel, lanes, tile: [h, w], block_m, block_n, rows_inner, stage_rows };
+        let schedule = ContractSchedule { panel, lanes, tile: [h, w], block_m, block_n, rows_inner };
         if schedule.is_legal() {
             Ok(schedule)
         } else {
@@ -71,7 +67,7 @@ impl ContractSchedule {
 
     /// What forbids the schedule for a contraction; empty where it is legal.
     pub fn faults(&self, cx: &StageCx, matched: &Matched) -> Vec<String> {
-        let (m, k) = loops(cx, matched);
+        let (m, _) = loops(cx, matched);
         let width = cx.nest().iter(&matched.n).and_then(|iter| iter.extent.as_const());
         let fits = matched.panel.map_or_else(|| width.is_some_and(|width| width % self.panel == 0), |panel| panel == self.panel);
         let level = usize::from(m.len() < 2);
@@ -81,9 +77,6 @@ impl ContractSchedule {
         }
         if self.block_m % self.tile[level] != 0 || level == 1 && self.tile[0] != 1 {
             faults.push("blocks hold whole tiles".to_string());
-        }
-        if self.stage_rows && !may_stage(cx, matched, (&m, &k), self.lanes as i64) {
-            faults.push("only rows of whole vectors are staged".to_string());
         }
         faults
     }
@@ -137,7 +130,7 @@ impl Tiles {
     /// The schedule of the stage alone.
     pub fn schedule(&self) -> ContractSchedule {
         let Tiles { panel, lanes, rows } = *self;
-        ContractSchedule { panel, lanes, tile: [1, rows], block_m: rows, block_n: 1, rows_inner: true, stage_rows: false }
+        ContractSchedule { panel, lanes, tile: [1, rows], block_m: rows, block_n: 1, rows_inner: true }
     }
 }
 
@@ -161,7 +154,9 @@ pub fn choose(cx: &StageCx, matched: &Matched, target: &Target) -> Option<Contra
     let width = nest.iter(&matched.n).map_or(Expr::one(), |iter| iter.extent.clone());
     let panel = matched.panel.or_else(|| panel_in_place(width.as_const()?, lanes as i64)).filter(|panel| panel % lanes as i64 == 0)?;
     let (m, k) = loops(cx, matched);
+    let bytes = [matched.parts.a, matched.parts.b].map(|id| nest.scalar(id).dtype.size() as i64);
     let rows = most_rows(nest, &matched.parts, target, panel / lanes as i64);
+    let rows = if conflict(row_strides(cx, matched, &m, &k), bytes[0]) { rows.min(WAYS) } else { rows };
     let tile = tile(&m, rows);
     let outer = matched.parts.batch.iter().chain(matched.parts.n.iter().filter(|s| **s != matched.n));
     let outer: i64 = outer.filter_map(|s| nest.iter(s)).map(|iter| rough(&iter.extent)).product();
@@ -175,11 +170,10 @@ pub fn choose(cx: &StageCx, matched: &Matched, target: &Target) -> Option<Contra
         panels: (rough(&width) + panel - 1) / panel,
         depth: k.iter().map(|merged| rough(&merged_extent(merged))).product::<i64>() * matched.group(),
         group: matched.group(),
-        bytes: [matched.parts.a, matched.parts.b].map(|id| nest.scalar(id).dtype.size() as i64),
+        bytes,
     };
-    let stage_rows = may_stage(cx, matched, (&m, &k), lanes as i64) && conflicts(row_strides(cx, matched, &m, &k), &shape);
-    let (block_m, block_n, rows_inner) = if stage_rows { shape.staged_blocks(target) } else { shape.blocks(target) };
-    Some(ContractSchedule { panel, lanes, tile, block_m, block_n, rows_inner, stage_rows })
+    let (block_m, block_n, rows_inner) = shape.blocks(target);
+    Some(ContractSchedule { panel, lanes, tile, block_m, block_n, rows_inner })
 }
 
 /// Whether the target has the dots that the operands are packed for.
@@ -219,22 +213,15 @@ pub fn writes_are_long(nest: &Nest, parts: &Contraction) -> bool {
     nest.body[parts.sum.0 as usize + 1..].iter().map(work).sum::<f64>() > LONG_WRITES
 }
 
-/// Whether a task can copy its rows of `a`: rows and reduction are one loop each, of whole vectors.
-pub fn may_stage(cx: &StageCx, matched: &Matched, (m, k): (&[Merged], &[Merged]), lanes: i64) -> bool {
-    let Some((_, step)) = row_strides(cx, matched, m, k).filter(|(_, step)| *step == matched.group()) else { return false };
-    let bytes = cx.nest().scalar(matched.parts.a).dtype.size() as i64;
-    let depth = k.first().and_then(|merged| merged_extent(merged).as_const()).map(|steps| steps * matched.group());
-    let known = m.iter().all(|merged| merged_extent(merged).as_const().is_some());
-    known && step > 0 && matched.rest(cx.nest()).is_zero() && depth.is_some_and(|depth| depth % (lanes * 4 / bytes) == 0)
-}
-
 /// Rows that start a multiple of this many bytes apart fall into the same sets of the first cache.
 const CONFLICT_BYTES: i64 = 4096;
 
-/// Whether a copy of the rows pays: they compete in the cache, and enough panels use the copy.
-fn conflicts(strides: Option<(i64, i64)>, shape: &Shape) -> bool {
-    let Some((row, _)) = strides else { return false };
-    row * shape.bytes[0] % CONFLICT_BYTES == 0 && shape.panels >= 4 && shape.tile[1] > 1
+/// Ways of the first cache: so many rows of one set fit.
+const WAYS: i64 = 8;
+
+/// Whether rows of `a` compete in the first cache.
+fn conflict(strides: Option<(i64, i64)>, bytes: i64) -> bool {
+    strides.is_some_and(|(row, _)| row * bytes % CONFLICT_BYTES == 0)
 }
 
 /// Columns that divide `n`, for an operand read in place; None where its rows do not hold whole vectors.
@@ -279,27 +266,6 @@ struct Shape {
 }
 
 impl Shape {
-    /// Blocks of rows by all panels, so that every panel uses the copy: the largest that fit the second cache and leave the cores evenly
-    /// loaded.
-    fn staged_blocks(&self, target: &Target) -> (i64, i64, bool) {
-        let tile_bytes = self.tile[1] * self.depth * self.bytes[0];
-        let most = (target.l2_bytes as i64 * 7 / 10 / tile_bytes).clamp(1, 12);
-        let tiles = (self.m[1] + self.tile[1] - 1) / self.tile[1];
-        let best = (1..=most).rev().find(|block| self.busiest(*block, target.cores as i64) * 50 <= self.even_share(target) * 51);
-        (self.tile[1] * best.unwrap_or((tiles / 8).clamp(1, most)), self.panels, true)
-    }
-
-    /// Rows of the core with the most of them, where blocks of this many tiles are dealt out in turn.
-    fn busiest(&self, tiles: i64, cores: i64) -> i64 {
-        let rows = tiles * self.tile[1];
-        let (whole, rest) = (self.m[1] / rows, self.m[1] % rows);
-        if whole % cores == 0 { whole / cores * rows + rest } else { (whole / cores + 1) * rows }
-    }
-
-    fn even_share(&self, target: &Target) -> i64 {
-        self.m[1] / (target.cores as i64).max(1)
-    }
-
     /// `(block_m, block_n, rows_inner)`.
     fn blocks(&self, target: &Target) -> (i64, i64, bool) {
         let level = if self.two_levels { 0 } else { 1 };
@@ -334,7 +300,7 @@ mod tests {
 
     #[test]
     fn text_round_trips() {
-        let schedule = ContractSchedule { panel: 32, lanes: 16, tile: [2, 7], block_m: 14, block_n: 3, rows_inner: true, stage_rows: true };
+        let schedule = ContractSchedule { panel: 32, lanes: 16, tile: [2, 7], block_m: 14, block_n: 3, rows_inner: true };
         assert_eq!(ContractSchedule::parse(&mut Parser::new(&schedule.to_string())), Ok(schedule));
     }
 

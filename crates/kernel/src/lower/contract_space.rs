@@ -1,7 +1,7 @@
 //! The space of the contraction template's schedules.
 
 use crate::lower::contract_match::{Matched, loops, merged_extent};
-use crate::lower::contract_schedule::{ContractSchedule, has_dots, may_stage, rough};
+use crate::lower::contract_schedule::{ContractSchedule, has_dots, rough};
 use crate::lower::point::StageCx;
 use crate::space::{Below, one_of, piece_sizes};
 use ir::DType;
@@ -21,7 +21,6 @@ pub struct ContractSpace {
     /// The level of rows that is cut into blocks.
     level: usize,
     width: i64,
-    may_stage: bool,
     accumulators: i64,
 }
 
@@ -42,14 +41,13 @@ impl ContractSpace {
             Some(panel) => (panel % lanes as i64 == 0).then(|| vec![panel / lanes as i64])?,
             None => in_place().filter(|vectors| !vectors.is_empty())?,
         };
-        let (m, k) = loops(cx, matched);
+        let (m, _) = loops(cx, matched);
         Some(ContractSpace {
             lanes,
             vectors,
             rows: [2, 1].map(|back| m.len().checked_sub(back).map_or(1, |at| rough(&merged_extent(&m[at])))),
             level: usize::from(m.len() < 2),
             width: rough(&width),
-            may_stage: may_stage(cx, matched, (&m, &k), lanes as i64),
             accumulators: (target.vector_registers as f64 * MOST_ACCUMULATORS) as i64,
         })
     }
@@ -65,7 +63,6 @@ impl ContractSpace {
             block_m: self.block_m(tile, below),
             block_n: self.block_n(panel, below),
             rows_inner: below(2) == 0,
-            stage_rows: self.may_stage && below(4) == 0,
         }
     }
 
@@ -81,7 +78,6 @@ impl ContractSpace {
             2 => out.block_m = self.block_m(out.tile, below),
             3 => out.block_n = self.block_n(out.panel, below),
             4 => out.rows_inner = !out.rows_inner,
-            _ if self.may_stage => out.stage_rows = !out.stage_rows,
             _ => (out.block_m, out.block_n) = (self.block_m(out.tile, below), self.block_n(out.panel, below)),
         }
         // about as many rows as before, in whole tiles

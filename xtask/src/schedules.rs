@@ -1,0 +1,198 @@
+//! `cargo xtask schedules`: how good the default schedules are, and what a cost model is fitted to.
+//!
+//! For each operation: the time by the default schedule of its longest kernel, by the best of a short search, and by many schedules that
+//! are drawn from the whole legal space.
+
+mod problem;
+
+use anyhow::{Context, Result};
+use driver::kernel_times::KernelTime;
+use driver::{Compiled, Options, Tuned, Tuner};
+use fuzz::random::Random;
+use ir::Tensor;
+use kernel::schedule::Schedule;
+use kernel::space::Space;
+use problem::Problem;
+use program::PhysicalGroup;
+use runtime::Executable;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use target::Target;
+
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// Operations: `matmul 128x768x3072` (m, n, k), `conv 56x56x64x64x3x1x1` (height, width, channels, outputs, window, stride, groups),
+    /// `softmax` and `norm` (rows, columns), `attention 12x512x64` (heads, length, depth); by default twelve of them
+    operations: Vec<Problem>,
+    /// Schedules that are drawn for each
+    #[arg(long, default_value_t = 500)]
+    draws: usize,
+    /// Seconds of the search for each
+    #[arg(long, default_value_t = 60.0)]
+    budget: f64,
+    #[arg(long, default_value_t = 2)]
+    threads: usize,
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// The target: native or x86-64-v3
+    #[arg(long, default_value = "native")]
+    target: String,
+    /// Write each measured schedule as a line of JSON
+    #[arg(long, value_name = "FILE")]
+    dump: Option<PathBuf>,
+}
+
+/// Four contractions, four convolutions, two of rows, attention, and a step of decoding.
+const OPERATIONS: [&str; 12] = [
+    "matmul 1024x1024x1024",
+    "matmul 128x768x3072",
+    "matmul 197x2304x768",
+    "matmul 49x960x160",
+    "conv 56x56x64x64x3x1x1",
+    "conv 14x14x256x256x3x1x1",
+    "conv 28x28x512x128x1x1x1",
+    "conv 56x56x72x72x5x1x72",
+    "softmax 1536x197",
+    "norm 512x768",
+    "attention 12x512x64",
+    "matmul 1x5632x2048",
+];
+
+/// Calls of a measurement, unless they take longer than the most time.
+const LEAST_CALLS: usize = 10;
+const LEAST_TIME: Duration = Duration::from_millis(20);
+const MOST_TIME: Duration = Duration::from_millis(150);
+
+pub fn run(arguments: &Arguments) -> Result<ExitCode> {
+    let target = match arguments.target.as_str() {
+        "x86-64-v3" => Target::x86_64_v3(),
+        _ => Target::native(),
+    };
+    let operations = match arguments.operations.as_slice() {
+        [] => OPERATIONS.iter().map(|text| text.parse()).collect::<Result<_>>()?,
+        given => given.to_vec(),
+    };
+    let mut dump = arguments.dump.as_ref().map(std::fs::File::create).transpose()?;
+    println!("operation | default us | search / default | best drawn / default | drawn no slower than 1.05 of the best");
+    for operation in &operations {
+        let found = Search::new(operation, &target, arguments.threads)?.run(arguments)?;
+        let best = found.drawn.iter().map(|(_, seconds)| *seconds).fold(f64::INFINITY, f64::min);
+        let near = found.drawn.iter().filter(|(_, seconds)| *seconds <= 1.05 * best.min(found.default.1)).count();
+        let (default, searched) = (found.default.1, found.searched.1);
+        println!("{operation} | {:.1} | {:.3} | {:.3} | {near} of {}", default * 1e6, searched / default, best / default, found.drawn.len());
+        println!("    default {}\n    search  {}", found.default.0, found.searched.0);
+        if let Some((schedule, _)) = found.drawn.iter().min_by(|a, b| a.1.total_cmp(&b.1)) {
+            println!("    drawn   {schedule}");
+        }
+        if let Some(dump) = &mut dump {
+            for (schedule, seconds) in [&found.default, &found.searched].into_iter().chain(&found.drawn) {
+                let line = serde_json::json!({ "operation": operation.to_string(), "schedule": schedule.to_string(), "seconds": seconds });
+                writeln!(dump, "{line}")?;
+            }
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+type Timed = (Schedule, f64);
+
+struct Found {
+    default: Timed,
+    searched: Timed,
+    drawn: Vec<Timed>,
+}
+
+/// The longest kernel of one operation.
+struct Search {
+    compiled: Compiled,
+    options: Options,
+    inputs: Vec<Tensor>,
+    group: PhysicalGroup,
+}
+
+impl Search {
+    fn new(operation: &Problem, target: &Target, threads: usize) -> Result<Search> {
+        let (graph, inputs) = operation.model()?;
+        let plain = Options::new(target.clone(), threads);
+        let options = Options { share_kernels: false, profile: true, winograd: false, ..plain };
+        let compiled = driver::compile_graph(graph, &options)?;
+        let times = times(&compiled, &inputs, threads)?;
+        let longest = times.first().context("an operation without a kernel")?;
+        let group = compiled.assembly.lowered[longest.number].group.clone();
+        Ok(Search { compiled, options, inputs, group })
+    }
+
+    fn run(&self, arguments: &Arguments) -> Result<Found> {
+        let mut random = Random::named(arguments.seed, "schedules");
+        let mut below = |limit: usize| random.below(limit);
+        let mut tuner = Tuner::new(&self.compiled, &self.options.target, &times(&self.compiled, &self.inputs, arguments.threads)?);
+        let start = Instant::now();
+        while start.elapsed().as_secs_f64() < arguments.budget {
+            let (trial, times) = self.measured(tuner.trial(&mut below))?;
+            tuner.measured(&trial, &times);
+        }
+        let space = Space::new(&self.group, &self.options.target);
+        let mut drawn = Vec::new();
+        for _ in 0..arguments.draws {
+            drawn.extend(space.drawn(&mut below).map(|schedule| self.timed(schedule)).transpose()?);
+        }
+        let default = self.default_schedule();
+        let searched = tuner.best().schedule(&self.group).unwrap_or_else(|| default.clone());
+        // the three that count, by turns
+        let best = drawn.iter().min_by(|a, b| a.1.total_cmp(&b.1)).map(|(schedule, _)| schedule.clone());
+        let (mut default, mut searched) = ((default, f64::INFINITY), (searched, f64::INFINITY));
+        let mut best = best.map(|schedule| (schedule, f64::INFINITY));
+        for _ in 0..5 {
+            for timed in [&mut default, &mut searched].into_iter().chain(&mut best) {
+                timed.1 = timed.1.min(self.timed(timed.0.clone())?.1);
+            }
+        }
+        drawn.iter_mut().filter(|(schedule, _)| best.as_ref().is_some_and(|best| best.0 == *schedule)).for_each(|known| {
+            known.1 = best.as_ref().map_or(known.1, |best| best.1);
+        });
+        Ok(Found { default, searched, drawn })
+    }
+
+    fn default_schedule(&self) -> Schedule {
+        kernel::schedule::choose(&self.group, &self.options.target)
+    }
+
+    fn timed(&self, schedule: Schedule) -> Result<Timed> {
+        let mut tuned = Tuned::new(&self.compiled.graph, &self.options.target);
+        tuned.put(&self.group, &schedule);
+        let (compiled, times) = self.measured(tuned)?;
+        let own = times.iter().find(|time| compiled.assembly.lowered[time.number].group == self.group);
+        Ok((schedule, own.context("the kernel is gone")?.seconds))
+    }
+
+    fn measured(&self, tuned: Tuned) -> Result<(Compiled, Vec<KernelTime>)> {
+        let options = Options { tuned: Some(Arc::new(tuned)), ..self.options.clone() };
+        let compiled = driver::compile::recompiled(&self.compiled, &options)?;
+        let times = times(&compiled, &self.inputs, options.threads)?;
+        Ok((compiled, times))
+    }
+}
+
+/// The least time of each kernel over some calls, longest first.
+fn times(compiled: &Compiled, inputs: &[Tensor], threads: usize) -> Result<Vec<KernelTime>> {
+    let mut executable = Executable::load(compiled.image.clone(), threads)?;
+    executable.run(inputs)?;
+    let mut best: Vec<KernelTime> = Vec::new();
+    let (mut calls, start) = (0, Instant::now());
+    while (calls < LEAST_CALLS && start.elapsed() < MOST_TIME) || start.elapsed() < LEAST_TIME {
+        executable.reset_profile();
+        executable.run(inputs)?;
+        calls += 1;
+        for time in driver::kernel_times(compiled, &executable.profile().unwrap_or_default(), &[]) {
+            match best.iter_mut().find(|known| known.number == time.number) {
+                Some(known) => known.seconds = known.seconds.min(time.seconds),
+                None => best.push(time),
+            }
+        }
+    }
+    best.sort_by(|a, b| b.seconds.total_cmp(&a.seconds));
+    Ok(best)
+}
