@@ -84,9 +84,11 @@ pub struct Check {
     pub targets: Vec<Target>,
     /// For one of the targets, also compile twice, and let the driver check each pass.
     pub thorough: bool,
+    /// Also compile with schedules that are drawn from all legal ones.
+    pub draws_schedules: bool,
 }
 
-/// One seed of so many is checked thoroughly.
+/// One seed of so many is checked thoroughly, and one with drawn schedules.
 const THOROUGH: u64 = 4;
 
 impl Check {
@@ -94,7 +96,7 @@ impl Check {
     pub fn native(seed: u64) -> Check {
         let native = Target::native();
         let narrow = (native.vector_bits > 256 && native.triple.starts_with("x86_64")).then(Target::x86_64_v3);
-        Check { seed, threads: 2, targets: [native].into_iter().chain(narrow).collect(), thorough: seed.is_multiple_of(THOROUGH) }
+        Check { seed, threads: 2, targets: [native].into_iter().chain(narrow).collect(), thorough: seed.is_multiple_of(THOROUGH), draws_schedules: seed % THOROUGH == 1 }
     }
 }
 
@@ -137,7 +139,7 @@ pub fn checked(bytes: &[u8], check: &Check) -> Checked<(Vec<Call>, Results)> {
     let mut results = Vec::new();
     let turn = (check.seed / THOROUGH) as usize % check.targets.len().max(1);
     for (at, target) in check.targets.iter().enumerate() {
-        let check = Check { thorough: check.thorough && at == turn, ..check.clone() };
+        let check = Check { thorough: check.thorough && at == turn, draws_schedules: check.draws_schedules && at == turn, ..check.clone() };
         results.push(check_native(&graph, &calls, target, &check)?);
     }
     text_round_trips(&graph)?;

@@ -3,10 +3,13 @@
 use crate::check::{Call, Check, Checked, Expected, Failure, Kind};
 use crate::levels;
 use crate::reference::Reference;
-use driver::{Error, Options, compile_graph};
+use crate::random::Random;
+use driver::{Compiled, Error, Options, Tuned, compile_graph};
 use ir::array::Data;
 use ir::{Array, Graph, Tensor};
+use kernel::space::Space;
 use runtime::{Executable, Image, RunError};
+use std::sync::Arc;
 use target::Target;
 
 /// The outputs of each call that is not to be refused.
@@ -29,11 +32,33 @@ pub fn check_native(graph: &Graph, calls: &[Call], target: &Target, check: &Chec
         }
     }
     levels::check_levels(&compiled, calls)?;
+    if check.draws_schedules {
+        check_schedules(graph, &compiled, calls, &options, check.seed).map_err(failure)?;
+    }
     if check.thorough {
         levels::check_repeatable(graph, &compiled, &options)?;
         calls.iter().find(|call| call.reference().is_some()).map_or(Ok(()), |call| levels::check_passes(graph, call, &options))?;
     }
     Ok(results)
+}
+
+/// Every schedule that can be drawn gives the same results, up to rounding.
+fn check_schedules(graph: &Graph, compiled: &Compiled, calls: &[Call], options: &Options, seed: u64) -> Ran<()> {
+    let bug = |error: Error| (Kind::Bug, format!("drawn schedules: {error}"));
+    let own = Options { share_kernels: false, ..options.clone() };
+    let plain = driver::compile::recompiled(compiled, &own).map_err(bug)?;
+    let (mut tuned, mut random) = (Tuned::new(graph, &options.target), Random::named(seed, "schedules"));
+    for lowered in &plain.assembly.lowered {
+        let drawn = Space::new(&lowered.group, &options.target).drawn(&mut |limit| random.below(limit));
+        drawn.iter().for_each(|schedule| tuned.put(&lowered.group, schedule));
+    }
+    let drawn = driver::compile::recompiled(&plain, &Options { tuned: Some(Arc::new(tuned)), ..own }).map_err(bug)?;
+    let texts = || drawn.assembly.lowered.iter().map(|lowered| lowered.schedule.to_string()).collect::<Vec<_>>().join(" | ");
+    for threads in [1, 2] {
+        let ran = run_all(graph, drawn.image.clone(), calls, threads);
+        ran.map_err(|(kind, message)| (kind, format!("drawn schedules: {message}: {}", texts())))?;
+    }
+    Ok(())
 }
 
 type Ran<T> = Result<T, (Kind, String)>;
