@@ -32,6 +32,8 @@ pub enum Command {
     Check(CheckArgs),
     /// Look for better schedules of a model's kernels by measuring, and write them to a file for --tuned
     Tune(TuneArgs),
+    /// Print or write the record of a machine to generate for
+    Target(TargetArgs),
     /// Show, clear or explain the cache of compiled kernels
     Cache(CacheArgs),
 }
@@ -392,6 +394,41 @@ pub struct CheckArgs {
     pub form: FormArgs,
 }
 
+/// A record is what the compiler knows of a machine: vectors, caches, cores, instructions. `--target FILE` generates for it anywhere; the
+/// same record gives the same code.
+#[derive(Debug, Args)]
+pub struct TargetArgs {
+    #[command(subcommand)]
+    pub action: TargetAction,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum TargetAction {
+    /// The record of this machine
+    Probe(ProbeArgs),
+    /// The record that a name or a file stands for
+    Show(ShowArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct ProbeArgs {
+    /// Write it to a file for --target
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub form: FormArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct ShowArgs {
+    /// native, x86-64-v3, x86-64-v4, or a file with a record
+    pub name: String,
+
+    #[command(flatten)]
+    pub form: FormArgs,
+}
+
 /// The cache lies in $XDG_CACHE_HOME/inkle, or else in ~/.cache/inkle, and belongs to the user alone. It holds at most 256 MiB: what was
 /// not used for longest goes first.
 #[derive(Debug, Args)]
@@ -444,6 +481,7 @@ impl Command {
             Command::Inspect(arguments) => Some(&arguments.compile.machine),
             Command::Check(arguments) => Some(&arguments.compile.machine),
             Command::Tune(arguments) => Some(&arguments.compile.machine),
+            Command::Target(_) => None,
             Command::Cache(arguments) => match &arguments.action {
                 Some(CacheAction::Why(arguments)) => Some(&arguments.compile.machine),
                 Some(CacheAction::Clear(_)) | None => None,
@@ -463,6 +501,10 @@ impl Command {
             Command::Inspect(arguments) => &arguments.form,
             Command::Check(arguments) => &arguments.form,
             Command::Tune(arguments) => &arguments.form,
+            Command::Target(arguments) => match &arguments.action {
+                TargetAction::Probe(probe) => &probe.form,
+                TargetAction::Show(show) => &show.form,
+            },
             Command::Cache(arguments) => match &arguments.action {
                 Some(CacheAction::Clear(form)) => form,
                 Some(CacheAction::Why(arguments)) => &arguments.form,

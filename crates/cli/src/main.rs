@@ -1,7 +1,7 @@
 //! The `inkle` command: arguments in, a report or a failure out.
 //!
 //! - [`args`]: the command line
-//! - [`run`], [`bench`], [`gemm`], [`conv`], [`attention`], [`inspect`], [`check`], [`tune`], [`kept`]: the commands
+//! - [`run`], [`bench`], [`gemm`], [`conv`], [`attention`], [`inspect`], [`check`], [`tune`], [`record`], [`kept`]: the commands
 //! - [`peers`]: models beside other frameworks
 //! - [`model`]: from the command line to a compiled model
 //! - [`inputs`], [`content`], [`random`], [`npz`]: tensors of a call
@@ -37,6 +37,7 @@ mod peers;
 mod profile;
 mod progress;
 mod random;
+mod record;
 mod report;
 mod roofline;
 mod run;
@@ -77,6 +78,7 @@ fn obey(command: &Command, started: Started) -> Result<Report, Failure> {
         Command::Inspect(arguments) => inspect::inspect(arguments),
         Command::Check(arguments) => check::check(arguments),
         Command::Tune(arguments) => tune::tune(arguments),
+        Command::Target(arguments) => record::record(arguments),
         Command::Cache(arguments) => kept::kept(arguments),
     }
 }

@@ -66,7 +66,7 @@ fn store() -> Option<Arc<Store>> {
 }
 
 /// A target by name, or the record in a file.
-fn target(name: &str) -> Result<Target, Failure> {
+pub fn target(name: &str) -> Result<Target, Failure> {
     match name {
         "native" => Ok(Target::native()),
         "x86-64-v3" => Ok(Target::x86_64_v3()),
