@@ -82,7 +82,13 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         let best = found.drawn.iter().map(|(_, seconds)| *seconds).fold(f64::INFINITY, f64::min);
         let near = found.drawn.iter().filter(|(_, seconds)| *seconds <= 1.05 * best.min(found.default.1)).count();
         let (default, searched) = (found.default.1, found.searched.1);
-        println!("{operation} | {:.1} | {:.3} | {:.3} | {near} of {}", default * 1e6, searched / default, best / default, found.drawn.len());
+        println!(
+            "{operation} | {:.1} | {:.3} | {:.3} | {near} of {}",
+            default * 1e6,
+            searched / default,
+            best / default,
+            found.drawn.len()
+        );
         println!("    default {}\n    search  {}", found.default.0, found.searched.0);
         if let Some((schedule, _)) = found.drawn.iter().min_by(|a, b| a.1.total_cmp(&b.1)) {
             println!("    drawn   {schedule}");

@@ -76,7 +76,8 @@ impl Tuner {
             let lowered = &compiled.assembly.lowered[time.number];
             let Some(kernel) = self.kernels.iter_mut().find(|kernel| kernel.group == lowered.group) else { continue };
             for known in [&mut kernel.default, &mut kernel.best] {
-                if lowered.schedule == known.schedule.without_grain() && kernel.trial.as_ref().is_none_or(|trial| *trial == known.schedule) {
+                if lowered.schedule == known.schedule.without_grain() && kernel.trial.as_ref().is_none_or(|trial| *trial == known.schedule)
+                {
                     known.seconds = known.seconds.min(time.seconds);
                 }
             }

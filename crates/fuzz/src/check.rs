@@ -96,7 +96,13 @@ impl Check {
     pub fn native(seed: u64) -> Check {
         let native = Target::native();
         let narrow = (native.vector_bits > 256 && native.triple.starts_with("x86_64")).then(Target::x86_64_v3);
-        Check { seed, threads: 2, targets: [native].into_iter().chain(narrow).collect(), thorough: seed.is_multiple_of(THOROUGH), draws_schedules: seed % THOROUGH == 1 }
+        Check {
+            seed,
+            threads: 2,
+            targets: [native].into_iter().chain(narrow).collect(),
+            thorough: seed.is_multiple_of(THOROUGH),
+            draws_schedules: seed % THOROUGH == 1,
+        }
     }
 }
 

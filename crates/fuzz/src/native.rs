@@ -2,8 +2,8 @@
 
 use crate::check::{Call, Check, Checked, Expected, Failure, Kind};
 use crate::levels;
-use crate::reference::Reference;
 use crate::random::Random;
+use crate::reference::Reference;
 use driver::{Compiled, Error, Options, Tuned, compile_graph};
 use ir::array::Data;
 use ir::{Array, Graph, Tensor};

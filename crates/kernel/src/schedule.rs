@@ -1,10 +1,10 @@
 //! The choices that turn a group of nests into one kernel, as data with a text form.
 
+use crate::lower::StageCx;
+use crate::lower::contract_match::{self, Matched};
 use crate::lower::contract_schedule::{self, ContractSchedule};
 use crate::lower::rows_choice::rows_schedule;
 use crate::lower::rows_schedule::RowsSchedule;
-use crate::lower::contract_match::{self, Matched};
-use crate::lower::StageCx;
 use program::PhysicalGroup;
 use std::fmt;
 use sym::{ParseError, Parser};

@@ -30,11 +30,7 @@ impl fmt::Display for ContractSchedule {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         let inner = if self.rows_inner { "m" } else { "n" };
         let [h, w] = self.tile;
-        write!(
-            f,
-            "contract panel {} x {} tile {h} x {w} block {} x {} inner {inner}",
-            self.panel, self.lanes, self.block_m, self.block_n
-        )
+        write!(f, "contract panel {} x {} tile {h} x {w} block {} x {} inner {inner}", self.panel, self.lanes, self.block_m, self.block_n)
     }
 }
 
