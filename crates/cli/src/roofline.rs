@@ -100,7 +100,7 @@ mod tests {
         assert_eq!(ceilings.least_seconds(&Work { flops: 50.0, bytes: 20.0 }), 2.0);
         assert!(ceilings.least_seconds(&Work { flops: f64::NAN, bytes: 20.0 }).is_nan());
         let launch = |runs, bytes| LaunchWork { runs, work: Work { flops: 0.0, bytes } };
-        let time = |launches| KernelTime { kernel: "k0".to_string(), label: String::new(), launches, seconds: 1.0 };
+        let time = |launches| KernelTime { number: 0, label: String::new(), launches, seconds: 1.0 };
         let least = |launches| KernelShare::new(time(launches)).within(&ceilings).least_ms;
         assert_eq!(least(vec![launch(1.0, 10.0), launch(3.0, 20.0)]), Some(7e3));
         assert_eq!(least(vec![launch(1.0, 10.0), launch(f64::NAN, 20.0)]), None);

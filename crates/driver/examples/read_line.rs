@@ -100,9 +100,9 @@ fn print_times(compiled: &Compiled, executable: &mut Executable, line: &Tensor) 
     for kernel in kernels.iter().take(KERNELS) {
         let (time, share, rate) = (kernel.seconds * 1e3, 100.0 * kernel.seconds / all, kernel.flops() / kernel.seconds / 1e9);
         let node = kernel.label.split(" + ").next().unwrap_or_default();
-        println!("{:6}  {:8}  {time:6.3} ms  {share:4.1} %  {rate:7.1}  {node}", kernel.kernel, kernel.launches.len());
+        println!("k{:<5}  {:8}  {time:6.3} ms  {share:4.1} %  {rate:7.1}  {node}", kernel.number, kernel.launches.len());
     }
     let rest: f64 = kernels.iter().skip(KERNELS).map(|kernel| kernel.seconds).sum();
-    println!("{:6}  {:8}  {:6.3} ms  {:4.1} %", "others", "", rest * 1e3, 100.0 * rest / all);
+    println!("k{:<5}  {:8}  {:6.3} ms  {:4.1} %", "others", "", rest * 1e3, 100.0 * rest / all);
     Ok(())
 }

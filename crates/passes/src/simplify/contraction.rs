@@ -163,6 +163,7 @@ mod tests {
     use crate::simplify::simplify;
     use crate::testing::{check, graph_of, ty};
     use ir::{DType, Diagnostic, Literal, ValueId};
+    use nest::{Func, Monoid};
     use ops::{Builder, WindowAttrs};
 
     /// What `y` of two operands becomes.
