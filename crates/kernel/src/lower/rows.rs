@@ -17,11 +17,12 @@
 //! - [`strip`]: blocks of points as tasks, so that contractions among the stages are computed by register tiles
 //! - [`stage`]: the loops of one stage
 //! - [`reduce`]: its reductions
-//! - [`transpose`]: blocks transposed in registers
+//! - [`transpose`], [`interleave`]: blocks transposed and vectors interleaved in registers
 
 pub mod flat;
 mod frame;
 mod hoist;
+pub mod interleave;
 mod reduce;
 mod stage;
 pub mod strip;

@@ -2,7 +2,7 @@
 
 use crate::lower::access::{Stride, stride};
 use crate::lower::point::{Access, Point, StageCx, register_dtype};
-use crate::lower::rows::transpose;
+use crate::lower::rows::{interleave, transpose};
 use crate::lower::scalars::depends_on;
 use ir::DType;
 use nest::{Func, Iter, IterKind, Monoid, Nest, ScalarId, ScalarOp};
@@ -160,7 +160,8 @@ impl<'a> Counted<'a> {
         if self.folds.is_empty() {
             let block = self.lanes as i64;
             let vector_fits = self.vector.as_ref().is_some_and(|v| v.extent.as_const().is_none_or(|e| e >= block));
-            return if self.lanes > 1 && vector_fits && extent >= block { vec![block] } else { vec![] };
+            let fits = |size: &i64| extent >= *size && (*size == block && self.lanes > 1 || self.interleaves(iter, *size));
+            return [2, 4, block].into_iter().filter(|size| vector_fits && fits(size)).collect();
         }
         (2..=most.min(8).min(extent)).collect()
     }
@@ -174,10 +175,12 @@ impl<'a> Counted<'a> {
         // vectors whose results are written: those along a reduction make one result together
         let vectors = if parallel { shape.unroll as f64 } else { 1.0 };
         let turned = self.turned(shape);
-        if shape.transposes() && self.folds.is_empty() && turned.is_empty() {
+        let interleaved = tile.is_some_and(|(iter, size)| self.folds.is_empty() && self.interleaves(iter, *size));
+        let writes = if interleaved { STREAM + size.log2() } else { self.writes };
+        if shape.transposes() && self.folds.is_empty() && turned.is_empty() && !interleaved {
             return f64::INFINITY;
         }
-        let (mut inside, mut outside) = (0.0, self.writes * vectors * size);
+        let (mut inside, mut outside) = (0.0, writes * vectors * size);
         for item in &self.items {
             let cycles = match item.read {
                 Some(id) if turned.contains(&id) => 2.0 + (self.lanes as f64).log2(),
@@ -205,6 +208,11 @@ impl<'a> Counted<'a> {
         let (steps, lanes) = if folding { (steps / (filled * turns), 1.0) } else { (steps, filled) };
         let fold_end = if folding { count * (4.0 * (self.lanes as f64).log2() + 2.0 * turns) } else { 0.0 };
         code * uneven * points / (lanes * vectors * size) * (step * steps + outside + fold_end + 2.0)
+    }
+
+    /// Whether the write of a tile is interleaved.
+    fn interleaves(&self, tile: &Iter, size: i64) -> bool {
+        self.vector.as_ref().is_some_and(|vector| interleave::interleaves(&self.cx, &vector.sym, &tile.sym, size))
     }
 
     /// The reads that blocks transpose.

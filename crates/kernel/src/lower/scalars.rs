@@ -41,21 +41,25 @@ pub fn eval(b: &mut KernelBuilder, cx: &StageCx, point: &Point, id: ScalarId, me
     value
 }
 
-/// Evaluates what a write stores and stores it, folded into the element that is there where the write says so. A copy of 16-bit floats
-/// stays as it is.
+/// Evaluates what a write stores and stores it, folded into the element that is there where the write says so.
 pub fn write(b: &mut KernelBuilder, cx: &StageCx, point: &Point, write: usize, memo: &mut Memo) {
+    let value = written(b, cx, point, write, memo);
+    let point = check_data(b, cx, point, Access::Write(write), memo);
+    let value = cx.nest().writes[write].combine.map_or(value, |combine| combined(b, cx, &point, write, combine, value));
+    access::store(b, cx, &point, write, value);
+}
+
+/// The value of a write, before it is folded into anything. A copy of 16-bit floats stays as it is.
+pub fn written(b: &mut KernelBuilder, cx: &StageCx, point: &Point, write: usize, memo: &mut Memo) -> ValueId {
     let Write { combine, value: id, .. } = cx.nest().writes[write];
     let scalar = cx.nest().scalar(id);
-    let value = match &scalar.op {
+    match &scalar.op {
         ScalarOp::Read(read) if register_dtype(scalar.dtype) != scalar.dtype && combine.is_none() && !memo.contains_key(&id) => {
             let point = check_data(b, cx, point, Access::Read(id), memo);
             access::load_stored(b, cx, &point, id, read)
         }
         _ => eval(b, cx, point, id, memo),
-    };
-    let point = check_data(b, cx, point, Access::Write(write), memo);
-    let value = combine.map_or(value, |combine| combined(b, cx, &point, write, combine, value));
-    access::store(b, cx, &point, write, value);
+    }
 }
 
 /// The element that a write finds in its place, with the value folded into it.

@@ -167,6 +167,9 @@ impl<'a> Emit<'a> {
         self.hoist(b, &mut frame, &[], &self.needs.written);
         self.hoist_spread(b, &mut frame);
         self.transpose_reads(b, &mut frame);
+        if self.write_interleaved(b, &frame) {
+            return;
+        }
         for state in &frame.states {
             let point = frame.at(state);
             let mut memo = state.memo.clone();
