@@ -247,7 +247,8 @@ impl Assembler<'_> {
 }
 
 impl Assembly {
-    /// Puts other kernels in place of those of the same names; their parameters must be the same.
+    /// Puts other kernels in place of those of the same names; their parameters must be the same. One that is not the schedule's own must be
+    /// shown to stay inside of its buffers.
     pub fn replace(&mut self, kernels: Vec<Kernel>) -> Result<(), Error> {
         for kernel in kernels {
             let known = self.lowered.iter_mut().find(|l| l.interface.name == kernel.name);
@@ -255,6 +256,13 @@ impl Assembly {
             let interface = |k: &Kernel| (k.sizes.clone(), k.params().map(|(_, b)| (b.dtype, b.len.clone(), b.space)).collect::<Vec<_>>());
             if interface(known.kernel()) != interface(&kernel) || known.interface.tasks != kernel.tasks {
                 return Err(Error::input(format!("kernel {}: its parameters or tasks differ from the program's", kernel.name)));
+            }
+            if *known.kernel() == kernel {
+                continue;
+            }
+            if let Some(access) = kernel::bounds::unproved(&kernel).first() {
+                let why = format!("kernel {}: nothing shows that this stays inside: {access}", kernel.name);
+                return Err(Error::input(format!("{why}; where sizes are parameters, share_kernels = off makes it easier to show")));
             }
             self.scratch_bytes = larger(&self.scratch_bytes, &kernel.scratch().1);
             known.replace(kernel);

@@ -1,6 +1,7 @@
 //! The Kernel level: explicit loops, buffers and vectors; no tensors, ops or shapes to infer.
 //!
 //! - [`kernel`]: the types
+//! - [`bounds`]: proofs that accesses stay inside
 //! - [`build`]: writing kernels in code
 //! - [`verify`]: the invariants K1..
 //! - [`text`]: printing and parsing
@@ -11,6 +12,7 @@
 //! - [`interface`]: what a caller of a kernel must know
 //! - [`module`]: what one executable holds: kernels and the entries that call them
 
+pub mod bounds;
 pub mod build;
 pub mod interface;
 pub mod interp;
