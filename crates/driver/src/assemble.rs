@@ -262,7 +262,7 @@ impl Assembly {
             }
             if let Some(access) = kernel::bounds::unproved(&kernel).first() {
                 let why = format!("kernel {}: nothing shows that this stays inside: {access}", kernel.name);
-                return Err(Error::input(format!("{why}; where sizes are parameters, share_kernels = off makes it easier to show")));
+                return Err(Error::input(format!("{why}; where sizes are parameters, --share-kernels off makes it easier to show")));
             }
             self.scratch_bytes = larger(&self.scratch_bytes, &kernel.scratch().1);
             known.replace(kernel);
