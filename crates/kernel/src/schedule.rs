@@ -99,6 +99,14 @@ mod tests {
             let schedule: Schedule = text.parse().unwrap_or_else(|why| panic!("{text}: {why}"));
             assert_eq!(schedule.to_string(), text);
         }
-        assert!("rows outer [] grain 0 {}".parse::<Schedule>().is_err());
+        for text in [
+            "rows outer [] grain 0 {}",
+            "rows outer [] grain 5000000000 {scalar unroll 1}",
+            "contract panel 32 x 16 tile 1 x 1000 block 1000 x 1 inner m",
+            "contract panel 32 x 16 tile 1 x 14 block 99999999999999 x 1 inner m",
+            "contract panel 0 x 0 tile 1 x 14 block 14 x 1 inner m",
+        ] {
+            assert!(text.parse::<Schedule>().is_err(), "{text}");
+        }
     }
 }

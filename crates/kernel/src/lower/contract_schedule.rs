@@ -3,12 +3,16 @@
 use crate::lower::contract_match::{Matched, Merged, loops, merged_extent, row_strides};
 use crate::lower::point::StageCx;
 use crate::lower::rows_cost::func_cycles;
+use crate::lower::rows_schedule::{LARGEST, MOST_LANES};
 use ir::DType;
 use nest::{Contraction, Nest, ScalarOp};
 use program::pack::tile_rows;
 use std::fmt;
 use sym::{Expr, ParseError, Parser};
 use target::Target;
+
+/// Vectors of sums in a tile, at most.
+const MOST_SUMS: i64 = 256;
 
 /// Tiles and blocks of one contraction.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -78,8 +82,14 @@ impl ContractSchedule {
     }
 
     pub fn is_legal(&self) -> bool {
-        let positive = self.panel > 0 && self.lanes > 0 && self.tile.iter().all(|t| *t > 0) && self.block_m > 0 && self.block_n > 0;
-        positive && self.panel % self.lanes as i64 == 0 && (self.block_m % self.tile[0] == 0 || self.block_m % self.tile[1] == 0)
+        let numbers = [self.panel, self.lanes as i64, self.tile[0], self.tile[1], self.block_m, self.block_n];
+        let positive = numbers.iter().all(|number| (1..=LARGEST).contains(number));
+        // the sums of a tile stand in the code one by one
+        positive
+            && self.lanes <= MOST_LANES
+            && self.tile[0].saturating_mul(self.tile[1]).saturating_mul(self.panel / self.lanes as i64) <= MOST_SUMS
+            && self.panel % self.lanes as i64 == 0
+            && (self.block_m % self.tile[0] == 0 || self.block_m % self.tile[1] == 0)
     }
 }
 
@@ -110,7 +120,7 @@ impl Tiles {
         parser.expect("rows")?;
         let rows = parser.integer()?;
         match u32::try_from(lanes) {
-            Ok(lanes) if lanes > 0 && panel > 0 && panel % lanes as i64 == 0 && rows > 0 => Ok(Tiles { panel, lanes, rows }),
+            Ok(lanes) if lanes > 0 && Tiles { panel, lanes, rows }.schedule().is_legal() => Ok(Tiles { panel, lanes, rows }),
             _ => parser.error("tiles: a panel holds whole vectors"),
         }
     }

@@ -144,6 +144,7 @@ impl RowsSchedule {
     /// - R5: a piece of a vector iterator is whole vectors.
     /// - R6: a tile is of another parallel iterator, of which a task has more than one point; sizes are positive.
     /// - R7: a block is of an iterator of the group's, and there is no piece beside it.
+    /// - R10: what stands in the code once for each vector and point of a tile is not too long.
     /// - R9: spread iterators are other parallel ones of the stage alone, of known extents, with no more points than [`MOST_CHOICES`] together.
     /// - R8: a stage by tiles is a contraction that they serve, with the block's points as its rows and panels of the right width.
     pub fn faults(&self, group: &PhysicalGroup) -> Vec<String> {
@@ -220,7 +221,7 @@ impl RowsSchedule {
                 faults.push(format!("R5: pieces of {vector} that are no whole vectors"));
             }
         }
-        if !choice.lanes.is_power_of_two() || (choice.vector.is_none() && choice.lanes != 1) {
+        if !choice.lanes.is_power_of_two() || choice.lanes > MOST_LANES || (choice.vector.is_none() && choice.lanes != 1) {
             faults.push(format!("R4: {} lanes", choice.lanes));
         }
         if let Some(tile) = &choice.tile {
@@ -241,6 +242,10 @@ impl RowsSchedule {
         if choice.unroll < 1 {
             faults.push("R6: unroll 0".to_string());
         }
+        let copies = (choice.unroll as i64).saturating_mul(choice.tile.as_ref().map_or(1, |tile| tile.size));
+        if copies.saturating_mul(nest.body.len().max(1) as i64) > MOST_CODE.max(nest.body.len() as i64) {
+            faults.push(format!("R10: {copies} points at once"));
+        }
         faults
     }
 }
@@ -259,9 +264,18 @@ fn is_outer(group: &PhysicalGroup, sym: &Sym) -> bool {
     group.outer.iter().any(|iter| iter.sym == *sym)
 }
 
+/// No number of a schedule is larger.
+pub const LARGEST: i64 = u32::MAX as i64;
+
+/// A register has no more lanes on any machine that there is.
+pub const MOST_LANES: u32 = 256;
+
+/// Scalars of a body times the points that are computed at once, at most: they stand in the code one by one.
+const MOST_CODE: i64 = 1 << 14;
+
 fn positive(parser: &mut Parser) -> Result<i64, ParseError> {
     let value = parser.integer()?;
-    if value > 0 { Ok(value) } else { parser.error("a schedule's numbers are positive") }
+    if (1..=LARGEST).contains(&value) { Ok(value) } else { parser.error("a schedule's numbers are positive, and fit 32 bits") }
 }
 
 fn small(parser: &mut Parser) -> Result<u32, ParseError> {
