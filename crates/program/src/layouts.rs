@@ -31,10 +31,14 @@ pub fn assign(program: &Program) -> Program {
     out
 }
 
-/// The contraction of a stage: `b` is by preference the operand that is known before the call.
+/// The contraction of a stage: `b` is by preference the operand that is known before the call. None where nothing is gained by treating the
+/// stage as one: a single row that uses each element of a `b` of the call once, as in a depthwise convolution.
 pub fn stage_contraction(program: &Program, stage: &Stage) -> Option<Contraction> {
     let known = |read: &Read| matches!(program.buffer(stage.operands[read.operand]).role, Role::Constant { .. } | Role::Prepared);
-    contraction(&stage.nest, &known)
+    let found = contraction(&stage.nest, &known)?;
+    let extent = |sym: &Sym| stage.nest.iter(sym).and_then(|iter| iter.extent.as_const());
+    let one_row = found.m.iter().all(|sym| extent(sym) == Some(1));
+    (!one_row || stage.nest.read(found.b).is_some_and(known)).then_some(found)
 }
 
 /// A rough number of points, for weighing votes: an unknown size counts as 64.
