@@ -1,0 +1,61 @@
+//! What plans must not do.
+
+use driver::{Options, compile_graph};
+use ir::{Array, DType, Graph, Literal, Tensor, TensorType};
+use ops::build::core::Folded;
+use ops::{Builder, WindowAttrs};
+use sym::Expr;
+use target::Target;
+
+fn counted(dims: Vec<usize>) -> Tensor {
+    let mut at = 0;
+    Tensor::from_array(&Array::from_fn(DType::F32, dims, |_| {
+        at += 1;
+        Literal::Float(f64::from(at % 7))
+    }))
+}
+
+fn ty(dims: &[i64]) -> TensorType {
+    TensorType::new(DType::F32, dims.iter().map(|dim| Expr::from(*dim)).collect())
+}
+
+/// Runs a graph, with the results of the interpreter beside it.
+fn agrees(graph: Graph, inputs: Vec<Tensor>) {
+    let arrays: Vec<Array> = inputs.iter().map(Tensor::to_array).collect();
+    let want = ops::interp::outputs(&graph, &arrays, &Default::default()).unwrap();
+    let got = compile_graph(graph, &Options::new(Target::native(), 1)).unwrap().load(1).unwrap().run(&inputs).unwrap();
+    for (want, got) in want.iter().zip(got) {
+        let got = got.to_array();
+        (0..want.count()).for_each(|at| assert!((want.get(at).as_f64() - got.get(at).as_f64()).abs() < 1e-4, "{at}"));
+    }
+}
+
+/// Channels last outside: each element of the unfolded input would be used once.
+#[test]
+fn a_depthwise_convolution_between_transposes_is_not_unfolded() {
+    let mut b = Builder::new("depthwise");
+    let x = b.input("x", ty(&[1, 10, 10, 8]));
+    let x = b.transpose(x, &[0, 3, 1, 2]).unwrap();
+    let w = b.graph.constant(counted(vec![8, 1, 3, 3]), None, "w");
+    let y = b.conv(x, w, &WindowAttrs::plain(2), 8).unwrap();
+    let y = b.transpose(y, &[0, 2, 3, 1]).unwrap();
+    b.output("y", y);
+    let graph = b.finish();
+    let compiled = compile_graph(graph.clone(), &Options::new(Target::native(), 1)).unwrap();
+    assert_eq!(compiled.program.steps.len(), 1);
+    agrees(graph, vec![counted(vec![1, 10, 10, 8])]);
+}
+
+/// The normalised value is an output, and what a product of the same group reads.
+#[test]
+fn nothing_is_copied_in_front_of_a_group_that_the_group_writes() {
+    let mut b = Builder::new("group");
+    let x = b.input("x", ty(&[2, 2, 1]));
+    let mean = b.mean(x, &[1, 2], Folded::Kept).unwrap();
+    let shifted = b.map_broadcast(nest::Func::Sub, &[x, mean]).unwrap();
+    let w = b.graph.constant(counted(vec![2, 2, 1]), None, "w");
+    let y = b.conv(shifted, w, &WindowAttrs::plain(1), 1).unwrap();
+    b.output("y", y);
+    b.output("shifted", shifted);
+    agrees(b.finish(), vec![counted(vec![2, 2, 1])]);
+}
