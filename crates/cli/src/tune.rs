@@ -61,13 +61,13 @@ pub fn tune(arguments: &TuneArgs) -> Result<Report, Failure> {
     tuner.confirm([(&default, &before), (&best, &after)], LEAST_GAIN);
     drop(progress);
     let tuned = tuner.best();
-    let path = arguments.out.clone().unwrap_or_else(|| beside(&arguments.model));
+    let path = arguments.out.clone().unwrap_or_else(|| default_path(&arguments.model));
     std::fs::write(&path, format!("{tuned}\n")).map_err(|why| Failure::user(Code::Input, format!("{}: {why}", path.display())))?;
     Ok(told(&tuned, tuner.seconds(), rounds, &path))
 }
 
-/// `dir/model.tuned.json`
-fn beside(model: &Path) -> PathBuf {
+/// `model.tuned.json` in the present folder.
+fn default_path(model: &Path) -> PathBuf {
     PathBuf::from(format!("{}.tuned.json", model::name(model)))
 }
 

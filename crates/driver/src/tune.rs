@@ -70,19 +70,16 @@ impl Tuner {
         self.tuned(|kernel| kernel.trial.as_ref().unwrap_or(&kernel.best.schedule))
     }
 
-    /// Takes in the times of a model that was compiled with the trial, or with the default once more.
+    /// Takes in the times of a model that was compiled with the trial.
     pub fn measured(&mut self, compiled: &Compiled, times: &[KernelTime]) {
         for time in times {
             let lowered = &compiled.assembly.lowered[time.number];
             let Some(kernel) = self.kernels.iter_mut().find(|kernel| kernel.group == lowered.group) else { continue };
-            for known in [&mut kernel.default, &mut kernel.best] {
-                if lowered.schedule == known.schedule.without_grain() && kernel.trial.as_ref().is_none_or(|trial| *trial == known.schedule)
-                {
-                    known.seconds = known.seconds.min(time.seconds);
-                }
-            }
-            if let Some(trial) = kernel.trial.take().filter(|_| time.seconds < kernel.best.seconds) {
-                kernel.best = Measured { schedule: trial, seconds: time.seconds };
+            match kernel.trial.take() {
+                Some(trial) if time.seconds < kernel.best.seconds => kernel.best = Measured { schedule: trial, seconds: time.seconds },
+                Some(_) => {}
+                // it ran by the best schedule
+                None => kernel.best.seconds = kernel.best.seconds.min(time.seconds),
             }
         }
     }
