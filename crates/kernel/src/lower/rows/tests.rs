@@ -211,7 +211,7 @@ fn variants(group: &PhysicalGroup, scheduled: &RowsSchedule) -> Vec<RowsSchedule
         let syms: Vec<Sym> = stage.nest.iters.iter().map(|iter| iter.sym.clone()).collect();
         for vector in syms.iter().map(|sym| Some(sym.clone())).chain([None]) {
             let lanes = if vector.is_some() { 4 } else { 1 };
-            for (unroll, tile) in [(1, None), (2, None), (3, Some(2)), (1, Some(3)), (1, Some(4))] {
+            for (unroll, tile) in [(1, None), (2, None), (3, Some(2)), (1, Some(3)), (1, Some(4)), (4, Some(4))] {
                 let tiled = syms.iter().rev().find(|sym| vector.as_ref() != Some(sym) && !scheduled.outer.contains(sym));
                 let tile = tile.and_then(|size| tiled.map(|sym| Piece { sym: sym.clone(), size }));
                 let mut other = scheduled.clone();

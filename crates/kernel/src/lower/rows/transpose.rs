@@ -3,21 +3,19 @@
 //! before: for each of L tile points, L elements far apart -> after: for each of L lanes, L consecutive elements; then `log2 L` rounds of
 //! shuffles turn rows into columns.
 
-use super::frame::Frame;
+use super::frame::{Frame, State};
 use super::stage::Emit;
 use crate::build::KernelBuilder;
 use crate::kernel::ValueId;
 use crate::lower::point::{Access, StageCx, register_dtype};
 use nest::{Index, ScalarId, ScalarOp};
-use sym::Sym;
+use sym::{Expr, Sym};
 
 impl Emit<'_> {
     /// Gives the states their elements of such reads, where the states are one whole block.
     pub fn transpose_reads(&self, b: &mut KernelBuilder, frame: &mut Frame) {
         let (Some(vector), Some(tile)) = (&self.choice.vector, &self.choice.tile) else { return };
-        let block = frame.states.len() == self.choice.lanes as usize && tile.size == self.choice.lanes as i64;
-        let whole = frame.states.iter().all(|state| state.lanes.as_ref().is_some_and(|lanes| lanes.mask.is_none()) && state.tile.is_some());
-        if !block || !whole || self.choice.lanes == 1 {
+        if frame.states.len() != self.choice.lanes as usize || self.choice.lanes == 1 || !one_block(&frame.states) {
             return;
         }
         for id in across(self.cx, vector, &tile.sym).into_iter().filter(|id| self.needs.written[id.0 as usize]) {
@@ -46,6 +44,16 @@ impl Emit<'_> {
         };
         (0..self.choice.lanes as i64).map(load).collect()
     }
+}
+
+/// Whether the states are one vector at consecutive points of the tile; as many states are also several vectors at fewer points.
+fn one_block(states: &[State]) -> bool {
+    let place = |state: &State| match (&state.tile, &state.lanes) {
+        (Some((_, tile)), Some(lanes)) if lanes.mask.is_none() && state.spread.is_empty() => Some((tile.clone(), lanes.base.clone())),
+        _ => None,
+    };
+    let places: Option<Vec<(Expr, Expr)>> = states.iter().map(place).collect();
+    places.is_some_and(|places| places.iter().zip(0..).all(|((tile, base), at)| *tile == &places[0].0 + at && *base == places[0].1))
 }
 
 /// The reads that are contiguous along `tile` and far apart along `vector`.

@@ -75,6 +75,8 @@ fn blocks_are_transposed_in_registers() {
         write y: f32[50, 37] at [i0, i1] = v2 }";
     assert_eq!(case(&[text]).scheduled(), "rows outer [] grain 18 {vector i1:16 unroll 1 tile i0:16}");
     case(&[text]).check();
+    // one point is left of the tile, where four vectors are not a block
+    case(&["nest { for i0 in 41, i1 in 36 operand a: f32[36, 41] v0: f32 = a[i1, i0] write y: f32[41, 36] at [i0, i1] = v0 }"]).check();
     case(&["nest { for i0 in n, i1 in m operand a: bf16[m, n] v0: bf16 = a[i1, i0] write y: bf16[n, m] at [i0, i1] = v0 }"])
         .sizes(&[("n", 35), ("m", 40)])
         .check();
