@@ -248,7 +248,7 @@ impl Func {
             Sqrt => f(0).sqrt(),
             Rsqrt => 1.0 / f(0).sqrt(),
             Reciprocal => 1.0 / f(0),
-            Erf => erf(f(0)),
+            Erf => libm::erf(f(0)),
             Tanh => f(0).tanh(),
             Sigmoid => 1.0 / (1.0 + (-f(0)).exp()),
             Sin => f(0).sin(),
@@ -406,47 +406,9 @@ pub fn convert(value: Literal, from: DType, to: DType) -> Literal {
     }
 }
 
-/// erf in f64: a series up to 3, beyond it the continued fraction of erfc (Lentz); relative error below 1e-14.
-pub fn erf(x: f64) -> f64 {
-    if x.is_nan() {
-        return x;
-    }
-    let a = x.abs();
-    let value = if a < 3.0 { erf_series(a) } else { 1.0 - erfc_fraction(a) };
-    value.copysign(x)
-}
-
-/// `2/sqrt(pi) exp(-x^2) sum of 2^n x^(2n+1) / (2n+1)!!`: all terms have one sign, so nothing cancels (Abramowitz and Stegun 7.1.6).
-fn erf_series(x: f64) -> f64 {
-    let (mut term, mut sum, mut n) = (x, x, 0.0);
-    while term.abs() > 1e-18 * sum.abs() && n < 200.0 {
-        n += 1.0;
-        term *= 2.0 * x * x / (2.0 * n + 1.0);
-        sum += term;
-    }
-    sum * (-x * x).exp() * std::f64::consts::FRAC_2_SQRT_PI
-}
-
-fn erfc_fraction(x: f64) -> f64 {
-    if x > 27.0 {
-        return 0.0;
-    }
-    let tail = (1..=60).rev().fold(0.0, |tail, k| k as f64 / 2.0 / (x + tail));
-    (-x * x).exp() / (x + tail) / std::f64::consts::PI.sqrt()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn erf_matches_known_values() {
-        // Abramowitz and Stegun, table 7.1
-        for (x, want) in [(0.5, 0.5204998778130465), (1.0, 0.8427007929497149), (2.0, 0.9953222650189527), (3.5, 0.9999992569016276)] {
-            assert!((erf(x) - want).abs() < 1e-14, "{x}");
-            assert_eq!(erf(-x), -erf(x));
-        }
-    }
 
     #[test]
     fn integers_wrap_and_never_trap() {

@@ -68,9 +68,10 @@ fn pack_operand(program: &mut Program, group: &mut Group, at: usize, c: &Contrac
     let ScalarOp::Read(b) = stage.nest.scalar(c.b).op.clone() else { return };
     let (physical, _) = PhysicalGroup::new(program, group);
     let Some(n) = vector_iterator(&physical.stages[at].nest, c) else { return };
-    let block = panel_width(&stage.nest, c, &n, target);
     let walk = Walk::new(&physical.stages[at].nest, c);
     let dot = dot_group(&stage.nest, c, &walk, target);
+    let turned = dot == 4 && factor_types(&stage.nest, c).is_some_and(|[a, b]| a == b);
+    let block = panel_width(&stage.nest, c, &n, turned, target);
     if dot == 1 && is_streamable(program, group, at, c, &n, target) {
         return;
     }
@@ -78,7 +79,6 @@ fn pack_operand(program: &mut Program, group: &mut Group, at: usize, c: &Contrac
     let iters: Vec<Sym> = c.batch.iter().chain(c.n.iter().filter(|s| **s != n)).chain([&n]).chain(order).cloned().collect();
     let copy = copy_nest(&stage.nest, &b, &iters);
     let layout = panel_layout(&iters, &n, block, dot);
-    let turned = dot == 4 && factor_types(&stage.nest, c).is_some_and(|[a, b]| a == b);
     let whole = stage.operands[b.operand];
     if !turned && packed.uses.get(&whole) == Some(&2) && program.buffer(whole).role == Role::Prepared {
         if let Some(layout) = layout_of_operand(&layout, &iters, &b) {
@@ -119,10 +119,15 @@ pub fn tile_rows(target: &Target, columns: u32) -> u32 {
     ((target.vector_registers - 1 - columns) / columns).clamp(1, 14)
 }
 
+/// The turn of a byte, in multiply-adds of a vector: it competes with them for a part of the machine's units.
+const TURN: f64 = 0.25;
+
 /// Elements of a panel: the number of vector columns that wastes the least of `n`, wider where rows are few.
-fn panel_width(nest: &Nest, c: &Contraction, n: &Sym, target: &Target) -> i64 {
+fn panel_width(nest: &Nest, c: &Contraction, n: &Sym, turned: bool, target: &Target) -> i64 {
     let lanes = target.lanes(DType::F32) as i64;
     let extent = |s: &Sym| nest.iter(s).map_or(Expr::one(), |iter| iter.extent.clone());
+    // a row's elements are turned once for all columns
+    let turn = if turned { TURN } else { 0.0 };
     let rows: f64 = c.m.iter().map(|s| extent(s).eval(&|_| Some(64)).unwrap_or(64) as f64).product();
     let width = extent(n).as_const();
     let cost = |columns: i64| {
@@ -130,7 +135,7 @@ fn panel_width(nest: &Nest, c: &Contraction, n: &Sym, target: &Target) -> i64 {
         let waste = width.map_or(1.0, |w| ((w + block - 1) / block * block) as f64 / w.max(1) as f64);
         // per-step work of a register tile: multiply-adds, or the loads that feed them, or the latency of few accumulators
         let tile = (tile_rows(target, columns as u32) as f64).min(rows);
-        let per_row = (columns as f64).max((tile + columns as f64) / tile).max(8.0 / tile);
+        let per_row = (columns as f64 + turn).max((tile + columns as f64) / tile).max(8.0 / tile);
         waste * per_row / columns as f64
     };
     let best = [2, 3, 4, 1].into_iter().min_by(|a, b| cost(*a).total_cmp(&cost(*b)));

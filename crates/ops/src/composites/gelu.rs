@@ -13,7 +13,6 @@ use crate::def::{ConcreteType, InferCx, Inferred, Kind, OpDef, OpError};
 use crate::reference::as_floats;
 use ir::{Array, Attrs, Diagnostic, ValueId};
 use nest::Func;
-use nest::func::erf;
 use std::f64::consts::{FRAC_1_SQRT_2, PI};
 
 pub const DEF: OpDef = OpDef { name: "gelu", infer, reference, kind: Kind::Composite { decompose } };
@@ -26,7 +25,7 @@ fn infer(cx: &InferCx) -> Result<Inferred, OpError> {
 }
 
 fn reference(inputs: &[&Array], attrs: &Attrs, _: &[ConcreteType]) -> Result<Vec<Array>, OpError> {
-    let exact = |x: f64| x / 2.0 * (1.0 + erf(x / 2f64.sqrt()));
+    let exact = |x: f64| x / 2.0 * (1.0 + libm::erf(x / 2f64.sqrt()));
     let approximate = |x: f64| x / 2.0 * (1.0 + ((2.0 / PI).sqrt() * (x + 0.044715 * x.powi(3))).tanh());
     let (x, tanh) = (inputs[0], attrs::flag(attrs, "approximate")?);
     let out = as_floats(x).into_iter().map(|x| if tanh { approximate(x) } else { exact(x) }).collect();
