@@ -6,7 +6,7 @@
 mod problem;
 
 use anyhow::{Context, Result};
-use driver::kernel_times::KernelTime;
+use driver::kernel_times::{KernelTime, least_times};
 use driver::{Compiled, Options, Tuned, Tuner};
 use fuzz::random::Random;
 use ir::Tensor;
@@ -19,7 +19,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use target::Target;
 
 #[derive(clap::Args)]
@@ -60,11 +60,6 @@ const OPERATIONS: [&str; 12] = [
     "attention 12x512x64",
     "matmul 1x5632x2048",
 ];
-
-/// Calls of a measurement, unless they take longer than the most time.
-const LEAST_CALLS: usize = 10;
-const LEAST_TIME: Duration = Duration::from_millis(20);
-const MOST_TIME: Duration = Duration::from_millis(150);
 
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let target = match arguments.target.as_str() {
@@ -186,19 +181,5 @@ impl Search {
 fn times(compiled: &Compiled, inputs: &[Tensor], threads: usize) -> Result<Vec<KernelTime>> {
     let mut executable = Executable::load(compiled.image.clone(), threads)?;
     executable.run(inputs)?;
-    let mut best: Vec<KernelTime> = Vec::new();
-    let (mut calls, start) = (0, Instant::now());
-    while (calls < LEAST_CALLS && start.elapsed() < MOST_TIME) || start.elapsed() < LEAST_TIME {
-        executable.reset_profile();
-        executable.run(inputs)?;
-        calls += 1;
-        for time in driver::kernel_times(compiled, &executable.profile().unwrap_or_default(), &[]) {
-            match best.iter_mut().find(|known| known.number == time.number) {
-                Some(known) => known.seconds = known.seconds.min(time.seconds),
-                None => best.push(time),
-            }
-        }
-    }
-    best.sort_by(|a, b| b.seconds.total_cmp(&a.seconds));
-    Ok(best)
+    Ok(least_times(compiled, &mut executable, |executable| executable.run(inputs).map(drop))?)
 }

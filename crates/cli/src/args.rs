@@ -1,7 +1,10 @@
 //! The command line.
 
+mod parse;
+
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ir::DType;
+pub use parse::Shape;
 use std::path::PathBuf;
 
 /// Compile neural networks to native code, run them, and see each step from the model's node to the instruction.
@@ -46,11 +49,11 @@ pub struct ModelArgs {
     pub weights: Option<PathBuf>,
 
     /// Bind a free size of the inputs at compile time; may be repeated. What is not bound stays free: one compile serves every size
-    #[arg(long, value_name = "NAME=SIZE", value_parser = parsed_dim)]
+    #[arg(long, value_name = "NAME=SIZE", value_parser = parse::dim)]
     pub dim: Vec<(String, i64)>,
 
     /// Bind the dims of an input at compile time, `?` for those that stay as they are: x=1,3,?,192; may be repeated
-    #[arg(long, value_name = "INPUT=D,D,..", value_parser = parsed_shape)]
+    #[arg(long, value_name = "INPUT=D,D,..", value_parser = parse::shape)]
     pub shape: Vec<(String, Shape)>,
 
     /// Whether kernels that differ in sizes alone become one, with sizes as parameters
@@ -99,7 +102,7 @@ pub struct MachineArgs {
     pub target: String,
 
     /// Most memory, for the compiler as for weights and a call, as 800M or 4G; by default three quarters of the machine's
-    #[arg(long, value_name = "BYTES", value_parser = parsed_bytes)]
+    #[arg(long, value_name = "BYTES", value_parser = parse::bytes)]
     pub max_memory: Option<usize>,
 
     /// Neither read nor write the cache of compiled kernels: $XDG_CACHE_HOME/inkle or ~/.cache/inkle, of at most 256 MiB
@@ -107,7 +110,7 @@ pub struct MachineArgs {
     pub no_cache: bool,
 
     /// Most time for the whole command, as 500ms, 90s or 2h, or `none`
-    #[arg(long, value_name = "TIME", value_parser = parsed_time, default_value = "10min")]
+    #[arg(long, value_name = "TIME", value_parser = parse::time, default_value = "10min")]
     pub max_time: f64,
 }
 
@@ -150,7 +153,7 @@ pub struct RunArgs {
     pub interpret: Option<Interpret>,
 
     /// Corrupt the result of a pass, to see that --verify finds it
-    #[arg(long, value_name = "PASS[:SEED]", value_parser = parsed_sabotage)]
+    #[arg(long, value_name = "PASS[:SEED]", value_parser = parse::sabotage)]
     pub sabotage: Option<(String, u64)>,
 
     /// The seed of the inputs that are drawn
@@ -281,7 +284,7 @@ pub struct GemmArgs {
     pub k: u32,
 
     /// Element type of A and B, and of C where it is a float; products of i8 or u8 are i32
-    #[arg(long, default_value = "f32", value_parser = parsed_factor_type)]
+    #[arg(long, default_value = "f32", value_parser = parse::factor_type)]
     pub dtype: DType,
 
     #[command(flatten)]
@@ -318,7 +321,7 @@ pub struct ConvArgs {
     pub batch: u32,
 
     /// Element type of the input and the weights, and of the result where it is a float; products of i8 or u8 are i32
-    #[arg(long, default_value = "f32", value_parser = parsed_factor_type)]
+    #[arg(long, default_value = "f32", value_parser = parse::factor_type)]
     pub dtype: DType,
 
     #[command(flatten)]
@@ -360,7 +363,7 @@ pub struct TuneArgs {
     pub inputs: Option<PathBuf>,
 
     /// How long to look
-    #[arg(long, value_name = "TIME", value_parser = parsed_time, default_value = "60s")]
+    #[arg(long, value_name = "TIME", value_parser = parse::time, default_value = "60s")]
     pub budget: f64,
 
     /// Where the schedules go; by default MODEL.tuned.json in the present folder
@@ -554,68 +557,6 @@ pub enum At {
     Asm,
 }
 
-/// Dims of an input; None leaves one as the model declares it.
-pub type Shape = Vec<Option<i64>>;
-
-fn parsed_dim(text: &str) -> Result<(String, i64), String> {
-    let (name, size) = text.rsplit_once('=').ok_or("needs the form NAME=SIZE")?;
-    Ok((name.to_string(), parsed_size(size)?))
-}
-
-fn parsed_shape(text: &str) -> Result<(String, Shape), String> {
-    let (name, dims) = text.rsplit_once('=').ok_or("needs the form INPUT=D,D,..")?;
-    let dim = |text: &str| if text == "?" { Ok(None) } else { parsed_size(text).map(Some) };
-    let dims = if dims.is_empty() { Ok(vec![]) } else { dims.split(',').map(|text| dim(text.trim())).collect() };
-    Ok((name.to_string(), dims?))
-}
-
-fn parsed_size(text: &str) -> Result<i64, String> {
-    text.parse().ok().filter(|size| (0..=1 << 40).contains(size)).ok_or_else(|| format!("`{text}` is no size from 0 to 2^40"))
-}
-
-fn parsed_sabotage(text: &str) -> Result<(String, u64), String> {
-    match text.split_once(':') {
-        Some((pass, seed)) => Ok((pass.to_string(), seed.parse().map_err(|_| format!("`{seed}` is no seed"))?)),
-        None => Ok((text.to_string(), 0)),
-    }
-}
-
-fn parsed_bytes(text: &str) -> Result<usize, String> {
-    let digits = text.trim_end_matches(|c: char| c.is_alphabetic());
-    let shift = match text[digits.len()..].to_ascii_uppercase().as_str() {
-        "" | "B" => 0,
-        "K" | "KB" | "KIB" => 10,
-        "M" | "MB" | "MIB" => 20,
-        "G" | "GB" | "GIB" => 30,
-        "T" | "TB" | "TIB" => 40,
-        unit => return Err(format!("`{unit}` is no unit; there are K, M, G and T")),
-    };
-    let number: usize = digits.parse().map_err(|_| format!("`{digits}` is no number"))?;
-    number.checked_mul(1 << shift).ok_or_else(|| "is too large".to_string())
-}
-
-fn parsed_factor_type(text: &str) -> Result<DType, String> {
-    let fits = |dtype: &DType| dtype.is_float() || matches!(dtype, DType::I8 | DType::U8);
-    DType::from_name(text).filter(fits).ok_or_else(|| "there are f16, bf16, f32, f64, i8 and u8".to_string())
-}
-
-/// Seconds; infinite for `none`.
-fn parsed_time(text: &str) -> Result<f64, String> {
-    if text == "none" {
-        return Ok(f64::INFINITY);
-    }
-    let digits = text.trim_end_matches(|c: char| c.is_alphabetic());
-    let unit = match &text[digits.len()..] {
-        "ms" => 1e-3,
-        "" | "s" => 1.0,
-        "min" => 60.0,
-        "h" => 3600.0,
-        unit => return Err(format!("`{unit}` is no unit; there are ms, s, min and h")),
-    };
-    let number: u32 = digits.parse().map_err(|_| format!("`{digits}` is no whole number"))?;
-    Ok(f64::from(number) * unit)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -642,8 +583,8 @@ mod tests {
         let Command::Run(run) = parsed("inkle run m.onnx --verify --json").unwrap() else { panic!("no run") };
         assert_eq!((run.verify, run.form.json), (Some(Verify::All), true));
         assert!(parsed("inkle run m.onnx --dim n=-1").is_err());
-        assert_eq!(["none", "20ms", "2h", "7"].map(|text| parsed_time(text).unwrap()), [f64::INFINITY, 0.02, 7200.0, 7.0]);
-        assert!(parsed_time("2 weeks").is_err());
+        assert_eq!(["none", "20ms", "2h", "7"].map(|text| parse::time(text).unwrap()), [f64::INFINITY, 0.02, 7200.0, 7.0]);
+        assert!(parse::time("2 weeks").is_err());
     }
 
     #[test]

@@ -8,7 +8,8 @@ use crate::model::{self, Machine};
 use crate::progress::Progress;
 use crate::random::Random;
 use crate::report::{self, BOLD, Report};
-use driver::{Compiled, KernelTime, Options, Tuned, Tuner};
+use driver::kernel_times::{KernelTime, least_times, median_times};
+use driver::{Compiled, Options, Tuned, Tuner};
 use ir::Code;
 use runtime::Executable;
 use serde_json::json;
@@ -16,10 +17,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Calls of a round, unless they take longer than the most time, and how long they take at least.
-const LEAST_CALLS: usize = 5;
-const LEAST_TIME: Duration = Duration::from_millis(60);
-const MOST_TIME: Duration = Duration::from_millis(300);
 /// Rounds of the last comparison, of the default and the best by turns.
 const LAST_ROUNDS: usize = 9;
 /// Of its own time a kernel must gain so much in the last comparison.
@@ -57,7 +54,7 @@ pub fn tune(arguments: &TuneArgs) -> Result<Report, Failure> {
             times.push(measured.times()?);
         }
     }
-    let [before, after] = times.map(medians);
+    let [before, after] = times.map(median_times);
     tuner.confirm([(&default, &before), (&best, &after)], LEAST_GAIN);
     drop(progress);
     let tuned = tuner.best();
@@ -99,31 +96,8 @@ impl<'a> Measured<'a> {
 
     /// The least time of each kernel over some calls, longest first.
     fn times(&mut self) -> Result<Vec<KernelTime>, Failure> {
-        let (mut calls, start) = (Vec::new(), Instant::now());
-        let lasts = |calls: usize| (calls < LEAST_CALLS && start.elapsed() < MOST_TIME) || start.elapsed() < LEAST_TIME;
-        while lasts(calls.len()) {
-            self.executable.reset_profile();
-            self.caller.call(&mut self.executable)?;
-            calls.push(driver::kernel_times(self.compiled, &self.executable.profile().unwrap_or_default(), &[]));
-        }
-        Ok(merged(calls, |seconds| seconds.iter().copied().fold(f64::INFINITY, f64::min)))
+        least_times(self.compiled, &mut self.executable, |executable| self.caller.call(executable).map(drop))
     }
-}
-
-fn medians(rounds: Vec<Vec<KernelTime>>) -> Vec<KernelTime> {
-    merged(rounds, |seconds| {
-        seconds.sort_by(f64::total_cmp);
-        seconds[seconds.len() / 2]
-    })
-}
-
-/// One time for each kernel of several, longest first.
-fn merged(rounds: Vec<Vec<KernelTime>>, pick: impl Fn(&mut Vec<f64>) -> f64) -> Vec<KernelTime> {
-    let of = |number: usize| rounds.iter().flatten().filter(move |time| time.number == number).map(|time| time.seconds);
-    let one = |time: &KernelTime| KernelTime { seconds: pick(&mut of(time.number).collect()), ..time.clone() };
-    let mut out: Vec<KernelTime> = rounds.first().into_iter().flatten().map(one).collect();
-    out.sort_by(|a, b| b.seconds.total_cmp(&a.seconds));
-    out
 }
 
 fn told(tuned: &Tuned, [default, best]: [f64; 2], rounds: usize, path: &Path) -> Report {

@@ -9,21 +9,23 @@ impl Target {
         target.name = "native".to_string();
         target.cores = std::thread::available_parallelism().map_or(1, |n| n.get() as u32);
         for (bytes, level) in [(&mut target.l1_bytes, 1), (&mut target.l2_bytes, 2), (&mut target.l3_bytes, 3)] {
-            *bytes = cache_bytes(level).unwrap_or(*bytes);
+            *bytes = cache(level, "size").and_then(|text| parse_size(&text)).unwrap_or(*bytes);
         }
+        target.l1_ways =
+            cache(1, "ways_of_associativity").and_then(|text| text.parse().ok()).filter(|ways| *ways > 0).unwrap_or(target.l1_ways);
         target
     }
 }
 
-/// Bytes of the first core's data cache at a level, where the system tells.
-fn cache_bytes(level: u32) -> Option<u64> {
+/// What the system tells of the first core's data cache at a level.
+fn cache(level: u32, name: &str) -> Option<String> {
     let field = |at: u32, name: &str| {
         let path = format!("/sys/devices/system/cpu/cpu0/cache/index{at}/{name}");
         std::fs::read_to_string(path).ok().map(|text| text.trim().to_string())
     };
     let is_it =
         |at: &u32| field(*at, "level").is_some_and(|l| l == level.to_string()) && field(*at, "type").is_some_and(|t| t != "Instruction");
-    parse_size(&field((0..8).find(is_it)?, "size")?)
+    field((0..8).find(is_it)?, name)
 }
 
 /// `48K`, `32M` or plain bytes.

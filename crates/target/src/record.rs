@@ -20,6 +20,8 @@ pub struct Target {
     pub vector_registers: u32,
     /// First-level data cache of a core.
     pub l1_bytes: u64,
+    /// Lines of it that a set holds.
+    pub l1_ways: u32,
     /// Second-level cache of a core.
     pub l2_bytes: u64,
     /// Last-level cache, shared by the cores.
@@ -44,6 +46,7 @@ impl Target {
             vector_bits: 256,
             vector_registers: 16,
             l1_bytes: 32 << 10,
+            l1_ways: 8,
             l2_bytes: 512 << 10,
             l3_bytes: 16 << 20,
             cores: 8,
@@ -100,6 +103,23 @@ impl std::str::FromStr for Target {
     type Err = String;
     fn from_str(text: &str) -> Result<Target, String> {
         let target: Target = serde_json::from_str(text).map_err(|why| format!("target record: {why}"))?;
+        let numbers = [
+            (u64::from(target.vector_bits), "vector_bits", 64, 1 << 14),
+            (u64::from(target.vector_registers), "vector_registers", 8, 1 << 10),
+            (target.l1_bytes, "l1_bytes", 1 << 10, 1 << 40),
+            (u64::from(target.l1_ways), "l1_ways", 1, 1 << 10),
+            (target.l2_bytes, "l2_bytes", 1 << 10, 1 << 40),
+            (target.l3_bytes, "l3_bytes", 0, 1 << 40),
+            (u64::from(target.cores), "cores", 1, 1 << 16),
+        ];
+        for (number, field, least, most) in numbers {
+            if !(least..=most).contains(&number) {
+                return Err(format!("target record: {field} is {number}, not from {least} to {most}"));
+            }
+        }
+        if !target.vector_bits.is_power_of_two() {
+            return Err(format!("target record: vector_bits is {}, not a power of two", target.vector_bits));
+        }
         let dots = [(target.bf16_dot, "bf16_dot", "avx512bf16"), (target.int8_dot, "int8_dot", "avx512vnni")];
         for (has, field, feature) in dots {
             if has && !(target.vector_bits == 512 && target.features.iter().any(|own| own == feature)) {
@@ -119,6 +139,13 @@ mod tests {
         for target in [Target::x86_64_v3(), Target::x86_64_v4(), Target::native()] {
             assert_eq!(target.to_string().parse(), Ok(target));
         }
+    }
+
+    #[test]
+    fn numbers_have_ranges() {
+        let why = |target: Target| target.to_string().parse::<Target>().expect_err("a fault");
+        assert_eq!(why(Target { l1_ways: 0, ..Target::x86_64_v4() }), "target record: l1_ways is 0, not from 1 to 1024");
+        assert_eq!(why(Target { vector_bits: 384, ..Target::x86_64_v4() }), "target record: vector_bits is 384, not a power of two");
     }
 
     #[test]

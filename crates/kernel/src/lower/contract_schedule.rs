@@ -162,7 +162,7 @@ pub fn choose(cx: &StageCx, matched: &Matched, target: &Target) -> Option<Contra
     let (m, k) = loops(cx, matched);
     let bytes = [matched.parts.a, matched.parts.b].map(|id| nest.scalar(id).dtype.size() as i64);
     let rows = most_rows(nest, &matched.parts, target, panel / lanes as i64);
-    let rows = if conflict(row_strides(cx, matched, &m, &k), bytes[0]) { rows.min(WAYS) } else { rows };
+    let rows = if conflict(row_strides(cx, matched, &m, &k), bytes[0], target) { rows.min(target.l1_ways as i64) } else { rows };
     let tile = tile(&m, rows);
     let outer = matched.parts.batch.iter().chain(matched.parts.n.iter().filter(|s| **s != matched.n));
     let outer: i64 = outer.filter_map(|s| nest.iter(s)).map(|iter| rough(&iter.extent)).product();
@@ -219,15 +219,10 @@ pub fn writes_are_long(nest: &Nest, parts: &Contraction) -> bool {
     nest.body[parts.sum.0 as usize + 1..].iter().map(work).sum::<f64>() > LONG_WRITES
 }
 
-/// Rows that start a multiple of this many bytes apart fall into the same sets of the first cache.
-const CONFLICT_BYTES: i64 = 4096;
-
-/// Ways of the first cache: so many rows of one set fit.
-const WAYS: i64 = 8;
-
-/// Whether rows of `a` compete in the first cache.
-fn conflict(strides: Option<(i64, i64)>, bytes: i64) -> bool {
-    strides.is_some_and(|(row, _)| row * bytes % CONFLICT_BYTES == 0)
+/// Whether rows of `a` start in the same set of the first cache.
+fn conflict(strides: Option<(i64, i64)>, bytes: i64, target: &Target) -> bool {
+    let sets = target.l1_bytes as i64 / target.l1_ways as i64;
+    strides.is_some_and(|(row, _)| row * bytes % sets == 0)
 }
 
 /// Columns that divide `n`, for an operand read in place; None where its rows do not hold whole vectors.
