@@ -94,8 +94,11 @@ pub fn emit_all<T: AsRef<str> + Sync>(texts: &[T], options: &EmitOptions, thread
     let next = AtomicUsize::new(0);
     let objects: Vec<_> = texts.iter().map(|_| Mutex::new(None)).collect();
     let emit_some = || {
+        // making a machine takes as long as emitting a small kernel, so each thread has one
+        let machine = target_machine(options);
         while let Some(&module) = order.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let object = emit_object(texts[module].as_ref(), options);
+            let emitted = |machine| emit_on(machine, texts[module].as_ref(), options, LLVMCodeGenFileType::LLVMObjectFile);
+            let object = machine.as_ref().map_err(EmitError::clone).and_then(emitted);
             *objects[module].lock().unwrap_or_else(PoisonError::into_inner) = Some(object);
         }
     };
@@ -117,13 +120,16 @@ fn longest_first<T: AsRef<str>>(texts: &[T]) -> Vec<usize> {
 }
 
 fn emit(text: &str, options: &EmitOptions, kind: LLVMCodeGenFileType) -> Result<Vec<u8>, EmitError> {
-    let machine = target_machine(options)?;
+    emit_on(&target_machine(options)?, text, options, kind)
+}
+
+fn emit_on(machine: &Machine, text: &str, options: &EmitOptions, kind: LLVMCodeGenFileType) -> Result<Vec<u8>, EmitError> {
     let context = Context::new();
     let module = parsed(text, &context)?;
-    retarget(&module, &machine, options)?;
+    retarget(&module, machine, options)?;
     verify(&module)?;
-    run_passes(&module, &machine)?;
-    generated(&module, &machine, &context, kind)
+    run_passes(&module, machine)?;
+    generated(&module, machine, &context, kind)
 }
 
 fn parsed<'a>(text: &str, context: &'a Context) -> Result<Module<'a>, EmitError> {
@@ -206,7 +212,8 @@ fn target_machine(options: &EmitOptions) -> Result<Machine, EmitError> {
 
 /// Registers the targets with LLVM, once a process. A further target is one more group of calls.
 ///
-/// Loop strength reduction is turned off: kernels come with their addresses shaped, and it takes up to four fifths of a kernel's time.
+/// Loop strength reduction is turned off: kernels come with their addresses shaped, and it takes up to four fifths of a kernel's time. So is
+/// scheduling after the registers are chosen: these machines reorder instructions themselves, and it takes a tenth.
 fn initialise_targets() {
     static TARGETS: Once = Once::new();
     // SAFETY: the calls fill LLVM's tables of targets, which `Once` keeps to one thread.
@@ -216,7 +223,7 @@ fn initialise_targets() {
         LLVMInitializeX86TargetMC();
         LLVMInitializeX86AsmPrinter();
         LLVMInitializeX86AsmParser();
-        let options = [c"inkle".as_ptr(), c"-disable-lsr".as_ptr()];
+        let options = [c"inkle".as_ptr(), c"-disable-lsr".as_ptr(), c"-disable-post-ra".as_ptr()];
         LLVMParseCommandLineOptions(options.len() as i32, options.as_ptr(), ptr::null());
     });
 }
