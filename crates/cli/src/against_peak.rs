@@ -6,9 +6,9 @@ use crate::measure::{Caller, Times};
 use crate::model::Machine;
 use crate::peak::Peak;
 use crate::progress::Progress;
-use crate::random::Random;
 use crate::report::{self, BOLD, Report};
 use ir::{Array, DType, Graph, Literal, Tensor};
+use random::Random;
 use serde_json::{Map, Value, json};
 
 /// How many elements of a result are checked.

@@ -3,8 +3,8 @@
 use crate::content::{Content, content, content_by_name};
 use crate::failure::Failure;
 use crate::npz;
-use crate::random::Random;
 use ir::{Array, Code, DType, Diagnostic, Diagnostics, Graph, Literal, Location, Tensor, TensorType};
+use random::Random;
 use runtime::Image;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -153,7 +153,8 @@ impl Drawn {
 /// A tensor with the same elements in another order, drawn: as good an input as the given one.
 pub fn shuffled(tensor: &Tensor, random: &mut Random) -> Tensor {
     let size = tensor.dtype().size();
-    let order = random.permutation(tensor.count());
+    let mut order: Vec<usize> = (0..tensor.count()).collect();
+    random.shuffle(&mut order);
     let bytes: Vec<u8> = order.iter().flat_map(|at| tensor.bytes()[at * size..][..size].iter().copied()).collect();
     Tensor::new(tensor.dtype(), tensor.dims().to_vec(), std::sync::Arc::new(bytes)).unwrap_or_else(|| tensor.clone())
 }

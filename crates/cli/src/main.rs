@@ -36,7 +36,6 @@ mod peak;
 mod peers;
 mod profile;
 mod progress;
-mod random;
 mod record;
 mod report;
 mod roofline;

@@ -6,7 +6,7 @@
 pub mod model;
 pub mod text;
 
-use crate::random::Random;
+use random::Random;
 
 /// Numbers that sizes, axes and counts are not, or hardly ever.
 const ODD: [i64; 22] = [

@@ -5,9 +5,9 @@
 
 use crate::draft::{self, Draft};
 use crate::interval::Interval;
-use crate::random::Random;
 use ir::{Array, DType, Literal, Tensor};
 use onnx::proto::{AttributeProto, GraphProto, NodeProto};
+use random::Random;
 use sym::{Expr, Sym};
 
 mod operand;

@@ -3,11 +3,11 @@
 use crate::draft::dtype_of;
 use crate::interval::Interval;
 use crate::model::{Asked, Sizes};
-use crate::random::Random;
 use ir::{Array, DType, Literal, Tensor};
 use onnx::proto::tensor_shape_proto::Value as DimValue;
 use onnx::proto::type_proto::Value as TypeValue;
 use onnx::proto::{ModelProto, ValueInfoProto};
+use random::Random;
 use sym::Expr;
 
 /// The inputs in the model's order. The same name, seed and dims give the same tensor, whatever else the model holds. None where an

@@ -3,7 +3,6 @@
 //!
 //! The same seed gives the same model and the same inputs on every machine.
 //!
-//! - [`random`]: numbers from a seed
 //! - [`interval`]: what is known of the numbers in a tensor
 //! - [`draft`]: a model under construction
 //! - [`generator`]: a draft with its values, and how operands are found
@@ -32,7 +31,6 @@ pub mod loader;
 pub mod model;
 pub mod native;
 pub mod quiet;
-pub mod random;
 pub mod reference;
 pub mod shrink;
 

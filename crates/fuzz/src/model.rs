@@ -7,9 +7,9 @@
 use crate::draft::{self, Draft};
 use crate::family::STEPS;
 use crate::generator::{Generator, Id, Symbol};
-use crate::random::Random;
 use ir::DType;
 use onnx::proto::{ModelProto, StringStringEntryProto};
+use random::Random;
 use std::collections::BTreeMap;
 use sym::Sym;
 
@@ -41,7 +41,7 @@ pub fn generate(seed: u64) -> ModelProto {
     let mut random = Random::new(seed);
     let calls = random.one_of([1, 2, 2, 3]);
     let large = random.chance(12);
-    let float = random.one_of_weighted();
+    let float = float_type(&mut random);
     let mut generator = Generator {
         draft: Draft::default(),
         values: vec![],
@@ -64,11 +64,9 @@ pub fn generate(seed: u64) -> ModelProto {
     finish(generator)
 }
 
-impl Random {
-    /// The float type of a model: f32 but for a few.
-    fn one_of_weighted(&mut self) -> DType {
-        [DType::F32, DType::F64, DType::F16][self.weighted(&[92, 4, 4])]
-    }
+/// The float type of a model: f32 but for a few.
+fn float_type(random: &mut Random) -> DType {
+    [DType::F32, DType::F64, DType::F16][random.weighted(&[92, 4, 4])]
 }
 
 fn symbols(random: &mut Random, calls: usize) -> Vec<Symbol> {

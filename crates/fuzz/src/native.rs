@@ -2,12 +2,12 @@
 
 use crate::check::{Call, Check, Checked, Expected, Failure, Kind};
 use crate::levels;
-use crate::random::Random;
 use crate::reference::Reference;
 use driver::{Compiled, Error, Options, Tuned, compile_graph};
 use ir::array::Data;
 use ir::{Array, Graph, Tensor};
 use kernel::space::Space;
+use random::Random;
 use runtime::{Executable, Image, RunError};
 use std::sync::Arc;
 use target::Target;

@@ -20,12 +20,12 @@
 //! the range, and with NaN for each; an element that any run gives another class (a number, an infinity of a sign, NaN), or that these move
 //! by more than the bound, is open: any value is right.
 
-use crate::random::Random;
 use ir::array::Data;
 use ir::graph::{Attr, Node};
 use ir::{Array, DType, Diagnostic, Graph, ValueId};
 use nest::Func;
 use ops::interp::{self, Values};
+use random::Random;
 use std::collections::BTreeMap;
 use sym::Sym;
 

@@ -5,6 +5,7 @@ use ir::graph::SymbolFact;
 use ir::guard::Condition;
 use ir::{Array, DType, Graph, Literal};
 use ops::interp::{check_guards, concrete_type, outputs};
+use random::Random;
 use std::collections::{BTreeMap, BTreeSet};
 use sym::Sym;
 
@@ -28,7 +29,7 @@ pub fn executes_equally(before: &Graph, after: &Graph, seed: u64) -> Result<(), 
 /// others are found.
 pub fn executes_within(before: &Graph, after: &Graph, seed: u64, tolerance: f64) -> Result<(), String> {
     same_interface(before, after)?;
-    let mut draw = Draw::new(seed);
+    let mut draw = Random::new(seed);
     let mut nothing = String::new();
     for attempt in 0..ATTEMPTS {
         let symbols = drawn_sizes(&[before, after], 4 << attempt, &mut draw).ok_or("no small sizes satisfy the guards")?;
@@ -107,40 +108,14 @@ fn same_number(want: Literal, got: Literal, bound: f64) -> bool {
     }
 }
 
-/// Numbers from a seed: splitmix64.
-pub struct Draw(u64);
-
-impl Draw {
-    pub fn new(seed: u64) -> Draw {
-        Draw(seed)
-    }
-
-    pub fn bits(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let a = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let b = (a ^ (a >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        b ^ (b >> 31)
-    }
-
-    /// One of `0..limit`.
-    pub fn below(&mut self, limit: usize) -> usize {
-        (self.bits() % limit.max(1) as u64) as usize
-    }
-
-    /// A number of -2..2.
-    pub fn float(&mut self) -> f64 {
-        (self.bits() >> 11) as f64 / (1u64 << 51) as f64 - 2.0
-    }
-}
-
 /// Sizes for all symbols of the graphs that keep their facts and guards, and give no dim of an input a negative size: of the `spread` + 1
 /// smallest, and those that guards mention. None where none are found.
-pub fn drawn_sizes(graphs: &[&Graph], spread: i64, draw: &mut Draw) -> Option<BTreeMap<Sym, i64>> {
+pub fn drawn_sizes(graphs: &[&Graph], spread: i64, draw: &mut Random) -> Option<BTreeMap<Sym, i64>> {
     let choices = choices(graphs, spread);
     for attempt in 0..DRAWS {
         // the first draws have no size below 2, so that small indices are in bounds
         let least = if attempt < DRAWS / 2 { 2 } else { 0 };
-        let pick = |sizes: &Vec<i64>, draw: &mut Draw| {
+        let pick = |sizes: &Vec<i64>, draw: &mut Random| {
             let large: Vec<i64> = sizes.iter().copied().filter(|size| *size >= least).collect();
             let from = if large.is_empty() { sizes } else { &large };
             from.get(draw.below(from.len())).copied()
@@ -181,7 +156,7 @@ fn numbers(condition: &Condition) -> Vec<i64> {
 }
 
 /// Inputs of small numbers: floats of -2..2, integers and bools 0 or 1.
-pub fn drawn_inputs(graph: &Graph, symbols: &BTreeMap<Sym, i64>, draw: &mut Draw) -> Result<Vec<Array>, String> {
+pub fn drawn_inputs(graph: &Graph, symbols: &BTreeMap<Sym, i64>, draw: &mut Random) -> Result<Vec<Array>, String> {
     let mut input = |id: &ir::ValueId| {
         let (dtype, dims) =
             concrete_type(graph.ty(*id), symbols).ok_or_else(|| format!("a size of {} is not known", graph.value(*id).name))?;
@@ -190,9 +165,9 @@ pub fn drawn_inputs(graph: &Graph, symbols: &BTreeMap<Sym, i64>, draw: &mut Draw
     graph.inputs.iter().map(&mut input).collect()
 }
 
-fn drawn_array(dtype: DType, dims: Vec<usize>, draw: &mut Draw) -> Array {
+fn drawn_array(dtype: DType, dims: Vec<usize>, draw: &mut Random) -> Array {
     Array::from_fn(dtype, dims, |_| match dtype.is_float() {
-        true => Literal::Float(draw.float()),
+        true => Literal::Float(draw.float(-2.0, 2.0)),
         false => Literal::Int(draw.below(2) as i64),
     })
 }
@@ -232,7 +207,7 @@ mod tests {
             let table = counted(b, DType::F32, &[8, 1]);
             b.map_broadcast(Func::Add, &[x, table])
         });
-        let sizes = drawn_sizes(&[&graph], 4, &mut Draw::new(3)).unwrap();
+        let sizes = drawn_sizes(&[&graph], 4, &mut Random::new(3)).unwrap();
         assert_eq!((sizes[&Sym::new("m")], sizes[&Sym::new("n")]), (8, 23));
     }
 

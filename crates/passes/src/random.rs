@@ -1,6 +1,6 @@
 //! Graphs drawn at random: every pass keeps them well-formed, and their meaning.
 
-use crate::check::{Draw, executes_equally};
+use crate::check::executes_equally;
 use crate::dce::dce;
 use crate::pipeline::pipeline;
 use crate::sabotage::sabotage;
@@ -8,6 +8,7 @@ use crate::testing::{counted, graph, text, ty, well_formed};
 use ir::{DType, Diagnostic, Graph, Literal, ValueId};
 use nest::{Func, Monoid};
 use ops::{Builder, Folded, WindowAttrs};
+use random::Random;
 use sym::Expr;
 
 /// Passes on a drawn graph, one after the other; false where no sizes fit the graph, or it gives no numbers.
@@ -61,7 +62,7 @@ fn faults_show() {
 /// A graph of a dozen ops that are drawn from `seed`; outputs are the last values and one of each type.
 fn drawn(seed: u64) -> Graph {
     graph(|b| {
-        let mut pool = Pool { draw: Draw::new(seed), values: Vec::new() };
+        let mut pool = Pool { draw: Random::new(seed), values: Vec::new() };
         for (name, dims) in [("x", "f64[n, 2, 3]"), ("z", "f64[3]"), ("w", "f64[2, 3]"), ("flags", "bool[n, 2, 3]"), ("ids", "i64[n, 2]")] {
             pool.values.push(b.input(name, ty(dims)));
         }
@@ -82,7 +83,7 @@ fn drawn(seed: u64) -> Graph {
 
 /// The values made so far.
 struct Pool {
-    draw: Draw,
+    draw: Random,
     values: Vec<ValueId>,
 }
 

@@ -6,13 +6,13 @@
 pub mod attributes;
 pub mod swaps;
 
-use crate::check::Draw;
 use crate::dce::{dce, without_dead};
 use crate::view::{View, func_of};
 use ir::guard::Condition;
 use ir::{Graph, Node, TensorType};
 use nest::Func;
 use ops::InferCx;
+use random::Random;
 use std::collections::BTreeSet;
 
 /// A wrong form of a node, and what is wrong with it.
@@ -37,17 +37,17 @@ const FAULTS: [Faults; 9] = [
 /// outputs stay, and nothing is dead. An input on which the fault does not show is possible; a fault without any effect is not made where
 /// that can be told from the node.
 pub fn sabotage(graph: &Graph, seed: u64) -> Option<(Graph, String)> {
-    let mut draw = Draw::new(seed);
+    let mut draw = Random::new(seed);
     let graph = dce(graph);
     let constant_first = draw.below(4) == 0;
-    let constant = |draw: &mut Draw| swaps::changed_constant(&graph, draw);
+    let constant = |draw: &mut Random| swaps::changed_constant(&graph, draw);
     let early = if constant_first { constant(&mut draw) } else { None };
     let wrong = early.or_else(|| wrong_node(&graph, &mut draw)).or_else(|| constant(&mut draw));
     wrong.map(|(graph, what)| (without_dead(graph), what))
 }
 
 /// A fault of some node, those from a drawn one on tried in turn.
-fn wrong_node(graph: &Graph, draw: &mut Draw) -> Option<(Graph, String)> {
+fn wrong_node(graph: &Graph, draw: &mut Random) -> Option<(Graph, String)> {
     let first = draw.below(graph.nodes.len());
     let mut unseen = shifts_under_softmax(graph);
     unseen.extend((0..graph.nodes.len()).filter(|at| is_neutral(graph, &graph.nodes[*at])));

@@ -1,7 +1,6 @@
 //! Damaged model files. Most of the damage is to messages that stay readable: it gets further than damage to bytes.
 
 use super::{damage_bytes, odd};
-use crate::random::Random;
 use bytes::Bytes;
 use onnx::proto::tensor_shape_proto::{Dimension, Value as DimValue};
 use onnx::proto::type_proto::Value as TypeValue;
@@ -10,6 +9,7 @@ use onnx::proto::{
     ValueInfoProto,
 };
 use prost::Message;
+use random::Random;
 
 /// What a dim may be called.
 const DIM_TEXTS: [&str; 16] = [

@@ -1,7 +1,7 @@
 //! Damaged texts of levels: words and lines changed, so that much of the rest can still be read.
 
 use super::odd;
-use crate::random::Random;
+use random::Random;
 
 /// A text with some damage.
 pub fn damaged(text: &str, random: &mut Random) -> String {

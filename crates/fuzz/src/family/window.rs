@@ -42,7 +42,7 @@ impl Window {
     fn draw_axis(&mut self, generator: &mut Generator, dim: &Expr, taps: i64, padded: bool) {
         let random = &mut generator.random;
         let taps = if random.chance(80) { taps } else { random.between(1, 4) };
-        let pad = |random: &mut crate::random::Random| if padded { random.between(0, taps / 2) } else { 0 };
+        let pad = |random: &mut random::Random| if padded { random.between(0, taps / 2) } else { 0 };
         let low = pad(random);
         let high = if random.chance(80) { low } else { pad(random) };
         let (stride, dilation) = (random.one_of([1, 1, 1, 2, 2, 3]), random.one_of([1, 1, 1, 1, 2, 3]));

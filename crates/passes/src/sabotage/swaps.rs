@@ -1,10 +1,10 @@
 //! Faults of operands, functions, regions and constants.
 
 use super::Fault;
-use crate::check::Draw;
 use crate::view::func_of;
 use ir::{Array, Attr, Attrs, DType, Def, Graph, Literal, Node, Tensor, ValueId};
 use nest::Func;
+use random::Random;
 use std::collections::BTreeSet;
 
 /// Larger constants are left alone: changing one copies it.
@@ -88,7 +88,7 @@ pub fn swapped_regions(_: &Graph, node: &Node) -> Vec<Fault> {
 
 /// The graph with one element of a constant changed: a small float by 1, a large one to -2 times itself, a bool to its opposite, an integer
 /// to another of its tensor (it stays a valid index). Tables of which a call may read only a part are left alone.
-pub fn changed_constant(graph: &Graph, draw: &mut Draw) -> Option<(Graph, String)> {
+pub fn changed_constant(graph: &Graph, draw: &mut Random) -> Option<(Graph, String)> {
     let tables: BTreeSet<ValueId> = graph.nodes.iter().filter(|node| reads_a_part(node.op)).map(|node| node.inputs[0]).collect();
     let all = (0..graph.values.len() as u32).map(ValueId);
     let constants: Vec<ValueId> = all.filter(|id| graph.constant(*id).is_some() && !tables.contains(id)).collect();

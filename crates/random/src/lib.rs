@@ -1,4 +1,5 @@
-//! Numbers from a seed: splitmix64. A few lines of our own, so that a seed means the same model for good, whatever a crate changes.
+//! Numbers from a seed, the same on every machine: SplitMix64 (Steele, Lea, Flood 2014). A few lines of our own, so that a seed means the
+//! same model for good, whatever a library changes.
 
 /// A source of numbers; the same seed gives the same ones.
 #[derive(Clone, Debug)]
@@ -29,9 +30,10 @@ impl Random {
         ((self.bits() as u128 * limit as u128) >> 64) as usize
     }
 
-    /// One of `low..=high`.
+    /// One of `low..=high`; `low` where that is empty.
     pub fn between(&mut self, low: i64, high: i64) -> i64 {
-        low + self.below((high - low + 1).max(1) as usize) as i64
+        let count = (high as i128 - low as i128 + 1).max(1) as u128;
+        low.wrapping_add(((self.bits() as u128 * count) >> 64) as i64)
     }
 
     /// True in `percent` of a hundred cases.
@@ -47,6 +49,12 @@ impl Random {
     /// Uniform in `low..high`.
     pub fn float(&mut self, low: f64, high: f64) -> f64 {
         low + (high - low) * self.unit()
+    }
+
+    /// Normally distributed, by Box and Muller.
+    pub fn normal(&mut self) -> f64 {
+        let radius = (-2.0 * (1.0 - self.unit()).ln()).sqrt();
+        radius * (std::f64::consts::TAU * self.unit()).cos()
     }
 
     /// One of the items; a copy. None where there are none.
@@ -94,9 +102,29 @@ mod tests {
         let mut random = Random::new(7);
         for _ in 0..1000 {
             assert!((-3..=4).contains(&random.between(-3, 4)));
+            random.between(i64::MIN, i64::MAX);
+            assert_eq!(random.between(i64::MAX, i64::MAX), i64::MAX);
             assert!((0.5..2.0).contains(&random.float(0.5, 2.0)));
             assert!(random.weighted(&[1, 0, 2]) != 1);
         }
+    }
+
+    #[test]
+    fn normal_numbers_have_their_moments() {
+        let mut random = Random::new(7);
+        let drawn: Vec<f64> = (0..100_000).map(|_| random.normal()).collect();
+        let mean = drawn.iter().sum::<f64>() / 1e5;
+        let variance = drawn.iter().map(|x| x * x).sum::<f64>() / 1e5;
+        assert!(mean.abs() < 0.02 && (variance - 1.0).abs() < 0.02, "{mean} {variance}");
+    }
+
+    #[test]
+    fn an_order_has_every_item_once() {
+        let mut order: Vec<usize> = (0..100).collect();
+        Random::new(7).shuffle(&mut order);
+        assert_ne!(order, (0..100).collect::<Vec<_>>());
+        order.sort();
+        assert_eq!(order, (0..100).collect::<Vec<_>>());
     }
 
     #[test]
