@@ -35,6 +35,8 @@ pub enum Command {
     Check(CheckArgs),
     /// Look for better schedules of a model's kernels by measuring, and write them to a file for --tuned
     Tune(TuneArgs),
+    /// Run the cases of test suites in ONNX's layout, and tell which of them pass
+    Test(TestArgs),
     /// Print or write the record of a machine to generate for
     Target(TargetArgs),
     /// Show, clear or explain the cache of compiled kernels
@@ -381,6 +383,31 @@ pub struct TuneArgs {
     pub form: FormArgs,
 }
 
+/// A case is a folder with `model.onnx` and folders `test_data_set_N`, which hold `input_N.pb` and `output_N.pb`. Several cases run in
+/// processes of their own, of at most a minute each. A result passes where its type and shape are the expected ones and each number is
+/// within 1e-7 and a thousandth of the expected one; integers and bools must be equal.
+#[derive(Debug, Args)]
+pub struct TestArgs {
+    /// Cases, or folders that have cases somewhere below them
+    #[arg(required = true, value_name = "DIR")]
+    pub folders: Vec<PathBuf>,
+
+    /// Run by an interpreter of this level in place of generated code
+    #[arg(long, value_name = "LEVEL")]
+    pub interpret: Option<Interpret>,
+
+    /// Cases that do not pass, a line each: its name, the outcome, and why. The command fails where any other case does not pass, and where
+    /// one of these has another outcome. Without it, it fails for mismatches and errors
+    #[arg(long, value_name = "FILE")]
+    pub known: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub machine: MachineArgs,
+
+    #[command(flatten)]
+    pub form: FormArgs,
+}
+
 #[derive(Debug, Args)]
 pub struct CheckArgs {
     /// An ONNX file or the text of a level
@@ -484,6 +511,7 @@ impl Command {
             Command::Inspect(arguments) => Some(&arguments.compile.machine),
             Command::Check(arguments) => Some(&arguments.compile.machine),
             Command::Tune(arguments) => Some(&arguments.compile.machine),
+            Command::Test(arguments) => Some(&arguments.machine),
             Command::Target(_) => None,
             Command::Cache(arguments) => match &arguments.action {
                 Some(CacheAction::Why(arguments)) => Some(&arguments.compile.machine),
@@ -504,6 +532,7 @@ impl Command {
             Command::Inspect(arguments) => &arguments.form,
             Command::Check(arguments) => &arguments.form,
             Command::Tune(arguments) => &arguments.form,
+            Command::Test(arguments) => &arguments.form,
             Command::Target(arguments) => match &arguments.action {
                 TargetAction::Probe(probe) => &probe.form,
                 TargetAction::Show(show) => &show.form,

@@ -1,7 +1,7 @@
 //! The `inkle` command: arguments in, a report or a failure out.
 //!
 //! - [`args`]: the command line
-//! - [`run`], [`bench`], [`gemm`], [`conv`], [`attention`], [`inspect`], [`check`], [`tune`], [`record`], [`kept`]: the commands
+//! - [`run`], [`bench`], [`gemm`], [`conv`], [`attention`], [`inspect`], [`check`], [`tune`], [`suite`], [`record`], [`kept`]: the commands
 //! - [`peers`]: models beside other frameworks
 //! - [`model`]: from the command line to a compiled model
 //! - [`inputs`], [`content`], [`random`], [`npz`]: tensors of a call
@@ -40,6 +40,7 @@ mod record;
 mod report;
 mod roofline;
 mod run;
+mod suite;
 mod summary;
 mod timings;
 mod tune;
@@ -77,6 +78,7 @@ fn obey(command: &Command, started: Started) -> Result<Report, Failure> {
         Command::Inspect(arguments) => inspect::inspect(arguments),
         Command::Check(arguments) => check::check(arguments),
         Command::Tune(arguments) => tune::tune(arguments),
+        Command::Test(arguments) => suite::test(arguments),
         Command::Target(arguments) => record::record(arguments),
         Command::Cache(arguments) => kept::kept(arguments),
     }

@@ -107,6 +107,10 @@ fn from_core(core: Graph, options: &Options, mut clock: Clock) -> Result<Compile
         program = clock.time(pass.name, || (pass.run)(&program, options));
         program = crate::sabotage::program(pass.name, program, options)?;
     }
+    let faults = clock.time("verify", || program::verify::verify_structure(&program));
+    if let (Some(fault), None) = (faults.first(), &options.sabotage) {
+        return Err(Error::Bug(fault.clone()));
+    }
     let compiled = from_program(program, options, clock)?;
     Ok(Compiled { core, ..compiled })
 }

@@ -28,7 +28,7 @@ pub mod kernel_times;
 pub mod launches;
 pub mod memory_use;
 pub mod options;
-mod parallel;
+pub mod parallel;
 pub mod plan;
 pub mod sabotage;
 pub mod text;

@@ -59,3 +59,16 @@ fn nothing_is_copied_in_front_of_a_group_that_the_group_writes() {
     b.output("shifted", shifted);
     agrees(b.finish(), vec![counted(vec![2, 2, 1])]);
 }
+
+/// The weights are one number throughout, which the group itself writes.
+#[test]
+fn nothing_is_packed_in_front_of_a_group_that_the_group_writes() {
+    let mut b = Builder::new("splat");
+    let x = b.input("x", ty(&[1, 33, 2]));
+    let w = b.scalar(DType::F32, Literal::Float(0.5));
+    let w = b.broadcast(w, &ty(&[33, 33, 1]).dims).unwrap();
+    let y = b.conv(x, w, &WindowAttrs::plain(1), 1).unwrap();
+    let y = b.reduce(nest::Monoid::Sum, y, &[2], Folded::Kept).unwrap();
+    b.output("y", y);
+    agrees(b.finish(), vec![counted(vec![1, 33, 2])]);
+}

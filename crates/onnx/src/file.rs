@@ -65,6 +65,11 @@ impl ModelFile {
         Ok(ModelFile { model, external: external::Files::new(Vec::new()) })
     }
 
+    /// No model; it reads tensors that have their own data.
+    pub fn empty() -> ModelFile {
+        ModelFile { model: ModelProto::default(), external: external::Files::new(Vec::new()) }
+    }
+
     /// What the model's metadata has under `key`.
     pub fn metadata(&self, key: &str) -> Option<&str> {
         self.model.metadata_props.iter().find(|entry| entry.key == key).map(|entry| entry.value.as_str())

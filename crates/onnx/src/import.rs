@@ -33,6 +33,7 @@ pub use cx::Cx;
 pub use known::Known;
 pub(crate) use region::Body;
 pub(crate) use tensor::element_type_of;
+pub use tensor::read_tensor;
 pub use term::{Out, Term};
 
 use crate::file::ModelFile;

@@ -66,6 +66,9 @@ fn pack_step(program: &mut Program, step: Step, target: &Target, packed: &mut Pa
 fn pack_operand(program: &mut Program, group: &mut Group, at: usize, c: &Contraction, target: &Target, packed: &mut Packed) {
     let stage = &group.stages[at];
     let ScalarOp::Read(b) = stage.nest.scalar(c.b).op.clone() else { return };
+    if group.writes().contains(&stage.operands[b.operand]) {
+        return; // it is not there in front of the group
+    }
     let (physical, _) = PhysicalGroup::new(program, group);
     let Some(n) = vector_iterator(&physical.stages[at].nest, c) else { return };
     let walk = Walk::new(&physical.stages[at].nest, c);

@@ -1,0 +1,88 @@
+//! `inkle test`: cases in the layout of ONNX's test suites.
+
+mod case;
+mod known;
+
+use crate::args::TestArgs;
+use crate::failure::{BUG, Failure};
+use crate::progress::Progress;
+use crate::report::{self, BOLD, GREEN, RED, Report};
+use case::{Outcome, Verdict};
+use ir::Code;
+use known::Known;
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Folders below a given one, at most, in which cases are looked for.
+const DEPTH: usize = 4;
+
+pub fn test(arguments: &TestArgs) -> Result<Report, Failure> {
+    let mut cases = Vec::new();
+    for folder in &arguments.folders {
+        collect(folder, DEPTH, &mut cases)?;
+    }
+    let known = arguments.known.as_deref().map(Known::read).transpose()?;
+    let verdicts = match cases.as_slice() {
+        [] => return Err(Failure::user(Code::Input, "no folder has a model.onnx")),
+        [case] => vec![case::tried(case, arguments)],
+        cases => {
+            let (progress, done) = (Progress::new("running"), AtomicUsize::new(0));
+            let threads = arguments.machine.threads.map_or_else(crate::machine::cores, usize::from);
+            driver::parallel::map(cases, threads, |case| {
+                let verdict = case::in_own_process(case, arguments);
+                let done = 1 + done.fetch_add(1, Ordering::Relaxed);
+                progress.now(format!("{done} of {} cases: {}", cases.len(), verdict.name));
+                verdict
+            })
+        }
+    };
+    Ok(told(&verdicts, known.as_ref()))
+}
+
+/// The cases at or below a folder, in the order of their names.
+fn collect(folder: &Path, depth: usize, cases: &mut Vec<PathBuf>) -> Result<(), Failure> {
+    if folder.join("model.onnx").is_file() {
+        cases.push(folder.to_path_buf());
+        return Ok(());
+    }
+    let fault = |why: std::io::Error| Failure::user(Code::Input, format!("{}: {why}", folder.display()));
+    let mut below: Vec<PathBuf> = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(fault)? {
+        below.push(entry.map_err(fault)?.path());
+    }
+    below.sort();
+    for folder in below.iter().filter(|path| depth > 0 && path.is_dir()) {
+        collect(folder, depth - 1, cases)?;
+    }
+    Ok(())
+}
+
+fn told(verdicts: &[Verdict], known: Option<&Known>) -> Report {
+    let count = |outcome: Outcome| verdicts.iter().filter(|verdict| verdict.outcome == outcome).count();
+    let surprises = known.map(|known| known.surprises(verdicts));
+    let fails = match &surprises {
+        Some(surprises) => !surprises.is_empty(),
+        None => count(Outcome::Mismatch) + count(Outcome::Error) > 0,
+    };
+    let row = |verdict: &Verdict| vec![verdict.outcome.name().to_string(), verdict.name.clone(), verdict.message.clone()];
+    let rows: Vec<Vec<String>> = verdicts.iter().filter(|verdict| verdict.outcome != Outcome::Pass).map(row).collect();
+    let mut text = String::new();
+    match &surprises {
+        None if rows.is_empty() => {}
+        None => text += &report::table(&["outcome", "case", "why"], &rows, 3),
+        Some(surprises) => text.extend(surprises.iter().map(|surprise| format!("{RED}unexpected{RED:#} {surprise}\n"))),
+    }
+    let counts = Outcome::ALL.map(|outcome| format!("{} {}", count(outcome), outcome.name()));
+    let colour = if fails { RED } else { GREEN };
+    text += &format!("{BOLD}{}{BOLD:#} cases: {colour}{}{colour:#}\n", verdicts.len(), counts.join(", "));
+    let json = json!({
+        "cases": verdicts.iter().map(Verdict::json).collect::<Vec<Value>>(),
+        "pass": count(Outcome::Pass),
+        "mismatch": count(Outcome::Mismatch),
+        "unsupported": count(Outcome::Unsupported),
+        "error": count(Outcome::Error),
+        "unexpected": surprises,
+    });
+    Report { text, json, exit_code: if fails { BUG } else { 0 } }
+}

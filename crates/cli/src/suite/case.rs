@@ -1,0 +1,204 @@
+//! One case: a model, its inputs, and what it should give for them.
+
+use crate::args::{Interpret, TestArgs};
+use crate::failure::Failure;
+use crate::model::Machine;
+use driver::interpret::{self, Interpreter};
+use driver::{Compiled, Source};
+use ir::{Array, Code, DType, Graph, Literal, Tensor};
+use onnx::read_tensor;
+use serde_json::{Value, json};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// The most time of a case in its own process.
+const TIME: &str = "60s";
+
+/// The tolerances of ONNX's own suites.
+const ABSOLUTE: f64 = 1e-7;
+const RELATIVE: f64 = 1e-3;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Pass,
+    /// Results that are not the expected ones.
+    Mismatch,
+    /// Valid, but not supported.
+    Unsupported,
+    /// Refused, a limit, or a bug.
+    Error,
+}
+
+impl Outcome {
+    pub const ALL: [Outcome; 4] = [Outcome::Pass, Outcome::Mismatch, Outcome::Unsupported, Outcome::Error];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Outcome::Pass => "pass",
+            Outcome::Mismatch => "mismatch",
+            Outcome::Unsupported => "unsupported",
+            Outcome::Error => "error",
+        }
+    }
+
+    pub fn from_name(name: &str) -> Option<Outcome> {
+        Outcome::ALL.into_iter().find(|outcome| outcome.name() == name)
+    }
+}
+
+/// What came of a case.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Verdict {
+    pub name: String,
+    pub outcome: Outcome,
+    pub message: String,
+}
+
+impl Verdict {
+    fn new(case: &Path, outcome: Outcome, message: impl Into<String>) -> Verdict {
+        let name = case.file_name().unwrap_or(case.as_os_str()).to_string_lossy().into_owned();
+        Verdict { name, outcome, message: message.into() }
+    }
+
+    pub fn json(&self) -> Value {
+        json!({ "name": self.name, "outcome": self.outcome.name(), "message": self.message })
+    }
+}
+
+/// Runs a case by this command in a process of its own, so that whatever becomes of it can be told.
+pub fn in_own_process(case: &Path, arguments: &TestArgs) -> Verdict {
+    let told = || -> Result<Verdict, String> {
+        let mut command = Command::new(std::env::current_exe().map_err(|why| why.to_string())?);
+        command.arg("test").arg("--json").args(["--threads", "1", "--max-time", TIME, "--target", &arguments.machine.target]);
+        if let Some(level) = arguments.interpret.and_then(|level| clap::ValueEnum::to_possible_value(&level)) {
+            command.args(["--interpret", level.get_name()]);
+        }
+        if let Some(bytes) = arguments.machine.max_memory {
+            command.args(["--max-memory", &bytes.to_string()]);
+        }
+        if arguments.machine.no_cache {
+            command.arg("--no-cache");
+        }
+        let output = command.arg("--").arg(case).stdin(Stdio::null()).stderr(Stdio::null()).output().map_err(|why| why.to_string())?;
+        let json: Value = serde_json::from_slice(&output.stdout).map_err(|_| format!("ended without a result: {}", output.status))?;
+        if let Some(message) = json["errors"][0]["message"].as_str() {
+            return Err(message.to_string());
+        }
+        let own = &json["cases"][0];
+        let outcome = own["outcome"].as_str().and_then(Outcome::from_name).ok_or("ended without a result")?;
+        Ok(Verdict::new(case, outcome, own["message"].as_str().unwrap_or_default()))
+    };
+    told().unwrap_or_else(|why| Verdict::new(case, Outcome::Error, why))
+}
+
+/// Runs a case here.
+pub fn tried(case: &Path, arguments: &TestArgs) -> Verdict {
+    let result = catch_unwind(AssertUnwindSafe(|| checked(case, arguments)));
+    match result.unwrap_or_else(|_| Err(Failure::bug("a panic"))) {
+        Ok(None) => Verdict::new(case, Outcome::Pass, ""),
+        Ok(Some(difference)) => Verdict::new(case, Outcome::Mismatch, difference),
+        Err(failure) if failure.exit_code == Code::Unsupported.exit_code() as u8 => {
+            Verdict::new(case, Outcome::Unsupported, failure.first_line())
+        }
+        Err(failure) => Verdict::new(case, Outcome::Error, failure.first_line()),
+    }
+}
+
+/// The first difference from what is expected; None where there is none.
+fn checked(case: &Path, arguments: &TestArgs) -> Result<Option<String>, Failure> {
+    let machine = Machine::new(&arguments.machine)?;
+    let model = Model::new(&case.join("model.onnx"), arguments.interpret, &machine)?;
+    for set in (0..).map(|at| case.join(format!("test_data_set_{at}"))).take_while(|set| set.is_dir()) {
+        let (inputs, wanted) = (tensors(&set, "input")?, tensors(&set, "output")?);
+        let outputs = model.outputs(&inputs, &machine)?;
+        if outputs.len() != wanted.len() {
+            return Ok(Some(format!("{} outputs, not {}", outputs.len(), wanted.len())));
+        }
+        for (at, (got, want)) in outputs.iter().zip(&wanted).enumerate() {
+            if let Some(difference) = difference(got, want) {
+                return Ok(Some(format!("output {at}: {difference}")));
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// `input_0.pb`, `input_1.pb`, ..
+fn tensors(set: &Path, kind: &str) -> Result<Vec<Tensor>, Failure> {
+    let paths: Vec<PathBuf> = (0..).map(|at| set.join(format!("{kind}_{at}.pb"))).take_while(|path| path.is_file()).collect();
+    let read = |path: &PathBuf| read_tensor(path).map_err(|problem| Failure::from(ir::Diagnostics(vec![problem])));
+    paths.iter().map(read).collect()
+}
+
+/// A model that can be called.
+enum Model {
+    Compiled(Box<Compiled>),
+    Interpreted(Box<Compiled>, Interpreter),
+    /// Imported only: it need not compile.
+    Graph(Graph),
+}
+
+impl Model {
+    fn new(path: &Path, level: Option<Interpret>, machine: &Machine) -> Result<Model, Failure> {
+        let options = machine.options();
+        let compile = || driver::compile(&Source::Onnx(path.to_path_buf()), &options).map(Box::new);
+        Ok(match level {
+            None => Model::Compiled(compile()?),
+            Some(Interpret::Graph) => Model::Graph(driver::compile::import(path, &options)?),
+            Some(Interpret::Program) => Model::Interpreted(compile()?, Interpreter::Program),
+            Some(Interpret::Nest) => Model::Interpreted(compile()?, Interpreter::Nest),
+            Some(Interpret::Kernel) => Model::Interpreted(compile()?, Interpreter::Kernel),
+        })
+    }
+
+    fn outputs(&self, inputs: &[Tensor], machine: &Machine) -> Result<Vec<Tensor>, Failure> {
+        Ok(match self {
+            Model::Compiled(compiled) => machine.load(compiled)?.run(inputs)?,
+            Model::Interpreted(compiled, how) => interpret::interpret(compiled, *how, inputs)?,
+            Model::Graph(graph) => {
+                let dims: Vec<Vec<usize>> = inputs.iter().map(|tensor| tensor.dims().to_vec()).collect();
+                let sizes = ops::interp::bind_symbols(graph, &dims)?;
+                let arrays: Vec<Array> = inputs.iter().map(Tensor::to_array).collect();
+                interpret::graph(graph, &arrays, &sizes)?.iter().map(Tensor::from_array).collect()
+            }
+        })
+    }
+}
+
+/// How a result differs from the expected one beyond the tolerances.
+fn difference(got: &Tensor, want: &Tensor) -> Option<String> {
+    if (got.dtype(), got.dims()) != (want.dtype(), want.dims()) {
+        return Some(format!("{}{:?}, not {}{:?}", got.dtype(), got.dims(), want.dtype(), want.dims()));
+    }
+    let (got, want) = (got.to_array(), want.to_array());
+    let wrong: Vec<usize> = (0..want.count()).filter(|at| !same(want.dtype(), got.get(*at), want.get(*at))).collect();
+    let first = wrong.first()?;
+    Some(format!("{} of {} elements; [{first}] is {}, not {}", wrong.len(), want.count(), got.get(*first), want.get(*first)))
+}
+
+fn same(dtype: DType, got: Literal, want: Literal) -> bool {
+    if !dtype.is_float() {
+        return got == want;
+    }
+    let (got, want) = (got.as_f64(), want.as_f64());
+    got == want || got.is_nan() && want.is_nan() || (got - want).abs() <= ABSOLUTE + RELATIVE * want.abs() && want.is_finite()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tensor(values: &[f64]) -> Tensor {
+        Tensor::from_array(&Array::floats(DType::F32, vec![values.len()], values.to_vec()))
+    }
+
+    #[test]
+    fn numbers_differ_beyond_the_tolerances() {
+        let want = tensor(&[1.0, 0.0, f64::NAN, f64::INFINITY]);
+        assert_eq!(difference(&tensor(&[1.0009, 5e-8, f64::NAN, f64::INFINITY]), &want), None);
+        let wrong = difference(&tensor(&[1.0, 2e-7, f64::NAN, 3e38]), &want).unwrap();
+        assert!(wrong.starts_with("2 of 4 elements; [1] is "), "{wrong}");
+        assert_eq!(difference(&tensor(&[1.0]), &want).unwrap(), "f32[1], not f32[4]");
+    }
+}
