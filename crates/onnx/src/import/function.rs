@@ -6,7 +6,8 @@ use super::scope::{Frame, Slot};
 use super::term::{Out, Term};
 use super::walk::{defined_names, versions};
 use crate::proto::{AttributeProto, FunctionProto, GraphProto, NodeProto};
-use ir::{Code, Diagnostic};
+use ir::{Code, Diagnostic, Location};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -24,7 +25,7 @@ impl<'f> Cx<'f> {
             return Err(Diagnostic::new(Code::Malformed, self.location(), message).into());
         }
         let arguments = self.arguments(function, node)?;
-        let body: Vec<NodeProto> = function.node.iter().map(|node| with_arguments(node, &arguments)).collect();
+        let body: Vec<Cow<NodeProto>> = function.node.iter().map(|node| with_arguments(node, &arguments)).collect();
         self.enter(self.body_frame(function, &operands))?;
         self.active.push(key);
         self.nodes(&body);
@@ -37,7 +38,8 @@ impl<'f> Cx<'f> {
     fn result(&self, slot: Option<Slot>, name: &str) -> Result<Out, Fault> {
         match slot {
             Some(Slot::Term(term)) => Ok(Out::Term(term)),
-            Some(Slot::Absent | Slot::Poisoned) => Err(Fault::Poisoned),
+            Some(Slot::Poisoned) => Err(Fault::Poisoned),
+            Some(Slot::Absent) => Err(left_out(name, self.location()).into()),
             // the limit has been told
             None if self.nodes_left == 0 => Err(Fault::Poisoned),
             None => Err(Diagnostic::new(Code::Names, self.location(), format!("`{name}` is not defined")).into()),
@@ -75,10 +77,24 @@ impl<'f> Cx<'f> {
     }
 }
 
+/// An input of a function that its call leaves out, where a value is needed.
+pub(super) fn left_out(name: &str, location: &Location) -> Diagnostic {
+    Diagnostic::new(Code::Unsupported, location, format!("`{name}` is a result, but an input that the function's call leaves out"))
+}
+
+/// Whether a node refers to attributes of the function that it is in.
+fn refers(node: &NodeProto) -> bool {
+    let graph = |attribute: &AttributeProto| attribute.g.as_ref().is_some_and(|graph| graph.node.iter().any(refers));
+    node.attribute.iter().any(|attribute| !attribute.ref_attr_name.is_empty() || graph(attribute))
+}
+
 /// The node with references to the function's attributes replaced; one that the call leaves out is left out.
-fn with_arguments(node: &NodeProto, arguments: &Arguments) -> NodeProto {
+fn with_arguments<'n>(node: &'n NodeProto, arguments: &Arguments) -> Cow<'n, NodeProto> {
+    if !refers(node) {
+        return Cow::Borrowed(node);
+    }
     let attribute = node.attribute.iter().filter_map(|attribute| bound_attribute(attribute, arguments)).collect();
-    NodeProto {
+    Cow::Owned(NodeProto {
         attribute,
         input: node.input.clone(),
         output: node.output.clone(),
@@ -87,7 +103,7 @@ fn with_arguments(node: &NodeProto, arguments: &Arguments) -> NodeProto {
         domain: node.domain.clone(),
         overload: node.overload.clone(),
         ..NodeProto::default()
-    }
+    })
 }
 
 fn bound_attribute(attribute: &AttributeProto, arguments: &Arguments) -> Option<AttributeProto> {
@@ -101,6 +117,6 @@ fn bound_attribute(attribute: &AttributeProto, arguments: &Arguments) -> Option<
 }
 
 fn bound_graph(graph: &GraphProto, arguments: &Arguments) -> GraphProto {
-    let node = graph.node.iter().map(|node| with_arguments(node, arguments)).collect();
+    let node = graph.node.iter().map(|node| with_arguments(node, arguments).into_owned()).collect();
     GraphProto { node, ..graph.clone() }
 }

@@ -110,6 +110,10 @@ fn functions_are_expanded() {
     assert_eq!(graph.nodes[0].location.to_string(), "twice#0/f#0/Add#0");
     let absent = "function f(a, b) { c = Clip(a, b) => c } x: f32[2] y = my.f(x) => y";
     check(absent, &["f32[2] 1 -1"], &["f32[2] 1 -1"]);
+    check_problems(
+        "function f(a, b) { => b } x: f32[2] y = my.f(x) z = Relu(x) => y, z",
+        &["[E006] f#0: `b` is a result, but an input that the function's call leaves out"],
+    );
     let endless = "function f(a) { b = my.f(a) => b } x: f32[2] y = my.f(x) => y";
     check_problems(endless, &["[E002] f#0/f#0: function `f` calls itself"]);
     check_problems("function f(a) { b = Relu(x) => b } x: f32[2] y = my.f(x) => y", &["[E002] f#0/Relu#0: `x` is not defined"]);

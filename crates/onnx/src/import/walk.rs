@@ -2,6 +2,7 @@
 
 use super::call::{Call, Fault, Outcome};
 use super::cx::Cx;
+use super::function::left_out;
 use super::interface::Weights;
 use super::scope::{Frame, Scope, Slot};
 use super::term::{Out, Term};
@@ -10,6 +11,7 @@ use crate::file::ModelFile;
 use crate::ops::{self, LATEST_OPSET};
 use crate::proto::{GraphProto, ModelProto, NodeProto, OperatorSetIdProto};
 use ir::{Code, Diagnostic, Diagnostics, Location};
+use std::borrow::Borrow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
@@ -85,7 +87,11 @@ impl<'f> Cx<'f> {
     pub(super) fn defined(&mut self, name: &str, location: &Location) -> Option<Term> {
         match self.lookup(name) {
             Some(Slot::Term(term)) => Some(term),
-            Some(Slot::Absent | Slot::Poisoned) => None,
+            Some(Slot::Poisoned) => None,
+            Some(Slot::Absent) => {
+                self.problems.fault(left_out(name, location));
+                None
+            }
             None if self.nodes_left == 0 => None,
             None => {
                 let message = match self.frame().defined.contains(name) {
@@ -140,7 +146,7 @@ impl<'f> Cx<'f> {
     }
 
     /// Imports nodes in order. Problems are collected.
-    pub(super) fn nodes(&mut self, nodes: &[NodeProto]) {
+    pub(super) fn nodes(&mut self, nodes: &[impl Borrow<NodeProto>]) {
         let outer = self.location().clone();
         for (index, node) in nodes.iter().enumerate() {
             let Some(left) = self.nodes_left.checked_sub(1) else { break };
@@ -148,7 +154,7 @@ impl<'f> Cx<'f> {
             if left == 0 {
                 self.problems.fault(Diagnostic::new(Code::Limit, &outer, "the model has too many nodes, with its functions expanded"));
             }
-            self.node(index, node);
+            self.node(index, node.borrow());
         }
         self.builder().location = outer;
     }

@@ -78,8 +78,14 @@ pub(super) fn scalar_operand(call: &mut Call, at: usize) -> Result<Option<ValueI
     call.b().reshape(value, &[]).map(Some)
 }
 
+/// A bound that is left out is the least or the largest number of the type, so infinities are clipped.
 fn clip(call: &mut Call, x: ValueId, low: Option<ValueId>, high: Option<ValueId>) -> Outcome {
     let b = call.b();
+    let dtype = b.dtype(x);
+    let (low, high) = match dtype.is_float() {
+        true => (low.or_else(|| Some(b.number(dtype, -dtype.largest()))), high.or_else(|| Some(b.number(dtype, dtype.largest())))),
+        false => (low, high),
+    };
     one(match (low, high) {
         (Some(low), Some(high)) => b.clamp(x, low, high)?,
         (Some(low), None) => b.map_broadcast(Func::Max, &[x, low])?,
@@ -139,6 +145,9 @@ mod tests {
     #[test]
     fn bounds_are_attributes_or_operands() {
         check("opset 6 x: f32[3] y = Clip {min = 0.0} (x) => y", &["f32[3] -1 0 9"], &["f32[3] 0 0 9"]);
+        for text in ["opset 6 x: f32[2] y = Clip {max = 5.0} (x) => y", "x: f32[2] h: f32[] = 5 y = Clip(x, _, h) => y"] {
+            check(text, &["f32[2] -inf 9"], &["f32[2] -3.4028235e38 5"]);
+        }
         check("x: f32[3] h: f32[1] = 6 y = Clip(x, _, h) => y", &["f32[3] -1 0 9"], &["f32[3] -1 0 6"]);
         assert_eq!(ops_of("x: f32[3] l: f32[] = 0 h: f32[] = 6 y = Clip(x, l, h) => y"), "clamp");
     }

@@ -134,6 +134,13 @@ mod tests {
     }
 
     #[test]
+    fn long_ranges_of_integers_are_exact() {
+        let text =
+            "a: i64[] = 9007199254740993 b: i64[] = 9007199254742993 c: i64[] = 1 r = Range(a, b, c) i: i64[] = 0 y = Gather(r, i) => y";
+        check(text, &[], &["i64[] 9007199254740993"]);
+    }
+
+    #[test]
     fn one_value_for_a_shape() {
         check_types("x: f32[n, 2] s = Shape(x) y = ConstantOfShape {value = i32[1] 7} (s) => y", &["i32[n, 2]"]);
         check("s: i64[1] = 2 y = ConstantOfShape(s) => y", &[], &["f32[2] 0 0"]);

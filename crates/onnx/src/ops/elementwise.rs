@@ -81,14 +81,14 @@ fn mean(call: &mut Call) -> Outcome {
     one(call.b().map_number(Func::Div, sum, count as f64)?)
 }
 
-/// The result has the base's type; the exponent may have any.
+/// The result has the base's type; the exponent may have any. An integer is raised to a float in f64, which holds more integers than f32.
 fn pow(call: &mut Call) -> Outcome {
     if let Some(known) = call.fold(Func::Pow) {
         return one(known);
     }
     let (base_type, exponent_type) = (call.dtype(0)?, call.dtype(1)?);
     let (base, exponent) = (call.value(0)?, call.value(1)?);
-    let common = if exponent_type.is_float() && !base_type.is_float() { exponent_type } else { base_type };
+    let common = if exponent_type.is_float() && !base_type.is_float() { DType::F64 } else { base_type };
     let base = call.b().convert(base, common)?;
     let exponent = call.b().convert(exponent, common)?;
     let power = call.b().map_broadcast(Func::Pow, &[base, exponent])?;
@@ -135,6 +135,12 @@ fn floored_remainder(b: &mut Builder, [dividend, divisor]: [ValueId; 2], dtype: 
 #[cfg(test)]
 mod tests {
     use crate::testing::{check, check_problems};
+
+    #[test]
+    fn integers_are_raised_to_floats_exactly() {
+        let text = "opset 15 x: i64[2] e: f32[2] y = Pow(x, e) => y";
+        check(text, &["i64[2] 3 7", "f32[2] 20 11"], &["i64[2] 3486784401 1977326743"]);
+    }
 
     #[test]
     fn operands_broadcast() {

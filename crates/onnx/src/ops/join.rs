@@ -11,12 +11,23 @@ pub const OPS: &[Entry] = &[Entry("Concat", 4, concat), Entry("Split", 2, split)
 fn concat(call: &mut Call) -> Outcome {
     let axis = call.int("axis")?.ok_or_else(|| call.attribute_error("attribute `axis` is missing"))?;
     let axis = call.normal_axis(axis, call.rank(0)?)?;
-    let known: Option<Vec<Known>> = (0..call.operand_count()).map(|at| call.known(at)).collect();
+    let known: Option<Vec<Known>> = if fits_known(call)? { (0..call.operand_count()).map(|at| call.known(at)).collect() } else { None };
     if let Some(known) = known.and_then(|known| joined(&known, axis)) {
         return one(known);
     }
     let operands = call.values()?;
     one(call.b().concat(&operands, axis)?)
+}
+
+/// Whether the operands are few numbers in all: the sum is known before any of them is copied.
+fn fits_known(call: &Call) -> Result<bool, Diagnostic> {
+    let mut count: usize = 0;
+    for at in 0..call.operand_count() {
+        let elements: Option<i64> = call.dims(at)?.iter().map(Expr::as_const).try_fold(1i64, |product, dim| product.checked_mul(dim?));
+        let Some(elements) = elements.and_then(|elements| usize::try_from(elements).ok()) else { return Ok(false) };
+        count = count.saturating_add(elements);
+    }
+    Ok(count <= Known::LIMIT)
 }
 
 /// The operands one after the other; None where they do not fit.
@@ -38,7 +49,7 @@ fn joined(operands: &[Known], axis: usize) -> Option<Known> {
     }
     let mut dims = first.dims.clone();
     dims[axis] = size;
-    (values.len() <= Known::LIMIT).then_some(Known { dtype: first.dtype, dims, values })
+    Some(Known { dtype: first.dtype, dims, values })
 }
 
 fn split(call: &mut Call) -> Outcome {

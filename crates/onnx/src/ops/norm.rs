@@ -32,8 +32,12 @@ fn batch_normalization(call: &mut Call) -> Outcome {
     let x = call.value(0)?;
     let dtype = call.b().dtype(x);
     let given = [call.value(1)?, call.value(2)?, call.value(3)?, call.value(4)?];
-    let mixed = given.iter().any(|id| call.b().dtype(*id) != dtype);
-    let computed = if mixed { DType::F32 } else { dtype };
+    let types = given.map(|id| call.b().dtype(id));
+    let computed = match types.iter().all(|other| *other == dtype) {
+        true => dtype,
+        false if types.contains(&DType::F64) || dtype == DType::F64 => DType::F64,
+        false => DType::F32,
+    };
     let x = call.b().convert(x, computed)?;
     let mut parameters = given;
     for parameter in &mut parameters {
@@ -258,6 +262,8 @@ mod tests {
         let parameters = "s: f32[2] = 2 1 b: f32[2] = 1 0 m: f32[2] = 1 0 v: f32[2] = 4 1";
         let text = format!("x: f32[1, 2, 2] {parameters} y = BatchNormalization {{epsilon = 0.0, momentum = 0.9}} (x, s, b, m, v) => y");
         check(&text, &["f32[1, 2, 2] 1 3 5 6"], &["f32[1, 2, 2] 1 3 5 6"]);
+        let wide = text.replace("x: f32", "x: f64");
+        check(&wide, &["f64[1, 2, 2] 1e9 3 5 1000000000.25"], &["f64[1, 2, 2] 1e9 3 5 1000000000.25"]);
         check_problems(
             &text.replace("momentum = 0.9", "training_mode = 1"),
             &["[E006] BatchNormalization#0: BatchNormalization: the training form"],

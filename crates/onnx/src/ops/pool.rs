@@ -53,26 +53,25 @@ fn average_pool(call: &mut Call) -> Outcome {
     let count_padding = call.flag_or("count_include_pad", false)?;
     let spatial = spatial_dims(call)?;
     let window = window(call, &spatial)?;
-    let pads = call.ints("pads")?.unwrap_or_default();
-    let x = call.value(0)?;
-    let dtype = call.b().dtype(x);
+    let (x, dtype) = (call.value(0)?, call.dtype(0)?);
     if !dtype.is_float() {
         return Err(call.error(Code::Type, format!("AveragePool is not defined on {dtype}")).into());
     }
+    let x = call.b().widened(x)?;
     let sum = folded_windows(call, Monoid::Sum, x, &window)?;
-    let counted_pads: Vec<Expr> = pads.into_iter().map(Expr::from).collect();
-    let all_counted = count_padding && counted_pads == [&window.low[..], &window.high[..]].concat();
-    if all_counted || !window.is_padded() {
+    let mean = if !window.is_padded() || count_padding && window.asked_high == window.high {
         let taps = window.taps.iter().fold(1.0, |count, taps| count * *taps as f64);
-        return one(call.b().map_number(Func::Div, sum, taps)?);
-    }
-    let padding = [&window.low[..], &window.high[..]].concat();
-    let counted = match count_padding && !counted_pads.is_empty() {
-        true => padding.iter().zip(&counted_pads).map(|(all, counted)| sizes::minimum(all, counted)).collect(),
-        false => vec![Expr::zero(); padding.len()],
+        call.b().map_number(Func::Div, sum, taps)?
+    } else {
+        let counted = match count_padding {
+            true => [window.low.clone(), window.high.iter().zip(&window.asked_high).map(|(a, b)| sizes::minimum(a, b)).collect()].concat(),
+            false => vec![Expr::zero(); 2 * spatial.len()],
+        };
+        let wide = call.b().dtype(x);
+        let counts = counts(call, wide, &spatial, &window, &counted)?;
+        call.b().map_broadcast(Func::Div, &[sum, counts])?
     };
-    let counts = counts(call, dtype, &spatial, &window, &counted)?;
-    one(call.b().map_broadcast(Func::Div, &[sum, counts])?)
+    one(call.b().convert(mean, dtype)?)
 }
 
 /// For each window position how many of its elements count: those of the input and of `counted` padding.
@@ -179,6 +178,13 @@ mod tests {
         check(&text(1), &["f32[1, 1, 3] 4 2 6"], &["f32[1, 1, 3] 2 3 4"]);
         let ceil = "x: f32[1, 1, n] y = AveragePool {kernel_shape = [2], strides = [2], pads = [1, 0], ceil_mode = 1, count_include_pad = 1} (x) => y";
         check(ceil, &["f32[1, 1, 4] 4 2 6 8"], &["f32[1, 1, 3] 2 4 8"]);
+        for (side, want) in [("UPPER", "3 4 2"), ("LOWER", "1 3 4")] {
+            let text = format!(
+                "x: f32[1, 1, n] y = AveragePool {{kernel_shape = [2], auto_pad = \"SAME_{side}\", count_include_pad = 1}} (x) => y"
+            );
+            check(&text, &["f32[1, 1, 3] 2 4 4"], &[&format!("f32[1, 1, 3] {want}")]);
+        }
+        check("x: f16[1, 1, 2] y = AveragePool {kernel_shape = [2]} (x) => y", &["f16[1, 1, 2] 40000 40000"], &["f16[1, 1, 1] 40000"]);
     }
 
     #[test]

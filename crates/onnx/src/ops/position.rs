@@ -5,11 +5,14 @@ use super::activation::scalar_operand;
 use crate::import::{Call, Outcome, one};
 use ::ops::Folded;
 use ir::guard::Condition;
-use ir::{Code, DType, Diagnostic, ValueId};
+use ir::{Code, DType, Diagnostic, Literal, ValueId};
 use nest::{Func, Monoid};
 use sym::Expr;
 
 pub const OPS: &[Entry] = &[Entry("Trilu", 14, trilu), Entry("CumSum", 11, running_sum), Entry("OneHot", 9, one_hot)];
+
+/// More than any dim has.
+const FAR: i64 = 1 << 62;
 
 /// One side of diagonal `k` of each matrix, the diagonal with it; zeros on the other.
 fn trilu(call: &mut Call) -> Outcome {
@@ -23,7 +26,12 @@ fn trilu(call: &mut Call) -> Outcome {
     let row = b.iota(&dims[outer..], 0, DType::I64)?;
     let column = b.iota(&dims[outer..], 1, DType::I64)?;
     let diagonal = match k {
-        Some(k) => b.map_broadcast(Func::Add, &[row, k])?,
+        Some(k) => {
+            // beyond any diagonal, where the sum does not wrap yet
+            let [low, high] = [-FAR, FAR].map(|far| b.scalar(DType::I64, Literal::Int(far)));
+            let k = b.clamp(k, low, high)?;
+            b.map_broadcast(Func::Add, &[row, k])?
+        }
         None => row,
     };
     let kept = b.map(if upper { Func::GreaterEqual } else { Func::LessEqual }, &[column, diagonal])?;
@@ -116,6 +124,9 @@ mod tests {
         let x = "f32[2, 3] 1 2 3 4 5 6";
         check("x: f32[n, 3] y = Trilu(x) z = Trilu {upper = 0} (x) => y, z", &[x], &["f32[2, 3] 1 2 3 0 5 6", "f32[2, 3] 1 0 0 4 5 0"]);
         check("x: f32[2, 3] k: i64[] = -1 y = Trilu {upper = 0} (x, k) => y", &[x], &["f32[2, 3] 0 0 0 4 0 0"]);
+        for (k, kept) in [(i64::MAX, "0 0 0 0"), (i64::MIN, "1 2 3 4")] {
+            check(&format!("x: f32[2, 2] k: i64[] = {k} y = Trilu(x, k) => y"), &["f32[2, 2] 1 2 3 4"], &[&format!("f32[2, 2] {kept}")]);
+        }
         check("x: bool[1, 2, 2] k: i64[] y = Trilu(x, k) => y", &["bool[1, 2, 2] 1 1 1 1", "i64[] 1"], &["bool[1, 2, 2] 0 1 0 0"]);
     }
 

@@ -75,14 +75,14 @@ fn min(b: &mut Builder, x: ValueId, over: Over) -> Result<ValueId, Diagnostic> {
     b.reduce(kind, x, over.axes, over.folded)
 }
 
-/// `fold` of x as f32 where it is f16 or bf16.
+/// `fold` of x in a type that holds the sums: f32 where it is f16 or bf16, i64 where it is an integer.
 fn wide(
     b: &mut Builder,
     x: ValueId,
     fold: impl FnOnce(&mut Builder, ValueId) -> Result<ValueId, Diagnostic>,
 ) -> Result<ValueId, Diagnostic> {
     let dtype = b.dtype(x);
-    let wide = b.widened(x)?;
+    let wide = if dtype.is_int() && dtype != DType::U64 { b.convert(x, DType::I64)? } else { b.widened(x)? };
     let folded = fold(b, wide)?;
     b.convert(folded, dtype)
 }
@@ -149,6 +149,7 @@ mod tests {
         let x = "f32[2, 2] 1 2 3 4";
         check("opset 11 x: f32[2, 2] y = ReduceSum {axes = [-1]} (x) => y", &[x], &["f32[2, 1] 3 7"]);
         check("opset 13 x: f32[2, 2] a: i64[1] = 0 y = ReduceSum {keepdims = 0} (x, a) => y", &[x], &["f32[2] 4 6"]);
+        check("opset 13 x: i32[2] y = ReduceMean(x) => y", &["i32[2] 2147483647 2147483645"], &["i32[1] 2147483646"]);
         check("opset 13 x: f32[2, 2] y = ReduceMean {axes = [0], keepdims = 0} (x) => y", &[x], &["f32[2] 2 3"]);
         check(
             "x: f32[2, 2] y = ReduceProd {keepdims = 0} (x) z = ReduceL2 {noop_with_empty_axes = 1} (x) => y, z",

@@ -76,7 +76,7 @@ fn resize(call: &mut Call) -> Outcome {
         Some(axes) if call.opset >= 18 => call.normal_axes(&axes, rank)?,
         _ => (0..rank).collect(),
     };
-    let general = general_attributes(call)?;
+    let mut general = general_attributes(call)?;
     let roi = if general.coordinates == "tf_crop_and_resize" { floats(call, 1, "roi")? } else { None };
     let (scales, sizes) = (floats(call, 2, "scales")?, call.optional(3));
     let new = match (scales, sizes) {
@@ -84,7 +84,13 @@ fn resize(call: &mut Call) -> Outcome {
         (None, Some(_)) => New::Sizes(call.sizes(3, "sizes")?),
         _ => return Err(call.error(Code::Malformed, "Resize takes either scales or sizes").into()),
     };
-    let new = kept_ratio(call, &axes, new)?;
+    let new = match kept_ratio(call, &axes, &new)? {
+        Some((sizes, scale)) => {
+            general.scale = f64::from(scale);
+            New::Sizes(sizes)
+        }
+        None => new,
+    };
     resized(call, axes, &new, general, roi)
 }
 
@@ -104,12 +110,13 @@ fn general_attributes(call: &Call) -> Result<ResizeAttrs, Diagnostic> {
     })
 }
 
-/// Sizes that keep the ratio of the axes: the given ones bound them from above or from below.
-fn kept_ratio(call: &Call, axes: &[usize], new: New) -> Result<New, Diagnostic> {
+/// Sizes that keep the ratio of the axes, and the scale of all: the given ones bound them from above or from below. None where each axis has
+/// its own.
+fn kept_ratio(call: &Call, axes: &[usize], new: &New) -> Result<Option<(Vec<Expr>, f32)>, Diagnostic> {
     let policy = call.text("keep_aspect_ratio_policy")?.unwrap_or("stretch");
-    let New::Sizes(sizes) = &new else { return Ok(new) };
+    let New::Sizes(sizes) = new else { return Ok(None) };
     let pick: fn(f32, f32) -> f32 = match policy {
-        "stretch" => return Ok(new),
+        "stretch" => return Ok(None),
         "not_larger" => f32::min,
         "not_smaller" => f32::max,
         other => return Err(call.attribute_error(format!("attribute `keep_aspect_ratio_policy` is `{other}`"))),
@@ -121,7 +128,7 @@ fn kept_ratio(call: &Call, axes: &[usize], new: New) -> Result<New, Diagnostic> 
         return Err(call.unsupported("attribute `keep_aspect_ratio_policy` with sizes that are not known"));
     };
     let scale = old.iter().zip(&wanted).map(|(old, wanted)| *wanted as f32 / *old as f32).reduce(pick).unwrap_or(1.0);
-    Ok(New::Sizes(old.iter().map(|old| Expr::from((scale * *old as f32).round() as i64)).collect()))
+    Ok(Some((old.iter().map(|old| Expr::from((scale * *old as f32).round() as i64)).collect(), scale)))
 }
 
 /// One axis after the other. Integers are interpolated in f32 and cut to whole numbers at the end.
@@ -164,7 +171,7 @@ fn resized_axis(
             scaled_size(call, dim, scales[at])?
         }
         New::Sizes(sizes) => {
-            if let (Some(old), Some(new)) = (dim.as_const(), sizes[at].as_const()) {
+            if let (Some(old), Some(new), true) = (dim.as_const(), sizes[at].as_const(), one.scale == 0.0) {
                 one.scale = if old > 0 { (new as f32 / old as f32) as f64 } else { 1.0 };
             }
             sizes[at].clone()
@@ -213,6 +220,15 @@ mod tests {
         check("opset 11 x: f32[1, 1, n] r: f32[0] = s: f32[3] = 1 1 2 y = Resize(x, r, s) => y", &[x], &[want]);
         check("opset 13 x: f32[1, 1, n] e: f32[0] = s: i64[3] = 1 1 4 y = Resize(x, _, e, s) => y", &[x], &[want]);
         check("opset 19 x: f32[1, 1, n] s: i64[1] = 4 y = Resize {axes = [-1]} (x, _, _, s) => y", &[x], &[want]);
+    }
+
+    #[test]
+    fn a_kept_ratio_is_the_scale_of_all_axes() {
+        // 4/7 of 5 are 3 elements, whose centres are 7/4 apart: 0.375, 2.125, 3.875
+        let text = "opset 19 x: f32[7, 5] s: i64[2] = 4 4
+            y = Resize {axes = [0, 1], mode = \"linear\", keep_aspect_ratio_policy = \"not_larger\"} (x, _, _, s) => y";
+        let row = "0 1 2 3 4 ".repeat(7);
+        check(text, &[&format!("f32[7, 5] {row}")], &[&format!("f32[4, 3] {}", "0.375 2.125 3.875 ".repeat(4))]);
     }
 
     #[test]

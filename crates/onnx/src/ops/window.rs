@@ -18,6 +18,8 @@ pub(super) struct Window {
     pub dilations: Vec<i64>,
     pub low: Vec<Expr>,
     pub high: Vec<Expr>,
+    /// What of `high` the node asks for; the rest is there for the last position where positions are rounded up.
+    pub asked_high: Vec<Expr>,
 }
 
 /// What is done with the window positions that the input does not fill.
@@ -36,7 +38,7 @@ impl Window {
         let strides = read_ints(call, "strides", axes, 1)?;
         let dilations = read_ints(call, "dilations", axes, 1)?;
         let zero = vec![Expr::zero(); axes];
-        let mut window = Window { taps, strides, dilations, low: zero.clone(), high: zero };
+        let mut window = Window { taps, strides, dilations, low: zero.clone(), high: zero.clone(), asked_high: zero };
         let pads = call.ints("pads")?;
         match call.text("auto_pad")?.unwrap_or("NOTSET") {
             "NOTSET" => window.explicit_padding(call, pads, axes)?,
@@ -45,6 +47,7 @@ impl Window {
             "SAME_LOWER" => return Ok(window.same_padding(spatial, |total| (total - &half(total), half(total)))),
             other => return Err(call.attribute_error(format!("attribute `auto_pad` is `{other}`"))),
         }
+        window.asked_high = window.high.clone();
         match rounding {
             Rounding::Floor => Ok(window),
             Rounding::Ceil => Ok(window.rounded_up(spatial)),
@@ -72,6 +75,7 @@ impl Window {
             let total = last + self.extent(axis) - size.clone();
             (self.low[axis], self.high[axis]) = split(&sizes::maximum(&total, &Expr::zero()));
         }
+        self.asked_high = self.high.clone();
         self
     }
 

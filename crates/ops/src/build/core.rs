@@ -219,7 +219,8 @@ impl Builder {
     /// One size as a scalar.
     pub fn size(&mut self, value: &Expr, dtype: DType) -> Result<ValueId> {
         match value.as_const() {
-            Some(value) => Ok(self.number(dtype, value as f64)),
+            Some(value) if dtype.is_float() => Ok(self.number(dtype, value as f64)),
+            Some(value) => Ok(self.scalar(dtype, ir::Literal::Int(value))),
             None => self.sizes(std::slice::from_ref(value), &[], dtype),
         }
     }
