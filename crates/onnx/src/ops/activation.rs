@@ -146,7 +146,7 @@ mod tests {
     fn bounds_are_attributes_or_operands() {
         check("opset 6 x: f32[3] y = Clip {min = 0.0} (x) => y", &["f32[3] -1 0 9"], &["f32[3] 0 0 9"]);
         for text in ["opset 6 x: f32[2] y = Clip {max = 5.0} (x) => y", "x: f32[2] h: f32[] = 5 y = Clip(x, _, h) => y"] {
-            check(text, &["f32[2] -inf 9"], &["f32[2] -3.4028235e38 5"]);
+            check(text, &["f32[2] -inf 9"], &["f32[2] -340282346638528860000000000000000000000 5"]);
         }
         check("x: f32[3] h: f32[1] = 6 y = Clip(x, _, h) => y", &["f32[3] -1 0 9"], &["f32[3] -1 0 6"]);
         assert_eq!(ops_of("x: f32[3] l: f32[] = 0 h: f32[] = 6 y = Clip(x, l, h) => y"), "clamp");

@@ -135,9 +135,10 @@ mod tests {
 
     #[test]
     fn long_ranges_of_integers_are_exact() {
-        let text =
-            "a: i64[] = 9007199254740993 b: i64[] = 9007199254742993 c: i64[] = 1 r = Range(a, b, c) i: i64[] = 0 y = Gather(r, i) => y";
-        check(text, &[], &["i64[] 9007199254740993"]);
+        // from 2^53 + 1 on
+        let text = "h: i64[] = 4503599627370496 two: i64[] = 2 u: i64[] = 1 n: i64[] = 2000 p = Mul(h, two) a = Add(p, u) b = Add(a, n)
+            r = Range(a, b, u) i: i64[] = 0 f = Gather(r, i) y = Sub(f, p) => y";
+        check(text, &[], &["i64[] 1"]);
     }
 
     #[test]
