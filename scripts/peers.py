@@ -101,7 +101,7 @@ def load(path):
 class Onnxruntime:
     """All optimisations; threads within an operator, operators in sequence."""
 
-    def __init__(self, options, _):
+    def __init__(self, options, arrays):
         import onnxruntime
 
         self.module, self.version = onnxruntime, onnxruntime.__version__
@@ -111,10 +111,15 @@ class Onnxruntime:
         self.options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
         self.options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
         self.options.log_severity_level = 3
-        for name, size in options.dim:
-            self.options.add_free_dimension_override_by_name(name, size)
+        self.dims, self.arrays = dict(options.dim), arrays if options.bound else {}
 
     def load(self, model):
+        if self.arrays:
+            for known in self.module.InferenceSession(model, providers=["CPUExecutionProvider"]).get_inputs():
+                sizes = self.arrays[known.name].shape if known.name in self.arrays else ()
+                self.dims.update((dim, size) for dim, size in zip(known.shape, sizes) if isinstance(dim, str))
+        for name, size in self.dims.items():
+            self.options.add_free_dimension_override_by_name(name, size)
         self.session = self.module.InferenceSession(model, self.options, providers=["CPUExecutionProvider"])
 
     def prepared(self, arrays):
@@ -280,8 +285,9 @@ def serve(options):
 
 
 def installed(folder):
-    """NAME==VERSION of what the environment has."""
-    paths = glob.glob(os.path.join(folder, "lib", "python*", "site-packages"))
+    """NAME==VERSION of what the environment has for this version of Python."""
+    version = "python%d.%d" % sys.version_info[:2]
+    paths = glob.glob(os.path.join(folder, "lib", version, "site-packages"))
     return {f"{each.name}=={each.version}" for each in importlib.metadata.distributions(path=paths)}
 
 
@@ -290,8 +296,8 @@ def install(folder, peers):
     if set(needed) <= installed(folder):
         return
     print(f"installing {', '.join(needed)} into {folder}", file=sys.stderr, flush=True)
-    if not os.path.exists(os.path.join(folder, "bin", "pip")):
-        subprocess.run([sys.executable, "-m", "venv", folder], check=True, stdout=2)
+    if not installed(folder):
+        subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True, stdout=2)
     subprocess.run([os.path.join(folder, "bin", "pip"), "install", "--quiet", "--disable-pip-version-check"] + needed, check=True, stdout=2)
 
 

@@ -8,7 +8,7 @@ use crate::model::{self, Machine};
 use crate::progress::Progress;
 use crate::report::{self, BOLD, Report};
 use driver::kernel_times::{KernelTime, least_times, median_times};
-use driver::{Compiled, Options, Tuned, Tuner};
+use driver::{Compiled, Level, Options, Source, Tuned, Tuner};
 use ir::Code;
 use random::Random;
 use runtime::Executable;
@@ -19,15 +19,23 @@ use std::time::{Duration, Instant};
 
 /// Rounds of the last comparison, of the default and the best by turns.
 const LAST_ROUNDS: usize = 9;
+/// How long a round takes that times whole calls.
+const ROUND: Duration = Duration::from_millis(60);
+/// One round of so many measures the best schedules again: the machine may be another one by now.
+const AGAIN: usize = 5;
+/// Rounds that may fail.
+const MOST_FAILURES: usize = 20;
 /// Of its own time a kernel must gain so much in the last comparison.
 const LEAST_GAIN: f64 = 0.02;
 
 pub fn tune(arguments: &TuneArgs) -> Result<Report, Failure> {
+    let path = arguments.out.clone().unwrap_or_else(|| default_path(&arguments.model));
+    check_limits(arguments, &path)?;
     let machine = Machine::new(&arguments.compile.machine)?;
     let source = model::source(&arguments.model, arguments.compile.weights.as_deref())?;
     // each kernel has its own place, and what is tried once is not worth keeping
     let options = Options { share_kernels: false, profile: true, store: None, ..model::options(&arguments.compile, &machine)? };
-    let (start, budget) = (Instant::now(), Duration::from_secs_f64(arguments.budget));
+    let start = Instant::now();
     let progress = Progress::new("compiling");
     let compiled = driver::compile(&source, &options)?;
     let inputs = inputs(arguments, &compiled, &machine)?;
@@ -35,32 +43,58 @@ pub fn tune(arguments: &TuneArgs) -> Result<Report, Failure> {
     let measure = |compiled: &Compiled| Measured::new(compiled, &machine, &inputs)?.times();
     let mut tuner = Tuner::new(&compiled, &machine.target, &measure(&compiled)?);
     let mut random = Random::new(arguments.seed);
-    let mut below = |limit: usize| random.between(0, limit as i64 - 1) as usize;
-    let mut rounds = 0;
-    let compile = |tuned: Tuned| driver::compile::recompiled(&compiled, &Options { tuned: Some(Arc::new(tuned)), ..options.clone() });
-    while start.elapsed() < budget {
-        let trial = compile(tuner.trial(&mut below))?;
-        tuner.measured(&trial, &measure(&trial)?);
+    let mut below = |limit: usize| random.below(limit);
+    let with = |tuned: Tuned, profile: bool| -> Result<Compiled, Failure> {
+        Ok(driver::compile::recompiled(&compiled, &Options { tuned: Some(Arc::new(tuned)), profile, ..options.clone() })?)
+    };
+    let (mut rounds, mut failures) = (0, 0);
+    while start.elapsed().as_secs_f64() < arguments.budget {
+        let again = rounds % AGAIN == AGAIN - 1;
+        let tuned = if again { tuner.best() } else { tuner.trial(&mut below) };
+        match with(tuned, true).and_then(|trial| Ok((measure(&trial)?, trial))) {
+            Ok((times, trial)) if again => tuner.measured_best(&trial, &times),
+            Ok((times, trial)) => tuner.measured(&trial, &times),
+            // a schedule that needs too much memory, for one
+            Err(_) if failures < MOST_FAILURES => failures += 1,
+            Err(failure) => return Err(failure),
+        }
         rounds += 1;
         let [default, best] = tuner.seconds().map(report::seconds);
         progress.now(format!("round {rounds}: {default} by default, {best} by the best schedules"));
     }
     progress.now("comparing");
-    let (default, best) = (compile(Tuned::new(&compiled.graph, &machine.target))?, compile(tuner.best())?);
-    let mut both = [Measured::new(&default, &machine, &inputs)?, Measured::new(&best, &machine, &inputs)?];
-    let mut times = [vec![], vec![]];
-    for _ in 0..LAST_ROUNDS {
-        for (times, measured) in times.iter_mut().zip(&mut both) {
-            times.push(measured.times()?);
-        }
-    }
-    let [before, after] = times.map(median_times);
-    tuner.confirm([(&default, &before), (&best, &after)], LEAST_GAIN);
+    let default = Tuned::new(&compiled.graph, &machine.target);
+    let both = [with(default.clone(), true)?, with(tuner.best(), true)?];
+    let [before, after] = by_turns(&both, &machine, &inputs, |side| side.times())?.map(median_times);
+    tuner.confirm([(&both[0], &before), (&both[1], &after)], LEAST_GAIN);
+    // kernels that take turns without being timed, as they run for a user
+    let calls = by_turns(&[with(default.clone(), false)?, with(tuner.best(), false)?], &machine, &inputs, |side| side.call())?;
+    let calls = calls.map(median);
     drop(progress);
-    let tuned = tuner.best();
-    let path = arguments.out.clone().unwrap_or_else(|| default_path(&arguments.model));
-    std::fs::write(&path, format!("{tuned}\n")).map_err(|why| Failure::user(Code::Input, format!("{}: {why}", path.display())))?;
-    Ok(told(&tuned, tuner.seconds(), rounds, &path))
+    let tuned = if calls[1] < calls[0] { tuner.best() } else { default };
+    std::fs::write(&path, format!("{tuned}\n")).map_err(|why| unwritable(&path, &why))?;
+    Ok(told(&tuned, calls, rounds, &path))
+}
+
+/// What would come to nothing is refused before it takes its time.
+fn check_limits(arguments: &TuneArgs, path: &Path) -> Result<(), Failure> {
+    let wrong = |why: String| Err(Failure::user(Code::Input, why));
+    let limit = arguments.compile.machine.max_time;
+    if arguments.compile.tuned.is_some() {
+        return wrong("tuning begins with the default schedules: no --tuned".to_string());
+    }
+    if matches!(model::source(&arguments.model, arguments.compile.weights.as_deref()), Ok(Source::Text { level, .. }) if level != Level::Graph)
+    {
+        return wrong("schedules are tuned for a whole model, not for the text of a later level".to_string());
+    }
+    if arguments.budget >= limit || arguments.budget.is_infinite() {
+        return wrong(format!("a budget of {} s ends with no result at --max-time, {limit} s", arguments.budget));
+    }
+    std::fs::OpenOptions::new().create(true).append(true).open(path).map(drop).map_err(|why| unwritable(path, &why))
+}
+
+fn unwritable(path: &Path, why: &std::io::Error) -> Failure {
+    Failure::user(Code::Input, format!("{}: {why}", path.display()))
 }
 
 /// `model.tuned.json` in the present folder.
@@ -98,6 +132,37 @@ impl<'a> Measured<'a> {
     fn times(&mut self) -> Result<Vec<KernelTime>, Failure> {
         least_times(self.compiled, &mut self.executable, |executable| self.caller.call(executable).map(drop))
     }
+
+    /// The least time of a call.
+    fn call(&mut self) -> Result<f64, Failure> {
+        let (mut least, start) = (f64::INFINITY, Instant::now());
+        while start.elapsed() < ROUND {
+            least = least.min(self.caller.call(&mut self.executable)?);
+        }
+        Ok(least)
+    }
+}
+
+/// What two models give in the rounds of the last comparison.
+fn by_turns<T>(
+    both: &[Compiled; 2],
+    machine: &Machine,
+    inputs: &Inputs,
+    measure: impl Fn(&mut Measured) -> Result<T, Failure>,
+) -> Result<[Vec<T>; 2], Failure> {
+    let mut sides = [Measured::new(&both[0], machine, inputs)?, Measured::new(&both[1], machine, inputs)?];
+    let mut rounds = [vec![], vec![]];
+    for _ in 0..LAST_ROUNDS {
+        for (round, side) in rounds.iter_mut().zip(&mut sides) {
+            round.push(measure(side)?);
+        }
+    }
+    Ok(rounds)
+}
+
+fn median(mut seconds: Vec<f64>) -> f64 {
+    seconds.sort_by(f64::total_cmp);
+    seconds[seconds.len() / 2]
 }
 
 fn told(tuned: &Tuned, [default, best]: [f64; 2], rounds: usize, path: &Path) -> Report {
@@ -118,7 +183,7 @@ fn told(tuned: &Tuned, [default, best]: [f64; 2], rounds: usize, path: &Path) ->
         .collect();
     let table = if rows.is_empty() { String::new() } else { report::table(&["kernel", "default", "tuned", "ratio", "schedule"], &rows, 1) };
     let text = format!(
-        "{table}kernels of one call: {} by default, {BOLD}{}{BOLD:#} tuned ({:.3} times as fast), after {rounds} rounds\n{} holds them: --tuned {}\n",
+        "{table}one call: {} by default, {BOLD}{}{BOLD:#} tuned ({:.3} times as fast), after {rounds} rounds\n{} holds them: --tuned {}\n",
         report::seconds(default),
         report::seconds(best),
         default / best,

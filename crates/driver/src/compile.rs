@@ -144,6 +144,9 @@ fn from_assembly(program: Program, memory: MemoryPlan, assembly: Assembly, optio
 fn from_text(level: Level, text: &str, weights: Option<&Path>, options: &Options, mut clock: Clock) -> Result<Compiled, Error> {
     let weights = clock.time("import", || weights.map_or(Ok(HashMap::new()), crate::text::weights))?;
     let weight = |name: &str| -> Option<Tensor> { weights.get(name).cloned() };
+    if options.tuned.is_some() && level != Level::Graph {
+        return Err(Error::input("tuned schedules hold for a whole model, not for the text of a later level"));
+    }
     match level {
         Level::Graph => from_graph(crate::text::graph(text, &weight)?, options, clock),
         Level::Core => from_core(crate::text::graph(text, &weight)?, options, clock),

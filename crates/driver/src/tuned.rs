@@ -54,7 +54,7 @@ impl Tuned {
         schedule.faults(group).is_empty().then_some(schedule)
     }
 
-    /// E001 where the schedules are another model's or another machine's.
+    /// E009 where the schedules are another model's or another machine's.
     pub fn check(&self, graph: &Graph, target: &Target) -> Result<(), Error> {
         let wanted = Tuned::new(graph, target);
         for (what, own, other) in [("model", &self.model, &wanted.model), ("target", &self.target, &wanted.target)] {

@@ -36,7 +36,7 @@ impl Bench<'_> {
     pub fn model(&self, path: &Path, progress: &Progress) -> Result<ModelResult, Failure> {
         let name = model::name(path);
         progress.now(format!("{name}: compiling"));
-        let (ours, ready) = match Process::start(&mut self.our_command(path)?) {
+        let (ours, ready) = match Process::start(&mut self.our_command(path)) {
             Ok(started) => started,
             Err(error) => return Ok(failed(name, &error)),
         };
@@ -55,16 +55,16 @@ impl Bench<'_> {
         })
     }
 
-    /// This program once more, with the same arguments and which of the models to serve.
-    fn our_command(&self, path: &Path) -> Result<Command, Failure> {
+    /// This program once more, with the same arguments and which of the models to serve; that stands in front, as a `--` may follow.
+    fn our_command(&self, path: &Path) -> Command {
         let mut command = Command::new("/proc/self/exe");
-        command.args(std::env::args_os().skip(1)).arg("--serve").arg(path).arg(self.folder.path());
-        Ok(command)
+        command.args(["bench", "--serve"]).arg(path).arg(self.folder.path()).args(std::env::args_os().skip(2));
+        command
     }
 
     fn start(&self, peer: Peer, path: &Path) -> Result<Running, Side> {
         let mut command = Command::new(&self.python);
-        command.args(["-c", DRIVER, "serve", peer.name()]).arg(path).arg("--folder").arg(self.folder.path());
+        command.args(["-I", "-c", DRIVER, "serve", peer.name()]).arg(path).arg("--folder").arg(self.folder.path());
         command.args(["--threads", &self.threads.to_string(), "--precision", self.arguments.peer_precision.name()]);
         let compile = &self.arguments.compile;
         for (name, size) in &compile.dim {

@@ -16,7 +16,7 @@ pub fn python(peers: &[Peer]) -> Result<PathBuf, Failure> {
     let caches = machine::cache_folder().ok_or_else(|| fault("neither XDG_CACHE_HOME nor HOME says where".to_string()))?;
     let folder = caches.with_file_name("inkle-peers");
     let mut command = Command::new("python3");
-    command.args(["-c", DRIVER, "install"]).arg(&folder).args(peers.iter().map(|peer| peer.name()));
+    command.args(["-I", "-c", DRIVER, "install"]).arg(&folder).args(peers.iter().map(|peer| peer.name()));
     let status = command.stdin(Stdio::null()).stdout(Stdio::null()).status().map_err(|why| fault(format!("python3: {why}")))?;
     if status.success() { Ok(folder.join("bin/python")) } else { Err(fault("standard error says why".to_string())) }
 }

@@ -45,7 +45,12 @@ impl Process {
             Ok(0) => Err(error("it ended without an answer")),
             Ok(_) => {
                 let answer: Value = serde_json::from_str(&line).map_err(|why| error(&format!("its answer is no JSON: {why}")))?;
-                if answer.get("error").is_some() { Err(answer) } else { Ok(answer) }
+                match &answer["errors"][0]["message"] {
+                    // the report of a command that failed
+                    Value::String(message) => Err(serde_json::json!({ "error": message, "exit_code": answer["exit_code"] })),
+                    _ if answer.get("error").is_some() => Err(answer),
+                    _ => Ok(answer),
+                }
             }
             Err(why) => Err(error(&why.to_string())),
         }

@@ -14,6 +14,9 @@ use target::Target;
 /// Vectors of sums in a tile, at most.
 const MOST_SUMS: i64 = 256;
 
+/// Lanes of i32 or f32 that instructions add dots to.
+const DOT_LANES: [u32; 3] = [4, 8, 16];
+
 /// Tiles and blocks of one contraction.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ContractSchedule {
@@ -56,7 +59,7 @@ impl ContractSchedule {
         if !rows_inner {
             parser.expect("n")?;
         }
-        let lanes = lanes.unsigned_abs() as u32;
+        let lanes = u32::try_from(lanes).unwrap_or(0);
         let schedule = ContractSchedule { panel, lanes, tile: [h, w], block_m, block_n, rows_inner };
         if schedule.is_legal() {
             Ok(schedule)
@@ -75,6 +78,9 @@ impl ContractSchedule {
         if !self.is_legal() || !fits {
             faults.push("panels hold whole vectors, and are those of the operand".to_string());
         }
+        if matched.dot.is_some() && !DOT_LANES.contains(&self.lanes) {
+            faults.push("no instruction adds dots to so many lanes".to_string());
+        }
         if self.block_m % self.tile[level] != 0 || level == 1 && self.tile[0] != 1 {
             faults.push("blocks hold whole tiles".to_string());
         }
@@ -87,6 +93,7 @@ impl ContractSchedule {
         // the sums of a tile stand in the code one by one
         positive
             && self.lanes <= MOST_LANES
+            && self.lanes.is_power_of_two()
             && self.tile[0].saturating_mul(self.tile[1]).saturating_mul(self.panel / self.lanes as i64) <= MOST_SUMS
             && self.panel % self.lanes as i64 == 0
             && (self.block_m % self.tile[0] == 0 || self.block_m % self.tile[1] == 0)
@@ -130,7 +137,7 @@ impl Tiles {
         let width = nest.iter(&matched.n).and_then(|iter| iter.extent.as_const());
         let panels = matched.panel == Some(self.panel)
             || (matched.panel.is_none() || matched.panel == width) && width.is_some_and(|width| width % self.panel == 0);
-        panels && self.panel % self.lanes as i64 == 0 && self.rows > 0
+        panels && self.schedule().is_legal() && (matched.dot.is_none() || DOT_LANES.contains(&self.lanes))
     }
 
     /// The schedule of the stage alone.
