@@ -11,6 +11,9 @@ fail() { echo "setup: $*" >&2; exit 1; }
 has() { command -v "$1" >/dev/null 2>&1; }
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
 
+rust=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+newer_rust() { printf '%s\n' "$rust" "$(rustc --version | cut -d' ' -f2)" | sort -CV; }
+
 install_packages() {
     has apt-get || fail "no apt-get here; install by hand what these packages hold: $*"
     as_root apt-get update -qq
@@ -23,7 +26,7 @@ install_build_needs() {
     has llvm-config-19 || packages+=(llvm-19-dev)
     has cc || packages+=(build-essential)
     [ ${#packages[@]} = 0 ] || install_packages "${packages[@]}"
-    has cargo || fail "no cargo here; install Rust 1.85 or later, see https://rustup.rs"
+    has cargo && newer_rust || fail "no Rust $rust or later here; see https://rustup.rs"
 }
 
 install_python_needs() {

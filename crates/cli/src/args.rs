@@ -62,13 +62,13 @@ pub struct ModelArgs {
     #[arg(long, value_name = "HOW", default_value = "on")]
     pub share_kernels: Switch,
 
-    /// Whether 3x3 convolutions may be computed by Winograd's minimal filtering where that is faster. Its rounding errors are about those of
-    /// the direct sum; but where an input element is infinite or NaN, so are all results of its tile of 4x4
+    /// Whether 3x3 convolutions may be computed by Winograd's minimal filtering where that is faster. Its rounding errors are up to about twice
+    /// those of the direct sum; but where an input element is infinite or NaN, so are all results of its tile of 4x4
     #[arg(long, value_name = "HOW", default_value = "on")]
     pub winograd: Switch,
 
-    /// The type in which f32 factors of products and convolutions are multiplied: bf16 where the machine does that itself, at about a
-    /// hundredth of the accuracy; sums, norms and activations stay f32
+    /// The type in which f32 factors of products and convolutions are multiplied: bf16 where the machine does that itself: results are good to
+    /// two or three digits; sums, norms and activations stay f32
     #[arg(long, value_name = "TYPE", default_value = "f32")]
     pub precision: Precision,
 

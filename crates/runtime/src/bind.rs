@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use sym::{Expr, Sym};
 
 /// The symbols' values in the image's order. Errors: E009 at an input whose rank or dims do not fit or that puts a symbol outside its
-/// bounds, E003 at the place of a guard that does not hold.
+/// bounds, and at the place of a guard that does not hold.
 pub fn bind(image: &Image, dims: &[&[usize]]) -> Result<Vec<i64>, Diagnostics> {
     if dims.len() != image.inputs.len() {
         let message = format!("{} inputs are given, {} needed", dims.len(), image.inputs.len());
@@ -23,7 +23,7 @@ pub fn bind(image: &Image, dims: &[&[usize]]) -> Result<Vec<i64>, Diagnostics> {
     let unsolved = image.symbols.iter().filter(|sym| !known.0.contains_key(*sym));
     problems.extend(unsolved.filter_map(|sym| unsolved_problem(sym, &pairs, ranks_fit)));
     let broken = image.guards.iter().filter(|guard| guard.condition.holds(&|sym| known.value(sym)) == Some(false));
-    problems.extend(broken.map(|guard| Diagnostic::new(Code::Shape, &guard.location, known.broken(&guard.condition))));
+    problems.extend(broken.map(|guard| Diagnostic::new(Code::Input, &guard.location, known.broken(&guard.condition))));
     match problems.is_empty() {
         true => Ok(image.symbols.iter().filter_map(|sym| known.value(sym)).collect()),
         false => Err(Diagnostics(problems)),

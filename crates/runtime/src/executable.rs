@@ -209,7 +209,7 @@ impl Executable {
             Outcome::Guard(number) => {
                 let guard = self.image.guards.iter().chain(&self.image.step_guards).nth(number);
                 let guard = guard.ok_or_else(|| RunError::Bug(format!("generated code returned {code:#x}")))?;
-                Err(Diagnostics::one(ir::Code::Shape, &guard.location, format!("{} does not hold", guard.condition)).into())
+                Err(Diagnostics::one(ir::Code::Input, &guard.location, format!("{} does not hold", guard.condition)).into())
             }
             Outcome::Check { .. } | Outcome::Broken(_) => Err(RunError::Bug(format!("generated code returned {code:#x}"))),
         }

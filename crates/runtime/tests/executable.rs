@@ -189,8 +189,8 @@ fn faults_of_the_caller_are_told_apart() {
     assert_eq!(message(executable.run(&[ints])), (both.to_string(), 2));
     let outside = "[E010] /add: an index read from data is outside of the tensor it points into";
     assert_eq!(message(executable.run(&[floats(&[-1.0])])), (outside.to_string(), 2));
-    assert_eq!(message(executable.run(&[floats(&[1e4])])), ("[E003] /limit: 5000 >= n does not hold".to_string(), 2));
-    assert_eq!(message(executable.run(&[floats(&[0.0; 5001])])), ("[E003] /limit: 5000 is less than n = 5001".to_string(), 2));
+    assert_eq!(message(executable.run(&[floats(&[1e4])])), ("[E009] /limit: 5000 >= n does not hold".to_string(), 2));
+    assert_eq!(message(executable.run(&[floats(&[0.0; 5001])])), ("[E009] /limit: 5000 is less than n = 5001".to_string(), 2));
     assert!(executable.run(&[floats(&[1.0])]).is_ok());
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Transcendental functions are inlined polynomials without tables or calls. Their coefficients are minimax fits of the relative error, made
 //! by `scripts/fit_math.py`; each file tells its form. Errors in f32, in units of the last place, over all floats: exp 0.84, log 0.9, erf 0.9,
-//! tanh 1.3, sigmoid 1.9, sin and cos 1.5, pow and rem correctly rounded; in f64 all are below 3, but sin and cos of angles beyond 1e8.
+//! tanh 1.3, sigmoid 1.9, sin and cos 1.5, pow and rem correctly rounded; in f64 they are within the bounds of the tests.
 //!
 //! - [`float`]: short names for arithmetic on one float type
 //! - [`exp`]: exp, tanh, sigmoid
