@@ -184,6 +184,7 @@ pub fn choose(cx: &StageCx, matched: &Matched, target: &Target) -> Option<Contra
         depth: k.iter().map(|merged| rough(&merged_extent(merged))).product::<i64>() * matched.group(),
         group: matched.group(),
         bytes,
+        a_bytes: footprint(nest, &matched.parts),
     };
     let (block_m, block_n, rows_inner) = shape.blocks(target);
     Some(ContractSchedule { panel, lanes, tile, block_m, block_n, rows_inner })
@@ -224,6 +225,14 @@ pub fn writes_are_long(nest: &Nest, parts: &Contraction) -> bool {
         _ => 1.0,
     };
     nest.body[parts.sum.0 as usize + 1..].iter().map(work).sum::<f64>() > LONG_WRITES
+}
+
+/// Bytes of the operand `a` for one point of the batch.
+fn footprint(nest: &Nest, parts: &Contraction) -> i64 {
+    let Some(read) = nest.read(parts.a) else { return i64::MAX };
+    let ty = &nest.operands[read.operand].ty;
+    let batch: i64 = parts.batch.iter().filter_map(|s| nest.iter(s)).map(|iter| rough(&iter.extent)).product();
+    ty.dims.iter().map(rough).product::<i64>() / batch.max(1) * ty.dtype.size() as i64
 }
 
 /// Whether rows of `a` start in the same set of the first cache.
@@ -271,6 +280,8 @@ struct Shape {
     group: i64,
     /// Of an element of `a`, and of `b`.
     bytes: [i64; 2],
+    /// Of the part of the operand `a` that one point of the batch reads from, at most.
+    a_bytes: i64,
 }
 
 impl Shape {
@@ -280,7 +291,8 @@ impl Shape {
         let unit = self.tile[level];
         let strips = (self.m[level] + unit - 1) / unit;
         let row_bytes = self.depth * self.bytes[0] * if self.two_levels { self.m[1] } else { 1 };
-        let strip_bytes = unit * row_bytes;
+        // windows overlap: all strips together read each element once
+        let strip_bytes = (unit * row_bytes).min(self.a_bytes / strips.max(1)).max(1);
         let panel_bytes = self.panel * self.depth * self.bytes[1];
         let columns = if self.two_levels { self.m[1] } else { 1 };
         let strip_us = (unit * columns * self.panel * self.depth) as f64 / (MULTIPLY_ADDS_PER_US * self.group as f64);
