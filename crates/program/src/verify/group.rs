@@ -64,13 +64,16 @@ fn joined_updates<'a>(program: &'a Program, group: &'a Group) -> impl Iterator<I
     })
 }
 
-/// A dim that an outer iterator indexes in a write of the group must be indexed by the same one in every read of that buffer.
+/// A dim that an outer iterator indexes in a write of the group must be indexed by the same one in every read of that buffer; one that has
+/// a single value may be that value.
 fn traffic(program: &Program, group: &Group) -> Vec<String> {
     let mut faults = Vec::new();
+    let single = |sym: &Sym| group.stages.iter().filter_map(|stage| stage.nest.iter(sym)).all(|iter| iter.extent.is_one());
+    let outer: Vec<Sym> = group.outer.iter().filter(|sym| !single(sym)).cloned().collect();
     for (write, id) in group.stages.iter().flat_map(|stage| stage.nest.writes.iter().zip(&stage.writes)) {
         for stage in &group.stages {
             let reads = stage.nest.reads().filter(|(_, read)| stage.operands.get(read.operand) == Some(id));
-            let crossing = reads.filter(|(_, read)| !same_point(&group.outer, write, read)).count();
+            let crossing = reads.filter(|(_, read)| !same_point(&outer, write, read)).count();
             if crossing > 0 {
                 faults.push(format!("{} is read where another point wrote it", program.buffer(*id).name));
             }

@@ -99,8 +99,12 @@ fn changed(changes: &[(&str, &str)]) -> Program {
         assert!(text.contains(from), "{from} does not stand in the example");
         text = text.replacen(from, to, 1);
     }
+    parsed(&text)
+}
+
+fn parsed(text: &str) -> Program {
     let weights = |_: &str| Some(Tensor::from_array(&Array::floats(DType::F32, vec![8], (0..8).map(f64::from).collect())));
-    parse_program(&text, &weights).unwrap_or_else(|error| panic!("{changes:?}: {error}"))
+    parse_program(text, &weights).unwrap_or_else(|error| panic!("{error}\n{text}"))
 }
 
 /// Changes the example, which makes `want` the first fault.
@@ -168,4 +172,6 @@ fn groups() {
     let two = "P13: /exp + /sum + /div: i0 is not parallel iterator 1 of stage 1";
     check(&[("group over o0", "group over o0, i0")], two);
     check(&[("z[o0]", "z[n - o0 - 1]")], "P14: /exp + /sum + /div: z is read where another point wrote it");
+    let single = EXAMPLE.replace(" in n", " in 1").replace("[n", "[1").replace("z[o0]", "z[0]");
+    assert_eq!(verify(&parsed(&single)), Vec::<String>::new());
 }
