@@ -90,7 +90,12 @@ fn check_limits(arguments: &TuneArgs, path: &Path) -> Result<(), Failure> {
     if arguments.budget >= limit || arguments.budget.is_infinite() {
         return wrong(format!("a budget of {} s ends with no result at --max-time, {limit} s", arguments.budget));
     }
-    std::fs::OpenOptions::new().create(true).append(true).open(path).map(drop).map_err(|why| unwritable(path, &why))
+    let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
+    let writable = match path.exists() {
+        true => std::fs::OpenOptions::new().append(true).open(path).map(drop),
+        false => tempfile::tempfile_in(folder).map(drop),
+    };
+    writable.map_err(|why| unwritable(path, &why))
 }
 
 fn unwritable(path: &Path, why: &std::io::Error) -> Failure {

@@ -231,8 +231,9 @@ pub fn writes_are_long(nest: &Nest, parts: &Contraction) -> bool {
 fn footprint(nest: &Nest, parts: &Contraction) -> i64 {
     let Some(read) = nest.read(parts.a) else { return i64::MAX };
     let ty = &nest.operands[read.operand].ty;
-    let batch: i64 = parts.batch.iter().filter_map(|s| nest.iter(s)).map(|iter| rough(&iter.extent)).product();
-    ty.dims.iter().map(rough).product::<i64>() / batch.max(1) * ty.dtype.size() as i64
+    let batch = parts.batch.iter().filter_map(|s| nest.iter(s)).map(|iter| rough(&iter.extent)).fold(1i64, i64::saturating_mul);
+    let elements = ty.dims.iter().map(rough).fold(1i64, i64::saturating_mul);
+    (elements / batch.max(1)).saturating_mul(ty.dtype.size() as i64)
 }
 
 /// Whether rows of `a` start in the same set of the first cache.

@@ -1,0 +1,91 @@
+#!/usr/bin/env python3
+"""Write ONNX's own test cases in the layout that `inkle test` runs, and the list of those that do not pass.
+
+    python3 scripts/conformance.py cases OUT               (needs: pip install onnx numpy)
+    python3 scripts/conformance.py known RESULT.json       prints the list for `inkle test --known`, from `inkle test --json`
+
+OUT/node has a case for each form of each operator, which the package makes from its own reference; OUT/simple, OUT/pytorch-operator and
+OUT/pytorch-converted are the cases of these kinds as the package holds them.
+"""
+import argparse
+import json
+import os
+import re
+import shutil
+import warnings
+
+HELD = ["simple", "pytorch-operator", "pytorch-converted"]
+
+
+def message(value, info):
+    """A tensor, sequence, optional or map as the message that stands in a .pb file."""
+    import numpy as np
+    import onnx
+    from onnx import numpy_helper
+
+    if isinstance(value, onnx.TensorProto):
+        return value
+    kinds = {
+        "sequence_type": numpy_helper.from_list,
+        "optional_type": numpy_helper.from_optional,
+        "map_type": numpy_helper.from_dict,
+    }
+    make = next((make for kind, make in kinds.items() if info.type.HasField(kind)), None)
+    return make(value, info.name) if make else numpy_helper.from_array(np.asarray(value), info.name)
+
+
+def write_case(case, folder):
+    import onnx
+
+    os.makedirs(folder, exist_ok=True)
+    onnx.save(case.model, os.path.join(folder, "model.onnx"))
+    graph = case.model.graph
+    for number, (inputs, outputs) in enumerate(case.data_sets):
+        data = os.path.join(folder, f"test_data_set_{number}")
+        os.makedirs(data, exist_ok=True)
+        for kind, values, infos in [("input", inputs, graph.input), ("output", outputs, graph.output)]:
+            for at, (value, info) in enumerate(zip(values, infos)):
+                with open(os.path.join(data, f"{kind}_{at}.pb"), "wb") as file:
+                    file.write(message(value, info).SerializeToString())
+
+
+def cases(out):
+    warnings.filterwarnings("ignore")
+    import onnx.backend.test
+    from onnx.backend.test.loader import load_model_tests
+
+    for case in load_model_tests(kind="node"):
+        write_case(case, os.path.join(out, "node", case.name))
+    data = os.path.join(os.path.dirname(onnx.backend.test.__file__), "data")
+    for kind in HELD:
+        shutil.copytree(os.path.join(data, kind), os.path.join(out, kind), dirs_exist_ok=True)
+
+
+def reason(message):
+    """What a message says without the node that it is about."""
+    operator = re.search(r"operator (\S+) of opset", message)
+    if operator:
+        return f"no {operator.group(1)} yet"
+    text = re.sub(r"^error\[E\d+\](?: [^ ]*:(?= )|:)", "", message).strip()
+    return re.sub(r"^(output \d+): .*$", r"\1 differs", text)[:90]
+
+
+def known(path):
+    with open(path) as file:
+        result = json.load(file)
+    for case in result["cases"]:
+        if case["outcome"] != "pass":
+            print(f"{case['name']} {case['outcome']} {reason(case['message'])}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    actions = parser.add_subparsers(dest="action", required=True)
+    actions.add_parser("cases").add_argument("out")
+    actions.add_parser("known").add_argument("result")
+    options = parser.parse_args()
+    cases(options.out) if options.action == "cases" else known(options.result)
+
+
+if __name__ == "__main__":
+    main()
