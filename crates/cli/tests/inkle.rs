@@ -18,6 +18,15 @@ const MODEL: &str = r#"graph "small" {
 }
 "#;
 
+/// Gives inputs for it: drawn ones depend on what a level's text says of them.
+const INPUTS: &str = r#"graph "inputs" {
+  constant %0 "x": f32[2, 4] = [0.5, -1.0, 1.5, -2.0, 2.5, -3.0, 3.5, -4.0]
+  constant %1 "ids": i64[2] = [2, 0]
+  output "x" = %0
+  output "ids" = %1
+}
+"#;
+
 struct Folder(TempDir);
 
 impl Folder {
@@ -70,11 +79,13 @@ fn every_level_gives_the_same_outputs() {
 #[test]
 fn texts_of_levels_run() {
     let folder = Folder::new();
-    folder.inkle("run small.graph --outputs graph.npz");
+    std::fs::write(folder.path("inputs.graph"), INPUTS).unwrap();
+    folder.inkle("run inputs.graph --outputs in.npz");
+    folder.inkle("run small.graph --inputs in.npz --outputs graph.npz");
     for level in ["core", "program", "kernel"] {
         let text = folder.inkle(&format!("inspect small.graph --at {level}")).stdout;
         std::fs::write(folder.path(&format!("again.{level}")), text).unwrap();
-        let output = folder.inkle(&format!("run again.{level} --outputs {level}.npz"));
+        let output = folder.inkle(&format!("run again.{level} --inputs in.npz --outputs {level}.npz"));
         assert_eq!(output.status.code(), Some(0), "{level}: {}", String::from_utf8_lossy(&output.stderr));
         assert!(bytes(&folder.path("graph.npz")) == bytes(&folder.path(&format!("{level}.npz"))), "{level} differs");
     }

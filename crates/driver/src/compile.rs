@@ -149,7 +149,10 @@ fn from_text(level: Level, text: &str, weights: Option<&Path>, options: &Options
     }
     match level {
         Level::Graph => from_graph(crate::text::graph(text, &weight)?, options, clock),
-        Level::Core => from_core(crate::text::graph(text, &weight)?, options, clock),
+        Level::Core => {
+            let compiled = from_core(crate::text::graph(text, &weight)?, options, clock)?;
+            Ok(Compiled { graph: compiled.core.clone(), ..compiled })
+        }
         Level::Program => from_program(crate::text::program(text, &weight)?, options, clock),
         Level::Kernel => {
             let (program, kernels) = crate::text::kernels(text, &weight)?;
