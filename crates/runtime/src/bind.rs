@@ -178,7 +178,7 @@ mod tests {
         check(&image, &[&[1, 3], &[2, 1], &[4]], Ok(&[2, 1]));
         let all = "[E009] z: its shape is [4, 1] but the model takes f32[4]\n[E009] x: dim 1 is 5, not 3\n\
             [E009] y: dim 1 is 2, not n = 600 (n = 600 by x)\n[E009] x: size n = 600 is not in 1..=512\n\
-            [E003] /add: cannot broadcast n = 600 to m = 2";
+            [E009] /add: cannot broadcast n = 600 to m = 2";
         check(&image, &[&[600, 5], &[2, 2], &[4, 1]], Err(all));
         check(&image, &[&[1, 3]], Err("[E009] model: 1 inputs are given, 3 needed"));
     }

@@ -7,7 +7,7 @@ use ir::{Code, Diagnostics, Location};
 /// The caller's fault, a limit, or a bug of ours.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// The inputs do not fit (E009, E003), an index in them is outside its tensor (E010), or memory is short (E008).
+    /// The inputs do not fit (E009), an index in them is outside its tensor (E010), or memory is short (E008).
     #[error(transparent)]
     Call(#[from] Diagnostics),
     /// The image can't be loaded, or its code does what no image may do.

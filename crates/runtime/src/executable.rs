@@ -87,8 +87,8 @@ impl Executable {
         self.call(prepare, std::ptr::null(), std::ptr::null(), &[])
     }
 
-    /// The symbols' values for inputs of these dims, in the image's order. Every mismatch is told: E009 at an input, E003 at the place
-    /// of a guard that does not hold.
+    /// The symbols' values for inputs of these dims, in the image's order. Every mismatch is told: E009 at an input, or at the place of a
+    /// guard that does not hold.
     pub fn bind(&self, dims: &[Vec<usize>]) -> Result<Vec<i64>, Diagnostics> {
         bind(&self.image, &dims.iter().map(Vec::as_slice).collect::<Vec<_>>())
     }
