@@ -209,8 +209,12 @@ pub fn depends_on(nest: &Nest, syms: &[Sym]) -> Vec<bool> {
     depends
 }
 
-/// Whether an iterator may run along the lanes: no data index depends on it.
+/// Whether an iterator may run along the lanes: no data index depends on it, and what is written has elements (else no iterator moves the
+/// address).
 pub fn may_vectorise(nest: &Nest, sym: &Sym) -> bool {
+    if nest.writes.iter().any(|write| write.ty.dims.iter().any(Expr::is_zero)) {
+        return false;
+    }
     let depends = depends_on(nest, std::slice::from_ref(sym));
     let of_reads = nest.reads().flat_map(|(_, read)| read.index.iter().filter_map(Index::as_data));
     of_reads.chain(nest.writes.iter().flat_map(Write::data)).all(|id| !depends[id.0 as usize])

@@ -87,6 +87,14 @@ fn blocks_are_transposed_in_registers() {
 }
 
 #[test]
+fn nothing_is_written_by_no_kernel() {
+    case(&["nest { for i0 in n, i1 in (n + 1)/(2), i2 in 3, i3 in 0 operand a: f32[n, (n + 1)/(2), 3, 8] v0: f32 = a[i0, i1, i2, i3]
+        write y: f32[n, (n + 1)/(2), 3, 0] at [i0, i1, i2, i3] = v0 }"])
+    .sizes(&[("n", 3)])
+    .check();
+}
+
+#[test]
 fn row_folds() {
     for kind in ["sum", "product", "max", "min"] {
         for extent in [1, 7, 40] {
