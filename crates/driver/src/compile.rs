@@ -107,7 +107,7 @@ fn from_core(core: Graph, options: &Options, mut clock: Clock) -> Result<Compile
         program = clock.time(pass.name, || (pass.run)(&program, options));
         program = crate::sabotage::program(pass.name, program, options)?;
     }
-    let faults = clock.time("verify", || program::verify::verify_structure(&program));
+    let faults = clock.time("verify", || program::verify::verify_flow(&program));
     if let (Some(fault), None) = (faults.first(), &options.sabotage) {
         return Err(Error::Bug(fault.clone()));
     }

@@ -51,23 +51,6 @@ pub fn verify_at(program: &Program, sizes: &BTreeMap<Sym, i64>) -> Vec<String> {
 }
 
 fn faults(program: &Program, sizes: Option<&BTreeMap<Sym, i64>>) -> Vec<String> {
-    let mut faults = verify_structure(program);
-    if missing_buffers(program).is_empty() {
-        let mut judge = |stage: &Stage, facts: &Premises| {
-            faults.extend(nest_faults(program, stage, facts, sizes).into_iter().map(|why| format!("P8: {}: {why}", stage.location)));
-        };
-        each_stage(&program.prepare, &facts(program), &mut judge);
-        each_stage(&program.steps, &facts(program), &mut judge);
-        faults.extend(group::faults(program));
-    }
-    if faults.is_empty() {
-        faults.extend(scope::faults(program));
-    }
-    faults
-}
-
-/// The faults that show without a look at indices: those of P1 to P7, P9 to P11, P15 and P16. Each compile looks for them.
-pub fn verify_structure(program: &Program) -> Vec<String> {
     let missing = missing_buffers(program);
     if !missing.is_empty() {
         return missing;
@@ -76,9 +59,24 @@ pub fn verify_structure(program: &Program) -> Vec<String> {
     faults.extend(repeated_names(program));
     faults.extend(interface_faults(program));
     program.buffers.iter().for_each(|buffer| faults.extend(buffer_faults(program, buffer)));
-    stages(program).for_each(|stage| faults.extend(stage_faults(program, stage)));
+    let mut judge = |stage: &Stage, facts: &Premises| {
+        faults.extend(stage_faults(program, stage));
+        faults.extend(nest_faults(program, stage, facts, sizes).into_iter().map(|why| format!("P8: {}: {why}", stage.location)));
+    };
+    each_stage(&program.prepare, &facts(program), &mut judge);
+    each_stage(&program.steps, &facts(program), &mut judge);
     faults.extend(flow::faults(program));
+    faults.extend(group::faults(program));
+    if faults.is_empty() {
+        faults.extend(scope::faults(program));
+    }
     faults
+}
+
+/// The faults of P1, P9 to P11, P15 and P16, which need no proof about sizes: what is read was written. Each compile looks for them.
+pub fn verify_flow(program: &Program) -> Vec<String> {
+    let missing = missing_buffers(program);
+    if missing.is_empty() { flow::faults(program) } else { missing }
 }
 
 fn stages(program: &Program) -> impl Iterator<Item = &Stage> {
