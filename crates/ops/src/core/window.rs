@@ -45,7 +45,8 @@ impl Window<'_> {
 
     /// For every tap, row-major, the position in an input plane that it reads for the output point `at`; None in the padding.
     pub fn places(&self, at: &[usize], taps: &[usize], plane: &[usize]) -> Vec<Option<usize>> {
-        let mut places = Vec::with_capacity(taps.iter().product());
+        // taps may be far more than elements: memory is taken as it is needed
+        let mut places = Vec::new();
         for_each_index(taps, |tap| {
             let place = (0..at.len()).try_fold(0, |place, axis| {
                 let moved = at[axis] as i64 * self.strides[axis] + tap[axis] as i64 * self.dilations[axis] - self.low[axis];
