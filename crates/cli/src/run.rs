@@ -126,10 +126,14 @@ fn interpreted_graph(arguments: &RunArgs, graph: &Graph, draw: Draw, progress: &
     let inputs = inputs(arguments.inputs.as_deref(), &image, graph, draw)?;
     progress.remark(&inputs.remark);
     progress.now("interpreting");
-    let sizes = ops::interp::bind_symbols(graph, &inputs.tensors.iter().map(|tensor| tensor.dims().to_vec()).collect::<Vec<_>>())?;
-    let arrays: Vec<_> = inputs.tensors.iter().map(Tensor::to_array).collect();
-    let outputs: Vec<Tensor> = interpret::graph(graph, &arrays, &sizes)?.iter().map(Tensor::from_array).collect();
-    outputs_report(arguments, &image, &outputs)
+    outputs_report(arguments, &image, &graph_outputs(graph, &inputs.tensors)?)
+}
+
+/// What a graph gives by the definitions of its ops.
+pub fn graph_outputs(graph: &Graph, inputs: &[Tensor]) -> Result<Vec<Tensor>, Failure> {
+    let sizes = ops::interp::bind_symbols(graph, &inputs.iter().map(|tensor| tensor.dims().to_vec()).collect::<Vec<_>>())?;
+    let arrays: Vec<_> = inputs.iter().map(Tensor::to_array).collect();
+    Ok(interpret::graph(graph, &arrays, &sizes)?.iter().map(Tensor::from_array).collect())
 }
 
 fn outputs_report(arguments: &RunArgs, image: &Image, outputs: &[Tensor]) -> Result<Report, Failure> {

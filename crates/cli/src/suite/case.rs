@@ -3,9 +3,10 @@
 use crate::args::{Interpret, TestArgs};
 use crate::failure::Failure;
 use crate::model::Machine;
+use crate::run::graph_outputs;
 use driver::interpret::{self, Interpreter};
 use driver::{Compiled, Source};
-use ir::{Array, Code, DType, Graph, Literal, Tensor};
+use ir::{Code, DType, Graph, Literal, Tensor};
 use onnx::read_tensor;
 use serde_json::{Value, json};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -109,7 +110,11 @@ pub fn tried(case: &Path, arguments: &TestArgs) -> Verdict {
 fn checked(case: &Path, arguments: &TestArgs) -> Result<Option<String>, Failure> {
     let machine = Machine::new(&arguments.machine)?;
     let model = Model::new(&case.join("model.onnx"), arguments.interpret, &machine)?;
-    for set in (0..).map(|at| case.join(format!("test_data_set_{at}"))).take_while(|set| set.is_dir()) {
+    let sets: Vec<PathBuf> = (0..).map(|at| case.join(format!("test_data_set_{at}"))).take_while(|set| set.is_dir()).collect();
+    if sets.is_empty() {
+        return Err(Failure::user(Code::Input, "there is no test_data_set_0, so nothing to compare"));
+    }
+    for set in sets {
         let (inputs, wanted) = (tensors(&set, "input")?, tensors(&set, "output")?);
         let outputs = model.outputs(&inputs, &machine)?;
         if outputs.len() != wanted.len() {
@@ -156,12 +161,7 @@ impl Model {
         Ok(match self {
             Model::Compiled(compiled) => machine.load(compiled)?.run(inputs)?,
             Model::Interpreted(compiled, how) => interpret::interpret(compiled, *how, inputs)?,
-            Model::Graph(graph) => {
-                let dims: Vec<Vec<usize>> = inputs.iter().map(|tensor| tensor.dims().to_vec()).collect();
-                let sizes = ops::interp::bind_symbols(graph, &dims)?;
-                let arrays: Vec<Array> = inputs.iter().map(Tensor::to_array).collect();
-                interpret::graph(graph, &arrays, &sizes)?.iter().map(Tensor::from_array).collect()
-            }
+            Model::Graph(graph) => graph_outputs(graph, inputs)?,
         })
     }
 }
@@ -188,6 +188,7 @@ fn same(dtype: DType, got: Literal, want: Literal) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ir::Array;
 
     fn tensor(values: &[f64]) -> Tensor {
         Tensor::from_array(&Array::floats(DType::F32, vec![values.len()], values.to_vec()))
