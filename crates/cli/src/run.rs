@@ -40,7 +40,7 @@ pub fn run(arguments: &RunArgs) -> Result<Report, Failure> {
     let report = match (arguments.interpret, arguments.verify) {
         (Some(level), _) => interpreted(arguments, &compiled, level, &inputs, &progress),
         (None, Some(how)) => verified(&compiled, &source, &options, how, &inputs, &progress),
-        (None, None) => called(arguments, &machine, &compiled, &inputs, &progress),
+        (None, None) => called(arguments, &machine, &source, &options, &compiled, &inputs, &progress),
     };
     drop(progress);
     report
@@ -59,13 +59,28 @@ fn sabotage(arguments: &RunArgs) -> Result<Option<Sabotage>, Failure> {
     }
 }
 
-fn called(arguments: &RunArgs, machine: &Machine, compiled: &Compiled, inputs: &Inputs, progress: &Progress) -> Result<Report, Failure> {
+fn called(
+    arguments: &RunArgs,
+    machine: &Machine,
+    source: &Source,
+    options: &Options,
+    compiled: &Compiled,
+    inputs: &Inputs,
+    progress: &Progress,
+) -> Result<Report, Failure> {
     progress.now("running");
     let start = Instant::now();
     let mut executable = machine.load(compiled)?;
     let load = start.elapsed().as_secs_f64();
     let start = Instant::now();
-    let outputs = executable.run(&inputs.tensors)?;
+    let outputs = match executable.run(&inputs.tensors) {
+        Err(error) if error.is_not_finite() && options.winograd => {
+            progress.remark(&format!("{error}: compiling again"));
+            let options = Options { winograd: false, ..options.clone() };
+            return called(arguments, machine, source, &options, &driver::compile(source, &options)?, inputs, progress);
+        }
+        outputs => outputs?,
+    };
     let latency = start.elapsed().as_secs_f64();
     write_outputs(arguments, &compiled.image, &outputs)?;
     let roofline = arguments.chart.as_ref().map(|_| Roofline::new(machine)).transpose()?;

@@ -53,12 +53,13 @@ pub fn program(program: &Program, inputs: &[Array], sizes: &Sizes) -> Result<Vec
     Ok(program::interp::run(program, inputs, sizes).map_err(fault)?.outputs(program))
 }
 
-/// An interpreter's message: the user's where it starts with E008, E009 or E010, which the error has as its code.
+/// An interpreter's message: the user's where it starts with E008 to E011, which the error has as its code.
 pub fn fault(message: String) -> Error {
     let code = match message.get(..4) {
         Some("E008") => Code::Limit,
         Some("E009") => Code::Input,
         Some("E010") => Code::Index,
+        Some("E011") => Code::NotFinite,
         _ => return Error::Bug(message),
     };
     let text = message[4..].trim_start_matches([':', ' ']);
@@ -220,8 +221,11 @@ impl<'a> Machine<'a> {
         };
         let parameters = memory.iter_mut().map(|bytes| Memory::Write(bytes)).collect();
         let code = compiled.run(parameters, &sizes, 0, tasks.max(0)).map_err(Error::Bug)?;
-        if code != 0 {
-            return Err(fault(format!("E010: {}: an index is outside its tensor", self.assembly.labels[launch.step as usize])));
+        let label = &self.assembly.labels[launch.step as usize];
+        match code {
+            0 => {}
+            1..=kernel::FINITE => return Err(fault(format!("E010: {label}: an index is outside its tensor"))),
+            _ => return Err(fault(format!("E011: {label}: a value is not finite"))),
         }
         let written: Vec<bool> = kernel.params().map(|(_, buffer)| buffer.space == Space::Output).collect();
         for ((place, bytes), _) in launch.args.iter().zip(memory).zip(written).filter(|(_, written)| *written) {

@@ -53,3 +53,24 @@ fn every_step_agrees_with_its_meaning() {
         }
     }
 }
+
+#[test]
+fn values_that_are_not_finite_are_told() {
+    let graph = model("8", 19);
+    for target in [Target::native(), Target::x86_64_v3()] {
+        let options = Options::new(target, 2);
+        let mut filtered = compile_graph(graph.clone(), &options).unwrap().load(2).unwrap();
+        let mut direct = compile_graph(graph.clone(), &Options { winograd: false, ..options }).unwrap().load(2).unwrap();
+        for (at, odd) in [(0, f64::INFINITY), (7, f64::NAN), (19 * 8 * 13 - 1, f64::NEG_INFINITY), (3 * 8 * 13 + 55, f64::NAN)] {
+            let mut array = input([1, 19, 8, 13])["x"].to_array();
+            assert!(filtered.run(&[Tensor::from_array(&array)]).is_ok());
+            array.set(at, Literal::Float(odd));
+            let inputs = [Tensor::from_array(&array)];
+            let error = filtered.run(&inputs).unwrap_err();
+            assert!(error.is_not_finite() && error.to_string().starts_with("[E011] "), "{error}");
+            let results = direct.run(&inputs).unwrap()[0].to_array();
+            let odd = (0..results.count()).filter(|at| results.get(*at).as_f64().is_nan()).count();
+            assert!((1..=9 * 25 * 24).contains(&odd), "{odd} of {}", results.count());
+        }
+    }
+}

@@ -18,13 +18,18 @@ pub type Results = Vec<Option<Vec<Tensor>>>;
 /// Compiles a graph for a target, checks its levels, runs every call on one thread and on several, and compares.
 pub fn check_native(graph: &Graph, calls: &[Call], target: &Target, check: &Check) -> Checked<Results> {
     let failure = |(kind, message): (Kind, String)| Failure::new(kind, target.name.clone(), message);
-    // minimal filtering makes NaN of a whole tile where an input element is no number, and says so
-    let winograd = calls.iter().all(|call| !call.asked.odd_floats);
-    let options = Options { winograd, ..Options::new(target.clone(), check.threads) };
-    let compiled = compile_graph(graph.clone(), &options).map_err(|error| match error {
-        Error::Diagnostics(problems) => failure((Kind::Rejected, format!("compile: {problems}"))),
-        Error::Bug(message) => failure((Kind::Bug, format!("compile: {message}"))),
-    })?;
+    let mut options = Options::new(target.clone(), check.threads);
+    let compile = |options: &Options| {
+        compile_graph(graph.clone(), options).map_err(|error| match error {
+            Error::Diagnostics(problems) => failure((Kind::Rejected, format!("compile: {problems}"))),
+            Error::Bug(message) => failure((Kind::Bug, format!("compile: {message}"))),
+        })
+    };
+    let mut compiled = compile(&options)?;
+    if wants_finite(&compiled, calls) {
+        options.winograd = false;
+        compiled = compile(&options)?;
+    }
     let results = run_all(graph, compiled.image.clone(), calls, 1).map_err(failure)?;
     if check.threads > 1 {
         let others = run_all(graph, compiled.image.clone(), calls, check.threads);
@@ -61,6 +66,12 @@ fn check_schedules(graph: &Graph, compiled: &Compiled, calls: &[Call], options: 
         ran.map_err(|(kind, message)| (kind, format!("drawn schedules: {message}: {}", texts())))?;
     }
     Ok(())
+}
+
+/// Whether some call meets values that the compiled code leaves to code without minimal filtering.
+fn wants_finite(compiled: &Compiled, calls: &[Call]) -> bool {
+    let Ok(mut executable) = compiled.load(1) else { return false };
+    calls.iter().any(|call| executable.run(&call.inputs).is_err_and(|error| error.is_not_finite()))
 }
 
 type Ran<T> = Result<T, (Kind, String)>;

@@ -26,6 +26,8 @@ pub enum Code {
     Input,
     /// E010: an index read from a tensor is outside the tensor it points into.
     Index,
+    /// E011: a value that is infinite or no number, where an algorithm was chosen that needs finite ones.
+    NotFinite,
 }
 
 impl Code {
@@ -41,6 +43,7 @@ impl Code {
             Code::Limit => "E008",
             Code::Input => "E009",
             Code::Index => "E010",
+            Code::NotFinite => "E011",
         }
     }
 

@@ -9,6 +9,9 @@ use nest::Monoid;
 use std::collections::BTreeSet;
 use sym::{Expr, Sym};
 
+/// Sites from here on are of values that are to be finite, those below of indices.
+pub const FINITE: i32 = 1 << 15;
+
 /// The name of the loop variable over tasks.
 pub const TASK: &str = "task";
 

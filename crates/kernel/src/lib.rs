@@ -26,4 +26,4 @@ pub mod verify;
 
 pub use build::KernelBuilder;
 pub use interface::Interface;
-pub use kernel::{Binary, Buffer, BufferId, Carried, Compare, Cond, Kernel, Op, Space, Stmt, Ty, Unary, ValueId};
+pub use kernel::{Binary, Buffer, BufferId, Carried, Compare, Cond, FINITE, Kernel, Op, Space, Stmt, Ty, Unary, ValueId};

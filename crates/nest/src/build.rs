@@ -88,10 +88,15 @@ impl NestBuilder {
         self.nest.writes.push(Write::plain(name, ty, index, value));
     }
 
+    /// The last result declared is right only where the scalar is finite; elsewhere the nest fails.
+    pub fn finite(&mut self, scalar: ScalarId) {
+        self.nest.writes.iter_mut().rev().take(1).for_each(|write| write.finite.push(scalar));
+    }
+
     /// Declares the next result, a tensor that stands already and whose element at `index` is changed.
     pub fn update(&mut self, name: &str, ty: &TensorType, index: Vec<Index>, combine: Option<Monoid>, value: ScalarId) {
         assert_eq!(ty.dtype, self.dtype(value), "type of write {name}");
-        self.nest.writes.push(Write { name: name.to_string(), ty: ty.clone(), index, only: vec![], combine, value });
+        self.nest.writes.push(Write { name: name.to_string(), ty: ty.clone(), index, only: vec![], combine, finite: vec![], value });
     }
 
     pub fn finish(self) -> Nest {

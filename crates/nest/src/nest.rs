@@ -162,6 +162,8 @@ pub struct Write {
     pub only: Vec<Expr>,
     /// Folds the scalar into the element that is there; without it, the scalar takes the element's place.
     pub combine: Option<Monoid>,
+    /// Floats that are finite at every point, or the nest fails: what is stored is right only where they are.
+    pub finite: Vec<ScalarId>,
     pub value: ScalarId,
 }
 
@@ -169,7 +171,7 @@ impl Write {
     /// A store at an affine index.
     pub fn plain(name: &str, ty: &TensorType, index: &[Expr], value: ScalarId) -> Write {
         let index = index.iter().cloned().map(Index::Map).collect();
-        Write { name: name.to_string(), ty: ty.clone(), index, only: vec![], combine: None, value }
+        Write { name: name.to_string(), ty: ty.clone(), index, only: vec![], combine: None, finite: vec![], value }
     }
 
     /// Whether it changes some elements of a tensor that stands already: indexed by data, or folding.
@@ -194,13 +196,14 @@ impl Write {
 
     /// The scalars that it mentions.
     pub fn operands(&self) -> impl Iterator<Item = ScalarId> {
-        self.data().chain([self.value])
+        self.data().chain(self.finite.iter().copied()).chain([self.value])
     }
 
     /// The same with its scalars renamed and its index maps rewritten.
     pub fn map(&self, scalar: &dyn Fn(ScalarId) -> ScalarId, expr: &dyn Fn(&Expr) -> Expr) -> Write {
         let index = self.index.iter().map(|index| index.map(scalar, expr)).collect();
-        Write { index, only: self.only.iter().map(expr).collect(), value: scalar(self.value), ..self.clone() }
+        let finite = self.finite.iter().map(|id| scalar(*id)).collect();
+        Write { index, only: self.only.iter().map(expr).collect(), finite, value: scalar(self.value), ..self.clone() }
     }
 }
 

@@ -16,6 +16,7 @@
 //!   write y: f32[n, 768] at [i0, i1] = v3
 //!   write x: f32[n, 768] at [4*i0 + i1, 0] only [n - 4*i0 - i1 - 1] = v3   // stores where none of these is negative
 //!   write z: f32[8, 768] at [@v7, i1] = sum v3   // indexed by data; `sum`: folded into the element that is there
+//!   write u: f32[n, 768] at [i0, i1] finite [v2] = v3   // the nest fails where v2 is not finite
 //! }
 //! ```
 
@@ -41,7 +42,9 @@ pub fn print_nest(nest: &Nest) -> String {
         let (name, index) = (name_text(&write.name), index_text(&write.index));
         let only: Vec<String> = write.only.iter().map(|e| e.to_string()).collect();
         let only = if only.is_empty() { String::new() } else { format!(" only [{}]", only.join(", ")) };
-        lines.push(format!("  write {name}: {} at {index}{only} = {combine}{:?}", write.ty, write.value));
+        let finite: Vec<String> = write.finite.iter().map(|id| format!("{id:?}")).collect();
+        let finite = if finite.is_empty() { String::new() } else { format!(" finite [{}]", finite.join(", ")) };
+        lines.push(format!("  write {name}: {} at {index}{only}{finite} = {combine}{:?}", write.ty, write.value));
     }
     lines.push("}".to_string());
     lines.join("\n")
@@ -152,9 +155,10 @@ fn write(parser: &mut Parser, nest: &Nest) -> Result<Write, ParseError> {
     parser.expect("at")?;
     let index = index(parser, nest)?;
     let only = if parser.accept("only") { parser.list("[", "]", |p| p.expr())? } else { vec![] };
+    let finite = if parser.accept("finite") { parser.list("[", "]", |p| scalar_id(p, nest))? } else { vec![] };
     parser.expect("=")?;
     let combine = Monoid::ALL.into_iter().find(|monoid| parser.accept(monoid.name()));
-    Ok(Write { name, ty, index, only, combine, value: scalar_id(parser, nest)? })
+    Ok(Write { name, ty, index, only, combine, finite, value: scalar_id(parser, nest)? })
 }
 
 fn scalar(parser: &mut Parser, nest: &Nest) -> Result<Scalar, ParseError> {

@@ -169,8 +169,12 @@ fn write_faults(nest: &Nest, write: &Write, proof: &Proof) -> Vec<(&'static str,
     }
     faults.extend(index_fault(nest, &write.index).map(|why| ("N2", why)));
     faults.extend(write.combine.and_then(|combine| combine_fault(combine, write.ty.dtype)).map(|why| ("N2", why)));
-    if nest.varies_in_reduction()[write.value.0 as usize] {
-        faults.push(("N7", format!("{:?} depends on a reduction iterator", write.value)));
+    if let Some(id) = write.finite.iter().find(|id| !nest.scalar(**id).dtype.is_float()) {
+        faults.push(("N2", format!("{id:?} is {}, which is finite always", nest.scalar(*id).dtype)));
+    }
+    let varies = nest.varies_in_reduction();
+    for id in write.finite.iter().chain([&write.value]).filter(|id| varies[id.0 as usize]) {
+        faults.push(("N7", format!("{id:?} depends on a reduction iterator")));
     }
     for iter in nest.reductions() {
         if write.exprs().any(|map| map.mentions(&iter.sym)) {

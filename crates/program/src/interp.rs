@@ -133,9 +133,9 @@ fn run_stage(program: &Program, stage: &Stage, sizes: &BTreeMap<Sym, i64>, value
 
 /// The error's code stays in front.
 fn located(stage: &Stage, why: String) -> String {
-    match why.strip_prefix("E010") {
-        Some(rest) => format!("E010 {}{rest}", stage.location),
-        None => format!("{}: {why}", stage.location),
+    match why.split_at_checked(4) {
+        Some((code @ ("E010" | "E011"), rest)) => format!("{code} {}{rest}", stage.location),
+        _ => format!("{}: {why}", stage.location),
     }
 }
 

@@ -150,11 +150,11 @@ fn write_twins(program: &mut Program, twins: &BTreeMap<BufferId, BufferId>) {
     for stage in stages_at_top(&mut program.steps) {
         for at in 0..stage.writes.len() {
             let Some(twin) = twins.get(&stage.writes[at]) else { continue };
-            let Write { index, only, value, .. } = stage.nest.writes[at].clone();
+            let Write { index, only, finite, value, .. } = stage.nest.writes[at].clone();
             stage.nest.body.push(Scalar { op: ScalarOp::Convert(value), dtype: DType::BF16 });
             let value = ScalarId(stage.nest.body.len() as u32 - 1);
             let Buffer { name, ty, .. } = &buffers[twin.0 as usize];
-            stage.nest.writes.push(Write { name: name.to_string(), ty: ty.clone(), index, only, combine: None, value });
+            stage.nest.writes.push(Write { name: name.to_string(), ty: ty.clone(), index, only, combine: None, finite, value });
             stage.writes.push(*twin);
         }
     }

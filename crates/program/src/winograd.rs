@@ -14,6 +14,10 @@
 //! it is faster. Results differ from the direct sum's by rounding alone: for n = 4 less than the direct sum's own error, for n = 6 about twice
 //! as much (the points keep the entries of A, B and G near 1).
 //!
+//! An element that is infinite or no number would reach all results of its tile. Each product enters one of the four corners of `A' s A` at
+//! least, so where their sum is finite, so is all that the tile was made from; where it is not the call fails, and is to be repeated with the
+//! direct sum.
+//!
 //! Needs: a fused, hoisted program, row-major. Gives: the same with such convolutions as groups of three stages.
 
 use crate::layouts::stage_contraction;
@@ -359,10 +363,12 @@ impl<'a> Conv<'a> {
     /// `A' s A`, and the epilogue behind it: in a stage of its own where it is long, so that its code stands there once.
     fn results(&self, program: &mut Program, tile: Tile, s: BufferId) -> Vec<Stage> {
         if !self.has_long_epilogue() {
-            let (b, point, total) = self.sums(program, tile, s);
-            return vec![self.epilogue(tile, (b, point, total), s)];
+            let (b, point, total, corners) = self.sums(program, tile, s);
+            let mut stage = self.epilogue(tile, (b, point, total), s);
+            stage.nest.writes.iter_mut().take(1).for_each(|write| write.finite.push(corners));
+            return vec![stage.tidied()];
         }
-        let (mut b, point, total) = self.sums(program, tile, s);
+        let (mut b, point, total, corners) = self.sums(program, tile, s);
         let ty = &program.buffer(s).ty;
         let m = Expr::from(tile.m() as i64);
         let inner = ty.dims.len() - 3;
@@ -370,12 +376,13 @@ impl<'a> Conv<'a> {
         let z = add(program, self.stage, "results", dims.clone(), Role::Local);
         let ty = program.buffer(z).ty.clone();
         b.write(&program.buffer(z).name, &ty, &point, total);
+        b.finite(corners);
         let first = self.made(b.finish(), vec![s], vec![z]);
         let mut b = NestBuilder::new();
         let point = b.parallel(&dims);
         let operand = b.operand(&program.buffer(z).name, &ty);
         let total = b.read(operand, &point);
-        vec![first, self.epilogue(tile, (b, point, total), z)]
+        vec![first, self.epilogue(tile, (b, point, total), z).tidied()]
     }
 
     fn has_long_epilogue(&self) -> bool {
@@ -384,8 +391,8 @@ impl<'a> Conv<'a> {
         functions().any(|func| func.ulp() > 0.5) || functions().count() > 8
     }
 
-    /// `A' s A` at `[others.., th, tw, i, j, k]`.
-    fn sums(&self, program: &Program, tile: Tile, s: BufferId) -> (NestBuilder, Vec<Expr>, ScalarId) {
+    /// `A' s A` at `[others.., th, tw, i, j, k]`, and the sum of the corners of that.
+    fn sums(&self, program: &Program, tile: Tile, s: BufferId) -> (NestBuilder, Vec<Expr>, ScalarId, ScalarId) {
         let mut b = NestBuilder::new();
         let ty = &program.buffer(s).ty;
         let m = Expr::from(tile.m() as i64);
@@ -399,7 +406,10 @@ impl<'a> Conv<'a> {
         let grid: Grid = (0..n).map(|p| (0..n).map(|q| read(&mut b, p, q)).collect()).collect();
         let grid = both(&grid, &mut |s| tile.results(&mut b, s));
         let total = pick(&mut b, [&within[0], &within[1]], &grid);
-        (b, [place, within, k].concat(), total)
+        let last = grid.len() - 1;
+        let corners = [(0, 0), (0, last), (last, 0), (last, last)].map(|(i, j)| (1.0, grid[i][j]));
+        let corners = sum(&mut b, &corners);
+        (b, [place, within, k].concat(), total, corners)
     }
 
     /// The epilogue of `total`, which `b` reads from `from` alone.
@@ -418,7 +428,7 @@ impl<'a> Conv<'a> {
             made.writes.iter_mut().for_each(|write| write.only.push(left.clone()));
         }
         let operands = [&[from], self.stage.operands.as_slice()].concat();
-        self.made(made, operands, self.stage.writes.clone()).tidied()
+        self.made(made, operands, self.stage.writes.clone())
     }
 
     fn made(&self, nest: Nest, operands: Vec<BufferId>, writes: Vec<BufferId>) -> Stage {

@@ -44,14 +44,19 @@ pub enum Outcome {
         step: usize,
         check: usize,
     },
+    /// A value of a step is not finite, though it is to be.
+    NotFinite {
+        step: usize,
+    },
     /// A guard does not hold.
     Guard(usize),
     /// A code that no correct program returns.
     Broken(i32),
 }
 
-/// A failed check's code is `(step + 1) * STEP + check + 1`.
+/// A failed check's code is `(step + 1) * STEP + check + 1`; checks from `FINITE` on are of values that are to be finite.
 const STEP: i32 = 1 << 16;
+const FINITE: i32 = 1 << 15;
 
 impl Outcome {
     pub fn of(code: i32) -> Outcome {
@@ -60,6 +65,7 @@ impl Outcome {
             crate::pool::SCRATCH_TOO_SMALL | crate::pool::POOL_BUSY => Outcome::Broken(code),
             ..0 => Outcome::Guard((-(code + 1)) as usize),
             _ => match (code / STEP, code % STEP) {
+                (1.., 1..) if code % STEP > FINITE => Outcome::NotFinite { step: (code / STEP - 1) as usize },
                 (1.., 1..) => Outcome::Check { step: (code / STEP - 1) as usize, check: (code % STEP - 1) as usize },
                 _ => Outcome::Broken(code),
             },
@@ -91,6 +97,8 @@ mod tests {
     fn results_are_told_apart() {
         assert_eq!(Outcome::of(0), Outcome::Done);
         assert_eq!(Outcome::of(3 * 65536 + 5), Outcome::Check { step: 2, check: 4 });
+        assert_eq!(Outcome::of(3 * 65536 + 32768), Outcome::Check { step: 2, check: 32767 });
+        assert_eq!(Outcome::of(3 * 65536 + 32769), Outcome::NotFinite { step: 2 });
         assert_eq!(Outcome::of(-1), Outcome::Guard(0));
         assert_eq!(Outcome::of(-8), Outcome::Guard(7));
         for code in [1, 65535, 65536, i32::MIN, i32::MIN + 1] {

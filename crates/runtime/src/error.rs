@@ -7,7 +7,8 @@ use ir::{Code, Diagnostics, Location};
 /// The caller's fault, a limit, or a bug of ours.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// The inputs do not fit (E009), an index in them is outside its tensor (E010), or memory is short (E008).
+    /// The inputs do not fit (E009), an index in them is outside its tensor (E010), memory is short (E008), or the code was compiled for
+    /// finite values alone (E011).
     #[error(transparent)]
     Call(#[from] Diagnostics),
     /// The image can't be loaded, or its code does what no image may do.
@@ -22,6 +23,11 @@ impl RunError {
             RunError::Call(diagnostics) => diagnostics.exit_code(),
             RunError::Bug(_) => 1,
         }
+    }
+
+    /// Whether the same call is served by the model compiled without minimal filtering.
+    pub fn is_not_finite(&self) -> bool {
+        matches!(self, RunError::Call(problems) if problems.0.iter().any(|problem| problem.code == Code::NotFinite))
     }
 
     pub(crate) fn limit(message: String) -> RunError {

@@ -206,12 +206,18 @@ impl Executable {
                 let message = "an index read from data is outside of the tensor it points into";
                 Err(Diagnostics::one(ir::Code::Index, &Location::of(&self.image.steps[step]), message).into())
             }
+            Outcome::NotFinite { step } if step < self.image.steps.len() => {
+                let message = "a value is infinite or no number, which minimal filtering would spread over its tile; compile without it";
+                Err(Diagnostics::one(ir::Code::NotFinite, &Location::of(&self.image.steps[step]), message).into())
+            }
             Outcome::Guard(number) => {
                 let guard = self.image.guards.iter().chain(&self.image.step_guards).nth(number);
                 let guard = guard.ok_or_else(|| RunError::Bug(format!("generated code returned {code:#x}")))?;
                 Err(Diagnostics::one(ir::Code::Input, &guard.location, format!("{} does not hold", guard.condition)).into())
             }
-            Outcome::Check { .. } | Outcome::Broken(_) => Err(RunError::Bug(format!("generated code returned {code:#x}"))),
+            Outcome::Check { .. } | Outcome::NotFinite { .. } | Outcome::Broken(_) => {
+                Err(RunError::Bug(format!("generated code returned {code:#x}")))
+            }
         }
     }
 

@@ -5,7 +5,7 @@ use crate::failure::Failure;
 use crate::model::Machine;
 use crate::run::graph_outputs;
 use driver::interpret::{self, Interpreter};
-use driver::{Compiled, Source};
+use driver::{Compiled, Options, Source};
 use ir::{Code, DType, Graph, Literal, Tensor};
 use onnx::read_tensor;
 use serde_json::{Value, json};
@@ -159,7 +159,13 @@ impl Model {
 
     fn outputs(&self, inputs: &[Tensor], machine: &Machine) -> Result<Vec<Tensor>, Failure> {
         Ok(match self {
-            Model::Compiled(compiled) => machine.load(compiled)?.run(inputs)?,
+            Model::Compiled(compiled) => match machine.load(compiled)?.run(inputs) {
+                Err(error) if error.is_not_finite() => {
+                    let options = Options { winograd: false, ..machine.options() };
+                    machine.load(&driver::compile_graph(compiled.graph.clone(), &options)?)?.run(inputs)?
+                }
+                outputs => outputs?,
+            },
             Model::Interpreted(compiled, how) => interpret::interpret(compiled, *how, inputs)?,
             Model::Graph(graph) => graph_outputs(graph, inputs)?,
         })

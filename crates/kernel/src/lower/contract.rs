@@ -23,7 +23,7 @@ use crate::lower::point::{Memo, Point, StageCx};
 use crate::lower::scalars;
 use ir::{DType, Literal};
 use nest::{ScalarId, ScalarOp};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use sym::{Expr, Sym};
 
 /// What the emission of one kernel needs throughout.
@@ -449,6 +449,7 @@ impl Emit<'_> {
             point.vectorise(&self.matched.n, start, lanes, mask);
             let mut memo = Memo::from([(self.matched.parts.sum, *sum)]);
             for write in 0..self.cx.nest().writes.len() {
+                scalars::check_finite(b, self.cx, &point, write, &mut memo, &mut BTreeSet::new());
                 scalars::write(b, self.cx, &point, write, &mut memo);
             }
         }

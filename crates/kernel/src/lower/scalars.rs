@@ -4,13 +4,14 @@
 //! f32: a value of such a scalar is an f32 that the 16-bit type holds exactly, so every op that could leave it rounds.
 
 use crate::build::KernelBuilder;
-use crate::kernel::{Ty, ValueId};
+use crate::kernel::{Binary, Compare, FINITE, Ty, Unary, ValueId};
 use crate::lower::access;
 use crate::lower::math;
 use crate::lower::point::{Access, Memo, Point, StageCx, data_sym, register_dtype};
 use ir::{DType, Literal};
 use nest::{Func, Index, Monoid, Nest, Scalar, ScalarId, ScalarOp, Write};
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use sym::{Expr, Sym};
 
 /// The value of a scalar at a point, in its register type, with one lane or the point's. Reductions must stand in the memo.
@@ -39,6 +40,28 @@ pub fn eval(b: &mut KernelBuilder, cx: &StageCx, point: &Point, id: ScalarId, me
     };
     memo.insert(id, value);
     value
+}
+
+/// Fails where the scalars that a write wants finite are not; `done` are the values that were looked at before.
+pub fn check_finite(b: &mut KernelBuilder, cx: &StageCx, point: &Point, write: usize, memo: &mut Memo, done: &mut BTreeSet<ValueId>) {
+    for id in &cx.nest().writes[write].finite {
+        let value = eval(b, cx, point, *id, memo);
+        if !done.insert(value) {
+            continue;
+        }
+        let nothing = b.binary(Binary::Sub, value, value);
+        let zero = b.literal(Literal::Float(0.0), b.ty(value));
+        let finite = b.compare(Compare::Equal, nothing, zero);
+        let counts = point.mask.filter(|mask| b.ty(*mask) == b.ty(finite));
+        let finite = counts.map_or(finite, |counts| {
+            let beyond = b.unary(Unary::Not, counts);
+            b.binary(Binary::Or, finite, beyond)
+        });
+        let all = b.fold(Monoid::And, finite);
+        let [yes, no] = [0, 1].map(|index| b.literal(Literal::Int(index), Ty::scalar(DType::I64)));
+        let index = b.select(all, yes, no);
+        b.check(index, &Expr::one(), FINITE as u32 + cx.site);
+    }
 }
 
 /// Evaluates what a write stores and stores it, folded into the element that is there where the write says so.

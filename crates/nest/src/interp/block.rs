@@ -360,6 +360,10 @@ impl<'a> Block<'a> {
     }
 
     pub fn written(&mut self, write: &WriteCode) -> Result<Written<'_>, String> {
+        for scalar in &write.finite {
+            let odd = (0..self.lanes).map(|lane| self.columns[*scalar].get(lane)).find(|value| !value.as_f64().is_finite());
+            odd.map_or(Ok(()), |value| Err(format!("E011: {value} in what makes `{}`", write.name)))?;
+        }
         self.positions.clear();
         self.positions.resize(self.lanes, 0);
         let mut index = vec![0; self.lanes];

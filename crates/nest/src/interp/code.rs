@@ -75,6 +75,7 @@ pub(super) struct WriteCode {
     /// It stores where none of these is negative.
     pub only: Vec<Poly>,
     pub combine: Option<Monoid>,
+    pub finite: Vec<usize>,
     pub dtype: DType,
     pub value: usize,
 }
@@ -254,6 +255,7 @@ impl Compiler<'_> {
             index: write.index.iter().map(|index| self.place(index)).collect::<Result<_, _>>()?,
             only: write.only.iter().map(|expr| self.names.poly(expr)).collect::<Result<_, _>>()?,
             combine: write.combine,
+            finite: write.finite.iter().map(|id| self.slot(id)).collect(),
             dtype: write.ty.dtype,
             value: self.slot(&write.value),
         })

@@ -138,7 +138,7 @@ prop_compose! {
         iters in prop::collection::vec(iter(), 0..5),
         operands in prop::collection::vec((name(), ty()), 1..4),
         ops in prop::collection::vec((op(), dtype()), 0..8),
-        writes in prop::collection::vec((name(), ty(), index(), prop::collection::vec(expr(), 0..2), prop::option::of(prop::sample::select(Monoid::ALL.to_vec())), any::<u32>()), 0..3),
+        writes in prop::collection::vec((name(), ty(), index(), prop::collection::vec(expr(), 0..2), prop::option::of(prop::sample::select(Monoid::ALL.to_vec())), prop::collection::vec(any::<u32>(), 0..2), any::<u32>()), 0..3),
     ) -> Nest {
         let operands: Vec<Operand> = operands.into_iter().map(|(name, ty)| Operand { name, ty }).collect();
         let first = Scalar { op: ScalarOp::Literal(Literal::Int(0)), dtype: DType::I64 };
@@ -151,7 +151,10 @@ prop_compose! {
             body.push(Scalar { op, dtype });
         }
         let known = |id: ScalarId| ScalarId(id.0 % body.len() as u32);
-        let write = |(name, ty, index, only, combine, id)| Write { name, ty, index, only, combine, value: ScalarId(id) }.map(&known, &Expr::clone);
+        let write = |(name, ty, index, only, combine, finite, id): (_, _, _, _, _, Vec<u32>, u32)| {
+            let finite = finite.into_iter().map(ScalarId).collect();
+            Write { name, ty, index, only, combine, finite, value: ScalarId(id) }.map(&known, &Expr::clone)
+        };
         let writes = writes.into_iter().map(write).collect();
         Nest { iters, operands, body, writes }
     }

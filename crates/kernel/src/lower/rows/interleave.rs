@@ -54,7 +54,10 @@ fn joined(b: &mut KernelBuilder, x: ValueId, y: ValueId) -> ValueId {
 /// Whether the stage's write lies in one piece over a tile of so many points and the lanes.
 pub fn interleaves(cx: &StageCx, vector: &Sym, tile: &Sym, size: i64) -> bool {
     let [write] = cx.nest().writes.as_slice() else { return false };
-    let plain = write.combine.is_none() && write.only.is_empty() && write.index.iter().all(|index| matches!(index, Index::Map(_)));
+    let plain = write.combine.is_none()
+        && write.only.is_empty()
+        && write.finite.is_empty()
+        && write.index.iter().all(|index| matches!(index, Index::Map(_)));
     let address = cx.ranges.simplify(&cx.address(Access::Write(0)));
     let along = |sym: &Sym| address.split_linear(sym).and_then(|(step, _)| step.as_const());
     plain && matches!(size, 2 | 4) && along(tile) == Some(1) && along(vector) == Some(size)

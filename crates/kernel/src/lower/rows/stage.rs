@@ -8,7 +8,7 @@ use crate::lower::point::{Access, Point, StageCx};
 use crate::lower::rows_schedule::Loops;
 use crate::lower::scalars;
 use nest::{Iter, IterKind};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use sym::{Expr, Sym};
 
 /// The points of an iterator that a task covers.
@@ -170,10 +170,12 @@ impl<'a> Emit<'a> {
         if self.write_interleaved(b, &frame) {
             return;
         }
+        let mut finite = BTreeSet::new();
         for state in &frame.states {
             let point = frame.at(state);
             let mut memo = state.memo.clone();
             for write in 0..self.cx.nest().writes.len() {
+                scalars::check_finite(b, self.cx, &point, write, &mut memo, &mut finite);
                 scalars::write(b, self.cx, &point, write, &mut memo);
             }
         }
