@@ -63,7 +63,7 @@ pub struct ModelArgs {
     pub share_kernels: Switch,
 
     /// Whether 3x3 convolutions may be computed by Winograd's minimal filtering where that is faster. Its rounding errors are up to about twice
-    /// those of the direct sum; but where an input element is infinite or NaN, so are all results of its tile of 4x4
+    /// those of the direct sum. A call that meets infinite or NaN elements there fails with E011, whereupon `run` compiles again without it
     #[arg(long, value_name = "HOW", default_value = "on")]
     pub winograd: Switch,
 

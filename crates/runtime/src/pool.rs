@@ -1,11 +1,13 @@
 //! Threads for generated code: a job is a range of tasks, handed out in chunks to the caller and the workers.
 //!
 //! The caller is thread 0 and works like the others. It never waits for a worker that has not started: if no worker
-//! comes, it does all tasks itself. `gate` is the fork and the join, `shares` says who does what.
+//! comes, it does all tasks itself. `gate` is the fork and the join, `shares` says who does what, `place` keeps the workers off the caller's
+//! processor.
 //!
 //! Which thread runs a task is left to chance; a kernel whose result depends on the chunks is wrong.
 
 mod gate;
+mod place;
 mod shares;
 
 use std::cell::UnsafeCell;
@@ -13,11 +15,12 @@ use std::ffi::c_void;
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, Ordering};
 use std::thread::{Builder, JoinHandle};
 
 use crate::memory::{AlignedBuffer, MemoryError};
 use gate::{Gate, JobNumber, MOST_WORKERS};
+use place::Place;
 use shares::{Apart, Shares};
 
 /// A generated kernel: does tasks `begin` to `end` of those that `args` describes; 0 for success.
@@ -57,6 +60,8 @@ struct Shared {
     shares: Shares,
     job: Apart<UnsafeCell<Job>>,
     failure: AtomicI64,
+    /// The processor that the caller was on when the last job began.
+    caller: AtomicI32,
 }
 
 // SAFETY: the invariant of `Shared` keeps writes of `job` apart from reads; the pointers in it are the kernel's.
@@ -179,6 +184,7 @@ impl Shared {
             shares: Shares::new(threads),
             job: Apart(UnsafeCell::new(job)),
             failure: AtomicI64::new(NO_FAILURE),
+            caller: AtomicI32::new(-1),
         }
     }
 
@@ -186,6 +192,7 @@ impl Shared {
         // SAFETY: the gate is shut and nobody is inside, since `busy` lets one caller in at a time.
         unsafe { *self.job.0.get() = job };
         self.failure.store(NO_FAILURE, Ordering::Relaxed);
+        self.caller.store(place::processor(), Ordering::Relaxed);
         self.shares.deal(units);
         self.gate.open();
         self.take_part(job, 0);
@@ -198,9 +205,11 @@ impl Shared {
 
     fn work(&self, thread: usize) {
         let mut seen = JobNumber::NONE;
+        let place = Place::new();
         while let Some(job) = self.gate.next_job(thread, seen) {
             seen = job;
             self.gate.wake_after(thread);
+            place.keep_off(self.caller.load(Ordering::Relaxed));
             if let Some(_visitor) = self.gate.enter(job) {
                 // SAFETY: this thread is inside until `_visitor` is dropped.
                 self.take_part(unsafe { *self.job.0.get() }, thread);
