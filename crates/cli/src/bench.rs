@@ -5,7 +5,7 @@ use crate::attention;
 use crate::conv;
 use crate::failure::Failure;
 use crate::gemm;
-use crate::inputs::{Draw, Inputs, drawn, drawn_sizes, read, shuffled};
+use crate::inputs::{Draw, Inputs, drawn, drawn_sizes, given, read, shuffled};
 use crate::machine::{Started, peak_rss_mib};
 use crate::measure::{Caller, Times};
 use crate::memory::Memory;
@@ -15,6 +15,7 @@ use crate::progress::Progress;
 use crate::report::{self, BOLD, Report};
 use crate::timings::Timings;
 use driver::Compiled;
+use driver::values::compile_for;
 use ir::{Code, Tensor};
 use random::Random;
 use serde_json::json;
@@ -49,7 +50,8 @@ fn bench_model(arguments: &BenchArgs, path: &Path, started: Started) -> Result<R
     let machine = Machine::new(&arguments.compile.machine)?;
     let source = model::source(path, arguments.compile.weights.as_deref())?;
     let progress = Progress::new("compiling");
-    let compiled = driver::compile(&source, &model::options(&arguments.compile, &machine)?)?;
+    let options = model::options(&arguments.compile, &machine)?;
+    let (compiled, _) = compile_for(&source, options, || given(inputs_of(arguments, path).as_deref()))?;
     let start = Instant::now();
     let mut executable = machine.load(&compiled)?;
     let timings = Timings::new(&compiled, Some(start.elapsed().as_secs_f64()));
@@ -117,7 +119,9 @@ pub fn both_sets(file: Option<&Path>, compiled: &Compiled, most_bytes: usize) ->
         Some(others) if same_types(&tensors, &others) => Inputs { tensors: others, remark: format!("then {}", beside.display()) },
         _ => {
             let mut random = Random::new(SEEDS[1]);
-            let others = tensors.iter().map(|tensor| shuffled(tensor, &mut random)).collect();
+            let bound = |at: usize| compiled.image.values.get(at).is_some_and(Option::is_some);
+            let other = |(at, tensor): (usize, &Tensor)| if bound(at) { tensor.clone() } else { shuffled(tensor, &mut random) };
+            let others = tensors.iter().enumerate().map(other).collect();
             Inputs { tensors: others, remark: "then the same elements in another order".to_string() }
         }
     };

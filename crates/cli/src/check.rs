@@ -8,7 +8,7 @@ use crate::report::{BOLD, GREEN, Report, YELLOW};
 use crate::timings::Timings;
 use driver::{Compiled, Options, Source};
 use ir::{Diagnostic, TensorType};
-use onnx::{ImportOptions, ModelFile};
+use onnx::ModelFile;
 use serde_json::{Value, json};
 
 pub fn check(arguments: &CheckArgs) -> Result<Report, Failure> {
@@ -28,8 +28,7 @@ pub fn check(arguments: &CheckArgs) -> Result<Report, Failure> {
 fn warnings(source: &Source, options: &Options) -> Result<Vec<Diagnostic>, Failure> {
     let Source::Onnx(path) = source else { return Ok(vec![]) };
     let file = ModelFile::open(path).map_err(|why| Failure::user(ir::Code::Malformed, why.to_string()))?;
-    let import = ImportOptions { dims: options.dims.clone(), shapes: options.shapes.clone() };
-    Ok(onnx::import_with_warnings(&file, &import)?.warnings)
+    Ok(onnx::import_with_warnings(&file, &options.import())?.warnings)
 }
 
 fn text(compiled: &Compiled, warnings: &[Diagnostic]) -> String {

@@ -33,6 +33,11 @@ pub fn inputs(file: Option<&Path>, image: &Image, graph: &Graph, draw: Draw) -> 
     }
 }
 
+/// The arrays of an .npz by name; none where it can't be read, which [`inputs`] tells.
+pub fn given(file: Option<&Path>) -> BTreeMap<String, Tensor> {
+    file.and_then(|path| npz::read(path).ok()).into_iter().flatten().collect()
+}
+
 /// The arrays of an .npz under the names of the model's inputs. All names that are missing or unknown are told.
 pub fn read(path: &Path, image: &Image) -> Result<Vec<Tensor>, Failure> {
     let mut arrays: BTreeMap<String, Tensor> = npz::read(path)?.into_iter().collect();

@@ -3,7 +3,7 @@
 use crate::args::{Interpret, RunArgs, Verify};
 use crate::chart;
 use crate::failure::{BUG, Failure};
-use crate::inputs::{Draw, Inputs, inputs};
+use crate::inputs::{Draw, Inputs, given, inputs};
 use crate::memory::Memory;
 use crate::model::{self, Machine};
 use crate::npz;
@@ -14,6 +14,7 @@ use crate::roofline::{Ceilings, Roofline};
 use crate::summary::Summary;
 use crate::timings::Timings;
 use driver::interpret::{self, Interpreter};
+use driver::values::{compile_for, options_for};
 use driver::verify::{self, Sample};
 use driver::{Compiled, Options, Sabotage, Source};
 use ir::{Graph, Tensor};
@@ -32,9 +33,10 @@ pub fn run(arguments: &RunArgs) -> Result<Report, Failure> {
     let draw = Draw { seed: arguments.seed, most_bytes: machine.most_bytes };
     let progress = Progress::new("compiling");
     if let (Some(Interpret::Graph), Source::Onnx(path)) = (arguments.interpret, &source) {
+        let options = options_for(path, &options, || given(arguments.inputs.as_deref()));
         return interpreted_graph(arguments, &driver::compile::import(path, &options)?, draw, &progress);
     }
-    let compiled = driver::compile(&source, &options)?;
+    let (compiled, options) = compile_for(&source, options, || given(arguments.inputs.as_deref()))?;
     let inputs = inputs(arguments.inputs.as_deref(), &compiled.image, &compiled.graph, draw)?;
     progress.remark(&inputs.remark);
     let report = match (arguments.interpret, arguments.verify) {
@@ -77,7 +79,8 @@ fn called(
         Err(error) if error.is_not_finite() && options.winograd => {
             progress.remark(&format!("{error}: compiling again"));
             let options = Options { winograd: false, ..options.clone() };
-            return called(arguments, machine, source, &options, &driver::compile(source, &options)?, inputs, progress);
+            let compiled = driver::compile(source, &options)?;
+            return called(arguments, machine, source, &options, &compiled, inputs, progress);
         }
         outputs => outputs?,
     };

@@ -30,7 +30,11 @@ fn check_error((report, exit_code): (Json, i32), code: &str, part: &str) {
     let errors = report["errors"].as_array().unwrap_or_else(|| panic!("no errors: {report}"));
     assert_eq!((errors.len(), &errors[0]["code"]), (1, &code.into()), "{report}");
     assert!(errors[0]["message"].as_str().unwrap().contains(part), "{report}");
-    let want = if code == "E008" { 3 } else { 2 };
+    let want = match code {
+        "E008" => 3,
+        "E006" => 4,
+        _ => 2,
+    };
     assert_eq!((exit_code, &report["exit_code"]), (want, &want.into()), "{report}");
 }
 
@@ -124,6 +128,32 @@ fn tensors_whose_bytes_do_not_fit() {
     check_model(&add(weight(&[4], 16)), "E003", "4");
 }
 
+/// What shapes the graph is taken from the inputs of the call.
+#[test]
+fn axes_that_are_an_input() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut reduce = model(x(), vec![], vec![node("ReduceSum", &["x", "axes"], "y")]);
+    let axes = ValueInfoProto { name: "axes".to_string(), ..f32_info("axes", &[1]) };
+    let graph = reduce.graph.as_mut().unwrap();
+    graph.input.push(axes);
+    if let Some(Value::TensorType(ty)) = graph.input[1].r#type.as_mut().and_then(|ty| ty.value.as_mut()) {
+        ty.elem_type = DataType::Int64.into();
+    }
+    std::fs::write(folder.path().join("m.onnx"), reduce.encode_to_vec()).unwrap();
+    check_error(inkle(folder.path(), "run m.onnx"), "E006", "`axes` is computed from data");
+    let x: Vec<u8> = [1f32, 2.0, 3.0, 4.0, 5.0, 6.0].iter().flat_map(|x| x.to_le_bytes()).collect();
+    for (axis, shape) in [(0i64, [1, 3]), (-1, [2, 1])] {
+        write_npz(&folder.path().join("in.npz"), &[("x", "<f4", "(2, 3)", &x), ("axes", "<i8", "(1,)", &axis.to_le_bytes())]);
+        for line in ["run m.onnx --inputs in.npz", "run m.onnx --inputs in.npz --interpret graph", "run m.onnx --inputs in.npz --verify"] {
+            let (report, exit_code) = inkle(folder.path(), line);
+            assert_eq!(exit_code, 0, "{report}");
+            if !line.contains("verify") {
+                assert_eq!(report["outputs"][0]["shape"], Json::from(shape.to_vec()), "{report}");
+            }
+        }
+    }
+}
+
 #[test]
 fn sizes_beyond_all_limits() {
     check_model(&model(f32_info("x", &[1 << 62]), vec![], vec![node("Neg", &["x"], "y")]), "E008", "too large");
@@ -159,15 +189,17 @@ fn data_outside_of_the_models_folder() {
     }
 }
 
-/// An archive with one array of zeros.
-fn write_npz(path: &Path, name: &str, descr: &str, shape: &str, bytes: usize) {
+/// An archive of arrays: name, type, shape, bytes.
+fn write_npz(path: &Path, arrays: &[(&str, &str, &str, &[u8])]) {
     let mut archive = zip::ZipWriter::new(std::fs::File::create(path).unwrap());
-    archive.start_file(format!("{name}.npy"), SimpleFileOptions::default()).unwrap();
-    let header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}\n");
-    archive.write_all(b"\x93NUMPY\x01\x00").unwrap();
-    archive.write_all(&(header.len() as u16).to_le_bytes()).unwrap();
-    archive.write_all(header.as_bytes()).unwrap();
-    archive.write_all(&vec![0; bytes]).unwrap();
+    for (name, descr, shape, bytes) in arrays {
+        archive.start_file(format!("{name}.npy"), SimpleFileOptions::default()).unwrap();
+        let header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}\n");
+        archive.write_all(b"\x93NUMPY\x01\x00").unwrap();
+        archive.write_all(&(header.len() as u16).to_le_bytes()).unwrap();
+        archive.write_all(header.as_bytes()).unwrap();
+        archive.write_all(bytes).unwrap();
+    }
     archive.finish().unwrap();
 }
 
@@ -183,7 +215,7 @@ fn arrays_that_do_not_fit() {
     let folder = negation();
     let path = folder.path().join("in.npz");
     let run = |name: &str, descr: &str, shape: &str, bytes: usize| {
-        write_npz(&path, name, descr, shape, bytes);
+        write_npz(&path, &[(name, descr, shape, &vec![0; bytes])]);
         inkle(folder.path(), "run m.onnx --inputs in.npz")
     };
     assert_eq!(run("x", "<f4", "(2, 3)", 24).1, 0);

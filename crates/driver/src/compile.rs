@@ -9,7 +9,7 @@ use ir::{Code, Diagnostics, Graph, Location, Tensor};
 use kernel::Kernel;
 use kernel::module::Module;
 use llvm::{EmitOptions, PrintOptions};
-use onnx::{ImportOptions, ModelFile};
+use onnx::ModelFile;
 use program::memory::{self, MemoryPlan};
 use program::{Program, Role, lower};
 use runtime::{Executable, Image, RunError};
@@ -85,8 +85,7 @@ pub fn compile_graph(graph: Graph, options: &Options) -> Result<Compiled, Error>
 
 pub fn import(path: &Path, options: &Options) -> Result<Graph, Error> {
     let file = ModelFile::open(path).map_err(crate::text::file_error)?;
-    let import = ImportOptions { dims: options.dims.clone(), shapes: options.shapes.clone() };
-    Ok(onnx::import(&file, &import)?)
+    Ok(onnx::import(&file, &options.import())?)
 }
 
 fn from_graph(graph: Graph, options: &Options, mut clock: Clock) -> Result<Compiled, Error> {
@@ -201,6 +200,7 @@ fn image(program: &Program, memory: &MemoryPlan, assembly: &Assembly, objects: V
         guards: program.guards.clone(),
         step_guards: assembly.step_guards.clone(),
         inputs: named(&program.inputs),
+        values: program.inputs.iter().map(|(name, _)| options.values.get(name).cloned()).collect(),
         outputs: named(&program.outputs),
         constants: assembly.constants.iter().filter_map(constant).collect(),
         prepared_bytes: memory.prepared_bytes.clone(),

@@ -8,6 +8,7 @@
 //! - [`assemble`]: a kernel for each distinct group, and the entries
 //! - [`code`]: their machine code, generated or from the store
 //! - [`tuned`], [`tune`]: schedules that were measured, and looking for them
+//! - [`values`]: inputs whose values a compile needs
 //! - `parallel`: work on several threads
 //! - [`text`]: the levels' texts as input and output
 //! - [`inspect`]: any level as text
@@ -34,6 +35,7 @@ pub mod sabotage;
 pub mod text;
 pub mod tune;
 pub mod tuned;
+pub mod values;
 pub mod verify;
 pub mod work;
 

@@ -2,6 +2,8 @@
 
 use crate::tuned::Tuned;
 use cache::Store;
+use ir::Tensor;
+use onnx::ImportOptions;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -54,6 +56,8 @@ pub struct Options {
     pub dims: BTreeMap<String, i64>,
     /// Input dims bound at compile time; None leaves one open.
     pub shapes: BTreeMap<String, Vec<Option<i64>>>,
+    /// What inputs of an ONNX model hold in every call: the code is for these values alone.
+    pub values: BTreeMap<String, Tensor>,
     pub sabotage: Option<Sabotage>,
     /// Where code is kept from compile to compile; without it everything is generated anew, to the same bytes.
     pub store: Option<Arc<Store>>,
@@ -67,6 +71,11 @@ pub struct Options {
 }
 
 impl Options {
+    /// What the frontend is told.
+    pub fn import(&self) -> ImportOptions {
+        ImportOptions { dims: self.dims.clone(), shapes: self.shapes.clone(), values: self.values.clone() }
+    }
+
     /// For this machine and all of its cores.
     pub fn native() -> Options {
         let target = Target::native();
@@ -81,6 +90,7 @@ impl Options {
             profile: false,
             dims: BTreeMap::new(),
             shapes: BTreeMap::new(),
+            values: BTreeMap::new(),
             sabotage: None,
             store: None,
             share_kernels: true,

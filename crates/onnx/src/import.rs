@@ -30,6 +30,7 @@ mod walk;
 
 pub use call::{Call, Fault, Outcome, one};
 pub use cx::Cx;
+pub use interface::input_names;
 pub use known::Known;
 pub(crate) use region::Body;
 pub(crate) use tensor::element_type_of;
@@ -37,16 +38,18 @@ pub use tensor::read_tensor;
 pub use term::{Out, Term};
 
 use crate::file::ModelFile;
-use ir::{Code, Diagnostic, Diagnostics, Graph, Location};
+use ir::{Code, Diagnostic, Diagnostics, Graph, Location, Tensor};
 use std::collections::BTreeMap;
 
-/// What the caller knows about the sizes of the inputs.
+/// What the caller knows about the inputs.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ImportOptions {
     /// Sizes by the name of a symbol, or by the text that a model has for a dim.
     pub dims: BTreeMap<String, i64>,
     /// Sizes by input and position; None leaves a dim as the model declares it. Also the rank of an input that declares none.
     pub shapes: BTreeMap<String, Vec<Option<i64>>>,
+    /// What inputs hold in every call: they stay inputs, but the graph is that for these values.
+    pub values: BTreeMap<String, Tensor>,
 }
 
 /// A model as a graph, and what is odd about it.

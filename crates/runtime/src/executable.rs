@@ -159,6 +159,19 @@ impl Executable {
         if named.is_empty() { "these inputs".to_string() } else { named.join(", ") }
     }
 
+    /// The inputs that the code was made for hold what it was made for.
+    fn check_values(&self, inputs: &[InputRef]) -> Result<(), RunError> {
+        let differs = |value: &Option<Tensor>, input: &InputRef| {
+            value.as_ref().is_some_and(|value| value.dims() != input.dims || value.bytes() != input.bytes)
+        };
+        let values = self.image.values.iter().zip(inputs).zip(&self.image.inputs);
+        let problems = values.filter(|((value, input), _)| differs(value, input)).map(|(_, (name, _))| {
+            Diagnostic::new(ir::Code::Input, &Location::of(name), "the model was compiled for another value of this input")
+        });
+        let problems: Vec<Diagnostic> = problems.collect();
+        if problems.is_empty() { Ok(()) } else { Err(RunError::Call(Diagnostics(problems))) }
+    }
+
     fn check_outputs(&self, outputs: &[OutputMut]) -> Result<(), RunError> {
         let wanted = self.sizes.as_ref().map_or(&[][..], |sizes| &sizes.outputs);
         if wanted.len() != outputs.len() {
@@ -177,6 +190,7 @@ impl Executable {
     /// Needs: `sizes` are those of the inputs.
     fn run_sized(&mut self, inputs: &[InputRef], outputs: &mut [OutputMut]) -> Result<(), RunError> {
         check_bytes(inputs.iter().map(|input| (input.dtype, input.dims, input.bytes.len())))?;
+        self.check_values(inputs)?;
         check_bytes(outputs.iter().map(|output| (output.dtype, output.dims, output.bytes.len())))?;
         let (input_pointers, output_pointers) = self.frame.pointers(inputs, outputs)?;
         let sizes = self.sizes.take().unwrap_or_default();

@@ -25,6 +25,8 @@ pub struct Image {
     pub step_guards: Vec<Guard>,
     /// Names and types in the order of the entry's `inputs`.
     pub inputs: Vec<(String, TensorType)>,
+    /// What inputs must hold, since the code was made for that; None, or no entry, where anything will do.
+    pub values: Vec<Option<Tensor>>,
     /// Names and types in the order of the entry's `outputs`.
     pub outputs: Vec<(String, TensorType)>,
     /// The tensors behind the context's `constants`, in order.

@@ -122,6 +122,7 @@ fn image() -> Image {
         symbol_facts: [(Sym::new("n"), SymbolFact { low: 1, high: 1 << 40 })].into(),
         guards: vec![Guard { condition: Condition::AtLeast(Expr::from(5000), n.clone()), location: Location::of("/limit") }],
         step_guards: vec![],
+        values: vec![],
         inputs: vec![("x".into(), ty.clone())],
         outputs: vec![("y".into(), ty)],
         constants: vec![floats(&[1.0, 0.5])],

@@ -3,9 +3,10 @@
 use crate::record::Target;
 
 impl Target {
-    /// Probes the machine that runs the compiler.
+    /// Probes the machine that runs the compiler. `INKLE_NATIVE=x86-64-v3` makes it one with AVX2 at most, for tests on machines that have more.
     pub fn native() -> Target {
-        let mut target = instruction_set();
+        let least = std::env::var_os("INKLE_NATIVE").is_some_and(|name| name == "x86-64-v3");
+        let mut target = if least { Target::x86_64_v3() } else { instruction_set() };
         target.name = "native".to_string();
         target.cores = std::thread::available_parallelism().map_or(1, |n| n.get() as u32);
         for (bytes, level) in [(&mut target.l1_bytes, 1), (&mut target.l2_bytes, 2), (&mut target.l3_bytes, 3)] {

@@ -5,9 +5,10 @@ use crate::failure::Failure;
 use crate::model::Machine;
 use crate::run::graph_outputs;
 use driver::interpret::{self, Interpreter};
+use driver::values::{compile_for, options_for};
 use driver::{Compiled, Options, Source};
 use ir::{Code, DType, Graph, Literal, Tensor};
-use onnx::read_tensor;
+use onnx::{ModelFile, input_names, read_tensor};
 use serde_json::{Value, json};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -109,13 +110,13 @@ pub fn tried(case: &Path, arguments: &TestArgs) -> Verdict {
 /// The first difference from what is expected; None where there is none.
 fn checked(case: &Path, arguments: &TestArgs) -> Result<Option<String>, Failure> {
     let machine = Machine::new(&arguments.machine)?;
-    let model = Model::new(&case.join("model.onnx"), arguments.interpret, &machine)?;
     let sets: Vec<PathBuf> = (0..).map(|at| case.join(format!("test_data_set_{at}"))).take_while(|set| set.is_dir()).collect();
     if sets.is_empty() {
         return Err(Failure::user(Code::Input, "there is no test_data_set_0, so nothing to compare"));
     }
     for set in sets {
         let (inputs, wanted) = (tensors(&set, "input")?, tensors(&set, "output")?);
+        let model = Model::new(&case.join("model.onnx"), arguments.interpret, &machine, &inputs)?;
         let outputs = model.outputs(&inputs, &machine)?;
         if outputs.len() != wanted.len() {
             return Ok(Some(format!("{} outputs, not {}", outputs.len(), wanted.len())));
@@ -145,12 +146,18 @@ enum Model {
 }
 
 impl Model {
-    fn new(path: &Path, level: Option<Interpret>, machine: &Machine) -> Result<Model, Failure> {
+    /// For a call with these inputs.
+    fn new(path: &Path, level: Option<Interpret>, machine: &Machine, inputs: &[Tensor]) -> Result<Model, Failure> {
         let options = machine.options();
-        let compile = || driver::compile(&Source::Onnx(path.to_path_buf()), &options).map(Box::new);
+        let given = || {
+            let names = ModelFile::open(path).map_or(vec![], |file| input_names(&file));
+            names.into_iter().zip(inputs.iter().cloned()).collect()
+        };
+        let source = Source::Onnx(path.to_path_buf());
+        let compile = || compile_for(&source, options.clone(), given).map(|(compiled, _)| Box::new(compiled));
         Ok(match level {
             None => Model::Compiled(compile()?),
-            Some(Interpret::Graph) => Model::Graph(driver::compile::import(path, &options)?),
+            Some(Interpret::Graph) => Model::Graph(driver::compile::import(path, &options_for(path, &options, given))?),
             Some(Interpret::Program) => Model::Interpreted(compile()?, Interpreter::Program),
             Some(Interpret::Nest) => Model::Interpreted(compile()?, Interpreter::Nest),
             Some(Interpret::Kernel) => Model::Interpreted(compile()?, Interpreter::Kernel),

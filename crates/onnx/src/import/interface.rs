@@ -6,10 +6,11 @@ use super::scope::Slot;
 use super::symbols::{self, Input};
 use super::term::{Form, constant_type};
 use super::{sizes, tensor};
+use crate::file::ModelFile;
 use crate::proto::tensor_shape_proto::{Dimension, Value as Dim};
 use crate::proto::type_proto::{self, Value};
 use crate::proto::{GraphProto, TensorProto, ValueInfoProto};
-use ir::{Code, DType, Diagnostic, Location, TensorType};
+use ir::{Code, DType, Diagnostic, Location, Tensor, TensorType};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use sym::Expr;
@@ -49,12 +50,9 @@ impl Cx<'_> {
         }
     }
 
-    /// The inputs that no initializer gives a value.
     pub(super) fn inputs(&mut self, graph: &GraphProto, options: &ImportOptions) {
-        let weights: BTreeSet<&str> = graph.initializer.iter().map(|tensor| tensor.name.as_str()).collect();
-        let declared: Vec<&ValueInfoProto> = graph.input.iter().filter(|input| !weights.contains(input.name.as_str())).collect();
         let mut tensors = Vec::new();
-        for info in declared {
+        for info in given_inputs(graph) {
             match input_type(info) {
                 Ok(dtype) => tensors.push((dtype, info)),
                 Err(problem) => {
@@ -68,11 +66,11 @@ impl Cx<'_> {
         let (dims, problems) = symbols::input_dims(&shapes, options);
         problems.into_iter().for_each(|problem| self.problems.fault(problem));
         for ((dtype, info), dims) in tensors.into_iter().zip(dims) {
-            self.input(info, dims.map(|dims| TensorType::new(dtype, dims)));
+            self.input(info, dims.map(|dims| TensorType::new(dtype, dims)), options.values.get(&info.name));
         }
     }
 
-    fn input(&mut self, info: &ValueInfoProto, ty: Option<TensorType>) {
+    fn input(&mut self, info: &ValueInfoProto, ty: Option<TensorType>, value: Option<&Tensor>) {
         let location = Location::of(&info.name);
         let slot = match ty {
             None => Slot::Poisoned,
@@ -81,8 +79,19 @@ impl Cx<'_> {
                 Slot::Poisoned
             }
             Some(ty) => {
+                let misfit = value.filter(|value| !fits(&ty, value)).map(|value| format!("{}{:?} is no {ty}", value.dtype(), value.dims()));
                 let id = self.builder().input(&info.name, ty);
-                Slot::Term(self.built(&info.name, id))
+                match (value, misfit) {
+                    (_, Some(misfit)) => {
+                        self.problems.fault(Diagnostic::new(Code::Input, &location, misfit));
+                        Slot::Poisoned
+                    }
+                    (Some(tensor), None) => {
+                        let form = Form::Constant { tensor: tensor.clone(), weight: None };
+                        Slot::Term(self.add_term(&info.name, constant_type(tensor.dtype(), tensor.dims()), form))
+                    }
+                    (None, None) => Slot::Term(self.built(&info.name, id)),
+                }
             }
         };
         self.define(&info.name, slot, &location);
@@ -122,6 +131,22 @@ impl Cx<'_> {
             }
         }
     }
+}
+
+/// The inputs that no initializer gives a value.
+fn given_inputs(graph: &GraphProto) -> Vec<&ValueInfoProto> {
+    let weights: BTreeSet<&str> = graph.initializer.iter().map(|tensor| tensor.name.as_str()).collect();
+    graph.input.iter().filter(|input| !weights.contains(input.name.as_str())).collect()
+}
+
+/// The names of the inputs of a model's graph, in order.
+pub fn input_names(file: &ModelFile) -> Vec<String> {
+    file.model.graph.as_ref().map_or(vec![], |graph| given_inputs(graph).into_iter().map(|info| info.name.clone()).collect())
+}
+
+fn fits(ty: &TensorType, value: &Tensor) -> bool {
+    let same = |(dim, size): (&Expr, &usize)| dim.as_const().is_none_or(|dim| dim == *size as i64);
+    ty.dtype == value.dtype() && ty.rank() == value.dims().len() && ty.dims.iter().zip(value.dims()).all(same)
 }
 
 fn tensor_value(info: &ValueInfoProto) -> Option<&type_proto::Tensor> {

@@ -1,5 +1,6 @@
 use super::*;
 use crate::testing::{check, check_problems, check_types, imported, model, ops_of};
+use ir::{Array, DType};
 use proptest::prelude::*;
 use prost::Message;
 use sym::Sym;
@@ -98,6 +99,19 @@ fn options_bind_sizes() {
     let graph = imported(text, &options).unwrap().graph;
     assert_eq!(graph.ty(graph.outputs[0].1).to_string(), "f32[2, m]");
     assert_eq!(graph.symbols.keys().collect::<Vec<_>>(), [&Sym::new("m")]);
+}
+
+#[test]
+fn options_bind_values() {
+    let text = "x: f32[2, n] axes: i64[k] y = ReduceSum(x, axes) => y";
+    let imported = |value: Array| {
+        let values = BTreeMap::from([("axes".to_string(), Tensor::from_array(&value))]);
+        imported(text, &ImportOptions { values, ..ImportOptions::default() }).map(|imported| imported.graph)
+    };
+    let graph = imported(Array::ints(DType::I64, vec![1], vec![-1])).unwrap();
+    assert_eq!((graph.inputs.len(), graph.ty(graph.outputs[0].1).to_string()), (2, "f32[2, 1]".to_string()));
+    let wrong = imported(Array::ints(DType::I32, vec![1], vec![-1])).unwrap_err();
+    assert_eq!(wrong.to_string(), "[E009] axes: i32[1] is no i64[k]");
 }
 
 #[test]
