@@ -3,7 +3,7 @@
 use crate::choices::{self, Choice};
 use crate::code::{self, Lookup};
 use crate::error::Error;
-use crate::launches::{self, Planned, PlannedLaunch};
+use crate::launches::{self, Planned, PlannedLaunch, Planner};
 use crate::options::Options;
 use crate::parallel;
 use cache::{Key, Store};
@@ -78,12 +78,14 @@ pub struct Assembly {
 /// Objects that the store has are taken from there; their kernels are not made.
 pub fn assemble(program: &Program, memory: &MemoryPlan, options: &Options, store: Option<&Store>) -> Assembly {
     let sizes: Vec<Sym> = program.symbols.keys().chain(&memory.offsets).cloned().collect();
-    let [prepare, main] = [&program.prepare, &program.steps].map(|steps| launches::launches(program, steps));
-    let launches = [launches::flat(&prepare), launches::flat(&main)].concat();
-    let choices = choices::choices(program, &launches, options);
+    let mut planner = Planner::new(program);
+    let [prepare, main] = [&program.prepare, &program.steps].map(|steps| planner.launches(steps));
+    let groups = planner.groups();
     let lookup = Lookup::new(&options.target, store);
-    let (lowered, known) = kernels(&launches, &choices, &lookup, options.threads);
-    let mut assembler = Assembler { program, memory, choices, known, constants: HashMap::new(), out: Assembly { lowered, ..empty() } };
+    let choices = choices::choices(program, &groups, options, &lookup);
+    let launches = [launches::flat(&prepare), launches::flat(&main)].concat();
+    let (lowered, kernels) = kernels(&launches, &choices, &lookup, options.threads);
+    let mut assembler = Assembler { program, memory, choices, kernels, constants: HashMap::new(), out: Assembly { lowered, ..empty() } };
     let prepare = assembler.steps(prepare);
     assembler.out.prepare_steps = assembler.out.labels.len();
     let mut steps: Vec<EntryStep> = (0..program.guards.len())
@@ -97,22 +99,21 @@ pub fn assemble(program: &Program, memory: &MemoryPlan, options: &Options, store
     out
 }
 
-/// The kernels of all launches, in order of first use, each made once, and the number of each.
-fn kernels(
-    launches: &[&PlannedLaunch],
-    choices: &HashMap<PhysicalGroup, Choice>,
-    lookup: &Lookup,
-    threads: usize,
-) -> (Vec<Lowered>, HashMap<(PhysicalGroup, Schedule), usize>) {
+/// The kernels of all groups, in order of first use, each made once, and the number of each group's.
+fn kernels(launches: &[&PlannedLaunch], choices: &[Choice], lookup: &Lookup, threads: usize) -> (Vec<Lowered>, Vec<usize>) {
+    // the first launch of a group comes last here
+    let labels: HashMap<usize, &String> = launches.iter().rev().map(|launch| (launch.group, &launch.label)).collect();
     let (mut distinct, mut known) = (Vec::new(), HashMap::new());
-    for launch in launches {
-        let choice = &choices[&launch.group];
-        known.entry((choice.group.clone(), choice.schedule.clone())).or_insert_with(|| {
-            distinct.push((choice, &launch.label));
+    let number = |(group, choice)| {
+        let choice: &Choice = choice;
+        *known.entry((&choice.group, &choice.schedule)).or_insert_with(|| {
+            distinct.push((choice, labels.get(&group).copied()));
             distinct.len() - 1
-        });
-    }
-    (parallel::map(&distinct, threads, |(choice, label)| Lowered::new(choice, label, lookup)), known)
+        })
+    };
+    let numbers = choices.iter().enumerate().map(number).collect();
+    let lowered = |(choice, label): &(&Choice, Option<&String>)| Lowered::new(choice, label.map_or("", String::as_str), lookup);
+    (parallel::map(&distinct, threads, lowered), numbers)
 }
 
 fn empty() -> Assembly {
@@ -130,9 +131,10 @@ fn empty() -> Assembly {
 struct Assembler<'a> {
     program: &'a Program,
     memory: &'a MemoryPlan,
-    choices: HashMap<PhysicalGroup, Choice>,
-    /// The numbers of kernels in `out`.
-    known: HashMap<(PhysicalGroup, Schedule), usize>,
+    /// By the group's number.
+    choices: Vec<Choice>,
+    /// By the group's number, that of its kernel in `out`.
+    kernels: Vec<usize>,
     /// The places of constants in `out`.
     constants: HashMap<BufferId, usize>,
     out: Assembly,
@@ -157,7 +159,7 @@ impl Assembler<'_> {
         let mut out = Vec::new();
         for step in steps {
             let launch = match step {
-                Planned::Launch(launch) => Some(launch).filter(|launch| self.choices[&launch.group].grain == 1),
+                Planned::Launch(launch) => Some(launch).filter(|launch| self.choices[launch.group].grain == 1),
                 Planned::If { .. } | Planned::Guard(_) | Planned::Loop { .. } => None,
             };
             let joins = launch.is_some_and(|launch| run.iter().all(|other| self.independent(launch, other)));
@@ -173,7 +175,7 @@ impl Assembler<'_> {
 
     fn independent(&self, a: &PlannedLaunch, b: &PlannedLaunch) -> bool {
         let apart = |writer: &PlannedLaunch, user: &PlannedLaunch| {
-            writer.written().all(|id| user.buffers.iter().all(|other| id != *other && self.apart(id, *other)))
+            writer.written.iter().all(|id| user.buffers.iter().all(|other| id != other && self.apart(*id, *other)))
         };
         apart(a, b) && apart(b, a)
     }
@@ -210,20 +212,20 @@ impl Assembler<'_> {
         }
     }
 
-    fn launch(&mut self, PlannedLaunch { group, buffers, label }: PlannedLaunch) -> EntryStep {
-        let choice = self.choices[&group].clone();
-        let at = self.known[&(choice.group.clone(), choice.schedule.clone())];
+    fn launch(&mut self, PlannedLaunch { group, buffers, label, .. }: PlannedLaunch) -> EntryStep {
+        let (choice, at) = (&self.choices[group], self.kernels[group]);
         let interface = &self.out.lowered[at].interface;
         let value = |sym: &Sym| choice.values.iter().find(|(known, _)| known == sym).map(|(_, value)| value.clone());
         let tasks = interface.tasks.substitute(&value);
         let sizes = interface.sizes.iter().map(|sym| value(sym).unwrap_or_else(|| Expr::sym(sym))).collect();
         let scratch_bytes = interface.scratch_bytes.substitute(&value);
+        let grain = Expr::from(choice.grain);
         let params: Vec<BufferId> = interface.params.iter().filter_map(|param| buffers.get(*param).copied()).collect();
         let args = params.into_iter().map(|id| self.place(id)).collect();
         self.out.scratch_bytes = larger(&self.out.scratch_bytes, &scratch_bytes);
         let step = self.out.labels.len() as u32;
         self.out.labels.push(label);
-        EntryStep::Launch(Launch { kernel: at, args, sizes, tasks, grain: Expr::from(choice.grain), step, beside: false, parallel: true })
+        EntryStep::Launch(Launch { kernel: at, args, sizes, tasks, grain, step, beside: false, parallel: true })
     }
 
     fn place(&mut self, id: BufferId) -> Place {

@@ -2,13 +2,15 @@
 //!
 //! An entry of the store is the object of one function. A kernel's key is its nests and schedule, the target and the version of the code
 //! generator, so that it is found before the kernel itself is made. An entry function's key is its text in place of the nests. No option
-//! changes a kernel; those that change an entry function show in its text.
+//! changes a kernel; those that change an entry function show in its text. One more entry holds the schedules of all groups, since choosing
+//! them takes most of a compile whose objects are there.
 
 use crate::assemble::{Assembly, Lowered};
 use crate::compile::{emit_options, print_options};
 use crate::error::Error;
 use crate::options::Options;
 use crate::parallel;
+use crate::tuned::group_digest;
 use cache::{Entry, Key, Store};
 use kernel::Interface;
 use kernel::schedule::Schedule;
@@ -54,6 +56,23 @@ impl<'a> Lookup<'a> {
     pub fn kernel_key(&self, group: &PhysicalGroup, schedule: &Schedule) -> Key {
         let own = [("nest", group.to_string().into()), ("schedule", schedule.to_string().into())];
         Key::new(own.into_iter().chain(self.circumstances()))
+    }
+
+    /// Of the default schedules of groups, all together; None without a store.
+    pub fn schedules_key(&self, groups: &[PhysicalGroup], threads: usize) -> Option<Key> {
+        self.store?;
+        let digests = parallel::map(groups, threads, group_digest);
+        Some(Key::new([("groups", digests.concat().into())].into_iter().chain(self.circumstances())))
+    }
+
+    pub fn schedules(&self, key: &Key) -> Option<Vec<Schedule>> {
+        self.store?.get(key)?.interface.lines().map(|line| line.parse().ok()).collect()
+    }
+
+    /// Where they can't be kept, they are chosen again the next time.
+    pub fn keep_schedules(&self, key: &Key, schedules: &[Schedule]) {
+        let interface = schedules.iter().map(|schedule| format!("{schedule}\n")).collect();
+        let _ = self.store.map(|store| store.put(&Entry { key: key.clone(), interface, object: vec![] }));
     }
 
     fn entry_key(&self, text: &str) -> Key {

@@ -66,7 +66,7 @@ impl Tuned {
     }
 }
 
-fn group_digest(group: &PhysicalGroup) -> String {
+pub fn group_digest(group: &PhysicalGroup) -> String {
     digest(&group.to_string())
 }
 

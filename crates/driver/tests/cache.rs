@@ -43,6 +43,10 @@ fn cold_warm_and_without_give_the_same_objects() {
     assert_eq!(warm.cache.hits, warm.image.objects.len());
     assert_eq!(without.image.objects, cold.image.objects);
     assert_eq!(without.image.objects, warm.image.objects);
+    // beside the objects, the schedules of all groups
+    let entries = options(Some(&folder)).store.unwrap().entries().unwrap();
+    let schedules = |key: &cache::Key| key.field("groups").is_some();
+    assert_eq!(entries.iter().filter_map(|file| file.key.as_ref()).filter(|key| schedules(key)).count(), 1);
     // a kernel that came from the store can still be looked at
     assert_eq!(driver::text::print_kernels(&without), driver::text::print_kernels(&warm));
 }
