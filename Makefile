@@ -4,10 +4,12 @@ PYTHON := build/venv/bin/python
 INKLE := $(or $(CARGO_TARGET_DIR),target)/release/inkle
 MODELS := build/models
 PICTURES := crates/driver/examples/pictures
+CASES := build/cases
+KNOWN := crates/onnx/conformance.txt
 PICTURE ?= $(PICTURES)/english.png
 READ_LINE := cargo run --release --quiet --package driver --example read_line -- $(MODELS)/ppocr4_rec.onnx
 
-.PHONY: help setup build models run test bench-peers
+.PHONY: help setup build models run test conformance bench-peers
 
 help: ## Print these lines
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,11 +26,21 @@ models: setup ## Fetch the models that run, test and bench-peers use
 run: build models ## Read the line of text in a picture, and print what that took; PICTURE=FILE names another
 	$(READ_LINE) $(PICTURE)
 
-test: build models ## Check the format, run all tests, compare the models with onnxruntime
+test: build models $(CASES) ## Check the format, run all tests, compare models and ONNX's own cases with what they should give
 	cargo fmt --all --check
 	cargo test --workspace --release
 	$(PYTHON) scripts/test_models.py --inkle $(INKLE) --zoo $(MODELS)
+	$(INKLE) test $(CASES) --known $(KNOWN) --interpret graph
+	$(INKLE) test $(CASES) --known $(KNOWN)
 	for name in english chinese; do $(READ_LINE) $(PICTURES)/$$name.png | sed -n 1p | cmp - $(PICTURES)/$$name.txt || exit 1; done
+
+$(CASES): scripts/conformance.py scripts/requirements.txt | setup
+	$(PYTHON) scripts/conformance.py cases $@.part
+	rm -rf $@ && mv $@.part $@
+
+conformance: build $(CASES) ## Run ONNX's own test cases, interpreted and compiled
+	$(INKLE) test $(CASES) --known $(KNOWN) --interpret graph
+	$(INKLE) test $(CASES) --known $(KNOWN)
 
 bench-peers: build models ## Time the models beside onnxruntime and OpenVINO; build/peers.html has the plots
 	$(INKLE) bench $(MODELS)/*.onnx --against onnxruntime,openvino --inputs $(MODELS)/io --html build/peers.html

@@ -1,15 +1,16 @@
 //! Activation functions.
 
 use super::Entry;
-use super::elementwise::unary;
+use super::elementwise::{aligned_at, unary};
 use crate::import::{Call, Outcome, one};
 use ir::{DType, Diagnostic, Literal, Tensor, ValueId};
 use nest::Func;
+use sym::Expr;
 
 pub const OPS: &[Entry] = &[
     Entry("Relu", 6, relu),
     Entry("LeakyRelu", 6, leaky_relu),
-    Entry("PRelu", 7, prelu),
+    Entry("PRelu", 1, prelu),
     Entry("Clip", 6, clip_attributes),
     Entry("Clip", 11, clip_operands),
     Entry("Sigmoid", 6, |call| unary(call, Func::Sigmoid)),
@@ -42,10 +43,14 @@ fn leaky_relu(call: &mut Call) -> Outcome {
     one(sloped(call, x, slope)?)
 }
 
-/// The slope broadcasts to x.
+/// The slope broadcasts to x; before opset 7, several are those of the channels.
 fn prelu(call: &mut Call) -> Outcome {
     let dims = call.dims(0)?;
-    let (x, slope) = (call.value(0)?, call.value(1)?);
+    let (x, mut slope) = (call.value(0)?, call.value(1)?);
+    let channels = |dims: &[Expr]| matches!(dims, [count] if !count.is_one());
+    if call.opset < 7 && dims.len() > 1 && channels(call.b().dims(slope)) {
+        slope = aligned_at(call, slope, 1, dims.len())?;
+    }
     let slope = call.b().broadcast(slope, &dims)?;
     one(sloped(call, x, slope)?)
 }

@@ -3,15 +3,16 @@
 use super::Entry;
 use crate::import::{Call, Known, Outcome, one, sizes};
 use ::ops::Builder;
-use ir::{DType, Diagnostic, ValueId};
+use ir::{Code, DType, Diagnostic, ValueId};
 use nest::Func;
+use sym::Expr;
 
 pub const OPS: &[Entry] = &[
-    Entry("Add", 7, |call| binary(call, Func::Add)),
-    Entry("Sub", 7, |call| binary(call, Func::Sub)),
-    Entry("Mul", 7, |call| binary(call, Func::Mul)),
-    Entry("Div", 7, |call| binary(call, Func::Div)),
-    Entry("Pow", 7, pow),
+    Entry("Add", 1, |call| binary(call, Func::Add)),
+    Entry("Sub", 1, |call| binary(call, Func::Sub)),
+    Entry("Mul", 1, |call| binary(call, Func::Mul)),
+    Entry("Div", 1, |call| binary(call, Func::Div)),
+    Entry("Pow", 1, pow),
     Entry("Mod", 10, modulo),
     Entry("Max", 6, |call| variadic(call, Func::Max)),
     Entry("Min", 6, |call| variadic(call, Func::Min)),
@@ -43,11 +44,42 @@ pub(super) fn unary(call: &mut Call, func: Func) -> Outcome {
 
 /// A function of two operands.
 pub(super) fn binary(call: &mut Call, func: Func) -> Outcome {
+    if call.opset < 7 {
+        return one(aligned(call, func)?);
+    }
     if let Some(known) = call.fold(func) {
         return one(known);
     }
     let operands = [call.value(0)?, call.value(1)?];
     one(call.b().map_broadcast(func, &operands)?)
+}
+
+/// A function of two operands as before opset 7: the second is broadcast where `broadcast` says so, with its first axis at `axis` of the first,
+/// or its last at the last.
+fn aligned(call: &mut Call, func: Func) -> Result<ValueId, Diagnostic> {
+    call.ignore(&["consumed_inputs"]);
+    let (broadcasts, axis) = (call.flag_or("broadcast", false)?, call.int("axis")?);
+    let dims = call.dims(0)?;
+    let (x, y) = (call.value(0)?, call.value(1)?);
+    if !broadcasts {
+        return call.b().map(func, &[x, y]);
+    }
+    let y = match axis {
+        None => y,
+        Some(axis) => aligned_at(call, y, call.normal_axis(axis, dims.len())?, dims.len())?,
+    };
+    let y = call.b().broadcast(y, &dims)?;
+    call.b().map(func, &[x, y])
+}
+
+/// An operand with its first axis at `axis` of `rank`.
+pub(super) fn aligned_at(call: &mut Call, y: ValueId, axis: usize, rank: usize) -> Result<ValueId, Diagnostic> {
+    let mut dims = call.b().dims(y).to_vec();
+    if axis + dims.len() > rank {
+        return Err(call.error(Code::Shape, format!("{} axes do not fit behind axis {axis} of {rank}", dims.len())));
+    }
+    dims.resize(rank - axis, Expr::one());
+    call.b().reshape(y, &dims)
 }
 
 /// A fold of one or more operands, from the left.
@@ -83,6 +115,9 @@ fn mean(call: &mut Call) -> Outcome {
 
 /// The result has the base's type; the exponent may have any. An integer is raised to a float in f64, which holds more integers than f32.
 fn pow(call: &mut Call) -> Outcome {
+    if call.opset < 7 {
+        return one(aligned(call, Func::Pow)?);
+    }
     if let Some(known) = call.fold(Func::Pow) {
         return one(known);
     }
@@ -151,6 +186,23 @@ mod tests {
             &["f32[2] 1 4"],
             &["f32[2] 3 4", "f32[2] 2 3"],
         );
+    }
+
+    #[test]
+    fn operands_broadcast_where_old_models_say() {
+        let text = |attributes: &str| format!("opset 6 x: f32[2, 2, n] w: f32[2] = 1 2 y = Add {{{attributes}}} (x, w) => y");
+        let x = "f32[2, 2, 1] 1 2 3 4";
+        check(&text("broadcast = 1, axis = 0"), &[x], &["f32[2, 2, 1] 2 3 5 6"]);
+        check(&text("broadcast = 1, axis = 1"), &[x], &["f32[2, 2, 1] 2 4 4 6"]);
+        check("opset 6 x: f32[n, 2] w: f32[2] = 1 2 y = Sub {broadcast = 1} (x, w) => y", &["f32[1, 2] 1 2"], &["f32[1, 2] 0 0"]);
+        check_problems(&text("broadcast = 1, axis = 3"), &["[E005] Add#0: axis 3 is outside of rank 3"]);
+        check_problems(
+            "opset 6 x: f32[2, 2] w: f32[2, 2] y = Mul {broadcast = 1, axis = 1} (x, w) => y",
+            &["[E003] Mul#0: 2 axes do not fit behind axis 1 of 2"],
+        );
+        check("opset 6 x: f32[2] y = Pow(x, x) => y", &["f32[2] 2 3"], &["f32[2] 4 27"]);
+        let slopes = "opset 6 x: f32[1, 2, n] w: f32[2] = 0.5 0.25 y = PRelu(x, w) => y";
+        check(slopes, &["f32[1, 2, 2] -4 1 -4 2"], &["f32[1, 2, 2] -2 1 -1 2"]);
     }
 
     #[test]

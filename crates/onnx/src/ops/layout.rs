@@ -6,8 +6,12 @@ use ir::guard::Condition;
 use ir::{Code, Diagnostic};
 use sym::Expr;
 
-pub const OPS: &[Entry] =
-    &[Entry("Transpose", 1, transpose), Entry("DepthToSpace", 1, depth_to_space), Entry("SpaceToDepth", 1, space_to_depth)];
+pub const OPS: &[Entry] = &[
+    Entry("Transpose", 1, transpose),
+    Entry("DepthToSpace", 1, depth_to_space),
+    Entry("SpaceToDepth", 1, space_to_depth),
+    Entry("SpaceToDepth", 28, space_to_depth_in_order),
+];
 
 fn transpose(call: &mut Call) -> Outcome {
     let rank = call.rank(0)?;
@@ -55,11 +59,7 @@ fn whole_quotient(call: &mut Call, size: &Expr, part: &Expr) -> Expr {
 
 fn depth_to_space(call: &mut Call) -> Outcome {
     let ([n, c, h, w], size) = blocks(call)?;
-    let columns_first = match call.text("mode")?.unwrap_or("DCR") {
-        "DCR" => false,
-        "CRD" => true,
-        mode => return Err(call.attribute_error(format!("attribute `mode` is `{mode}`")).into()),
-    };
+    let columns_first = columns_first(call)?;
     let channels = whole_quotient(call, &c, &(&size * &size));
     let x = call.value(0)?;
     let (apart, perm) = match columns_first {
@@ -71,12 +71,31 @@ fn depth_to_space(call: &mut Call) -> Outcome {
     one(call.b().reshape(x, &[n, channels, &h * &size, &w * &size])?)
 }
 
+/// Whether `mode` puts a channel's block before the channels.
+fn columns_first(call: &mut Call) -> Result<bool, Diagnostic> {
+    match call.text("mode")?.unwrap_or("DCR") {
+        "DCR" => Ok(false),
+        "CRD" => Ok(true),
+        mode => Err(call.attribute_error(format!("attribute `mode` is `{mode}`"))),
+    }
+}
+
 fn space_to_depth(call: &mut Call) -> Outcome {
+    into_depth(call, false)
+}
+
+fn space_to_depth_in_order(call: &mut Call) -> Outcome {
+    let columns_first = columns_first(call)?;
+    into_depth(call, columns_first)
+}
+
+fn into_depth(call: &mut Call, columns_first: bool) -> Outcome {
     let ([n, c, h, w], size) = blocks(call)?;
     let (rows, columns) = (whole_quotient(call, &h, &size), whole_quotient(call, &w, &size));
     let x = call.value(0)?;
     let x = call.b().reshape(x, &[n.clone(), c.clone(), rows.clone(), size.clone(), columns.clone(), size.clone()])?;
-    let x = call.b().transpose(x, &[0, 3, 5, 1, 2, 4])?;
+    let perm = if columns_first { [0, 1, 3, 5, 2, 4] } else { [0, 3, 5, 1, 2, 4] };
+    let x = call.b().transpose(x, &perm)?;
     one(call.b().reshape(x, &[n, &(&c * &size) * &size, rows, columns])?)
 }
 
@@ -100,6 +119,10 @@ mod tests {
         check("x: f32[1, 4, h, w] y = DepthToSpace {blocksize = 2} (x) => y", &[deep], &[wide]);
         check("x: f32[1, 4, h, w] y = DepthToSpace {blocksize = 2, mode = \"CRD\"} (x) => y", &[deep], &[wide]);
         check("x: f32[1, 1, h, w] y = SpaceToDepth {blocksize = 2} (x) => y", &[wide], &[deep]);
+        let turned = |mode: &str| format!("opset 28 x: f32[1, 2, 2, 2] y = SpaceToDepth {{blocksize = 2, mode = \"{mode}\"}} (x) => y");
+        let pixels = "f32[1, 2, 2, 2] 1 2 3 4 5 6 7 8";
+        check(&turned("DCR"), &[pixels], &["f32[1, 8, 1, 1] 1 5 2 6 3 7 4 8"]);
+        check(&turned("CRD"), &[pixels], &["f32[1, 8, 1, 1] 1 2 3 4 5 6 7 8"]);
         let order = |mode: &str| format!("x: f32[1, 8, 1, 1] y = DepthToSpace {{blocksize = 2, mode = \"{mode}\"}} (x) => y");
         let x = "f32[1, 8, 1, 1] 1 2 3 4 5 6 7 8";
         check(&order("DCR"), &[x], &["f32[1, 2, 2, 2] 1 3 5 7 2 4 6 8"]);

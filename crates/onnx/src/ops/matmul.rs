@@ -6,7 +6,7 @@ use ir::{Code, DType, Diagnostic, TensorType, ValueId};
 use nest::Func;
 use sym::Expr;
 
-pub const OPS: &[Entry] = &[Entry("MatMul", 1, matmul), Entry("Gemm", 7, gemm)];
+pub const OPS: &[Entry] = &[Entry("MatMul", 1, matmul), Entry("Gemm", 1, gemm)];
 
 /// Letters of the batch axes; `m`, `n` and `k` are the matrices'.
 const BATCH_LETTERS: &str = "abcdefghijlopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
@@ -124,6 +124,7 @@ fn gemm(call: &mut Call) -> Outcome {
     check_types(call)?;
     let (transpose_a, transpose_b) = (call.flag_or("transA", false)?, call.flag_or("transB", false)?);
     let (alpha, beta) = (call.float_or("alpha", 1.0)?, call.float_or("beta", 1.0)?);
+    let broadcasts = call.opset >= 7 || call.flag_or("broadcast", false)?;
     let operands = [call.value(0)?, call.value(1)?];
     let (a, b) = (if transpose_a { "km" } else { "mk" }, if transpose_b { "nk" } else { "kn" });
     let product = call.b().contract(&format!("{a},{b}->mn"), operands[0], operands[1])?;
@@ -131,7 +132,7 @@ fn gemm(call: &mut Call) -> Outcome {
     let Some(c) = call.optional_value(2)?.filter(|_| beta != 0.0) else { return one(product) };
     let dims = call.b().dims(product).to_vec();
     let c = scaled(call, c, beta)?;
-    let c = call.b().broadcast(c, &dims)?;
+    let c = if broadcasts { call.b().broadcast(c, &dims)? } else { c };
     one(call.b().map(Func::Add, &[product, c])?)
 }
 

@@ -10,7 +10,7 @@ use nest::{Func, Monoid};
 use sym::Expr;
 
 pub const OPS: &[Entry] = &[
-    Entry("BatchNormalization", 7, batch_normalization),
+    Entry("BatchNormalization", 1, batch_normalization),
     Entry("LayerNormalization", 17, layer_normalization),
     Entry("InstanceNormalization", 6, instance_normalization),
     Entry("GroupNormalization", 18, group_normalization),
@@ -22,8 +22,9 @@ pub const OPS: &[Entry] = &[
 /// The inference form: mean and variance are given.
 fn batch_normalization(call: &mut Call) -> Outcome {
     let epsilon = call.float_or("epsilon", 1e-5)?;
-    call.ignore(&["momentum"]);
-    if call.flag_or("training_mode", false)? || (1..5).any(|at| call.wants(at)) {
+    call.ignore(&["momentum", "consumed_inputs"]);
+    let trains = call.opset < 7 && !call.flag_or("is_test", false)?;
+    if trains || call.flag_or("training_mode", false)? || (1..5).any(|at| call.wants(at)) {
         return Err(call.unsupported("the training form").into());
     }
     if call.opset < 9 && !call.flag_or("spatial", true)? {

@@ -12,7 +12,7 @@ use sym::Expr;
 
 pub const OPS: &[Entry] = &[
     Entry("MaxPool", 1, max_pool),
-    Entry("AveragePool", 7, average_pool),
+    Entry("AveragePool", 1, average_pool),
     Entry("GlobalMaxPool", 1, |call| global(call, Monoid::Max)),
     Entry("GlobalAveragePool", 1, global_average),
     Entry("LpPool", 2, lp_pool),
