@@ -2,6 +2,7 @@
 
 use driver::{Options, compile_graph};
 use ir::{Array, DType, Graph, Literal, Tensor, TensorType};
+use nest::{Func, Monoid};
 use ops::build::core::Folded;
 use ops::{Builder, WindowAttrs};
 use sym::Expr;
@@ -71,4 +72,20 @@ fn nothing_is_packed_in_front_of_a_group_that_the_group_writes() {
     let y = b.reduce(nest::Monoid::Sum, y, &[2], Folded::Kept).unwrap();
     b.output("y", y);
     agrees(b.finish(), vec![counted(vec![1, 33, 2])]);
+}
+
+/// The index is computed in a stage in front, one for each row: rows must not become the lanes of a vector.
+#[test]
+fn rows_with_indices_of_their_own_are_no_vector() {
+    let mut b = Builder::new("counted");
+    let (x, steps, table) = (b.input("x", ty(&[3, 5])), b.input("steps", ty(&[29])), b.input("table", ty(&[30])));
+    let each = b.unsqueeze(x, &[2]).unwrap();
+    let reached = b.map_broadcast(Func::GreaterEqual, &[each, steps]).unwrap();
+    let reached = b.convert(reached, DType::F32).unwrap();
+    let count = b.reduce(Monoid::Sum, reached, &[2], Folded::Dropped).unwrap();
+    let at = b.convert(count, DType::I32).unwrap();
+    let scale = b.gather(table, at, 0).unwrap();
+    let y = b.map(Func::Mul, &[x, scale]).unwrap();
+    b.output("y", y);
+    agrees(b.finish(), vec![counted(vec![3, 5]), counted(vec![29]), counted(vec![30])]);
 }

@@ -13,12 +13,14 @@
 //! - [`cx`]: the state, and how a value gets into a graph
 //! - [`call`]: what an operator sees of its node
 //! - [`known`]: shape arithmetic
+//! - [`narrow`]: element types of less than 8 bits, and floats of 8
 
 mod call;
 mod cx;
 mod function;
 mod interface;
 mod known;
+mod narrow;
 mod problems;
 mod region;
 mod scope;
@@ -32,9 +34,12 @@ pub use call::{Call, Fault, Outcome, one};
 pub use cx::Cx;
 pub use interface::input_names;
 pub use known::Known;
+pub use narrow::{Format, Narrow};
 pub(crate) use region::Body;
+#[cfg(test)]
 pub(crate) use tensor::element_type_of;
 pub use tensor::read_tensor;
+pub(crate) use tensor::{Stored, stored_type_of};
 pub use term::{Out, Term};
 
 use crate::file::ModelFile;

@@ -17,6 +17,7 @@ pub mod layout;
 pub mod logic;
 pub mod loops;
 pub mod matmul;
+mod narrow;
 pub mod norm;
 pub mod pad;
 pub mod pool;
@@ -35,6 +36,12 @@ use crate::import::{Call, Outcome};
 
 /// The latest opset of the default domain whose operators have been looked through.
 pub const LATEST_OPSET: i64 = 28;
+
+/// Operators that take elements of the narrow types and know what they stand for.
+pub const NARROW: [&str; 4] = ["Cast", "CastLike", "QuantizeLinear", "DequantizeLinear"];
+
+/// Operators that give elements of their first operand, whatever these stand for.
+pub const MOVES: [&str; 9] = ["Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Slice", "Gather", "Expand"];
 
 /// Adds an operator's node to the graph.
 pub type Import = fn(&mut Call) -> Outcome;

@@ -2,7 +2,7 @@
 
 use crate::lower::contract_match;
 use crate::lower::contract_schedule::{self, Tiles};
-use crate::lower::rows::flat::{flat, widen_locals};
+use crate::lower::rows::flat::{flat, may_widen, widen_locals};
 use crate::lower::rows::{scheduled, strip};
 use crate::lower::rows_cost::{Counted, Shape, lanes_along, rough};
 use crate::lower::rows_schedule::{Loops, Piece, RowsSchedule, RowsStage};
@@ -141,8 +141,7 @@ fn stage_choice(nest: &Nest, shape: Shape) -> Loops {
 
 /// All stages along one of the group's own iterators.
 fn outer_choice(group: &PhysicalGroup, target: &Target) -> Option<Choice> {
-    let legal = |iter: &&Iter| group.stages.iter().all(|stage| may_vectorise(&stage.nest, &iter.sym));
-    let choices = group.outer.iter().filter(legal).map(|iter| {
+    let choices = group.outer.iter().filter(|iter| may_widen(group, &iter.sym)).map(|iter| {
         let lanes = group.stages.iter().map(|stage| lanes_along(&stage.nest, iter, target)).min().unwrap_or(1);
         let mut wide = group.clone();
         widen_locals(&mut wide, &iter.sym, lanes);

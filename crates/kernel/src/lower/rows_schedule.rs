@@ -2,6 +2,7 @@
 
 use crate::lower::contract_match;
 use crate::lower::contract_schedule::Tiles;
+use crate::lower::rows::flat::may_widen;
 use crate::lower::rows::{scheduled, strip};
 use crate::lower::scalars::{MOST_CHOICES, may_vectorise};
 use nest::{IterKind, Nest};
@@ -198,6 +199,9 @@ impl RowsSchedule {
                 RowsStage::Loops(loops) => loops.vector.as_ref() == Some(&piece.sym) && loops.lanes as i64 == piece.size,
                 RowsStage::Tiles(_) => false,
             };
+            if !may_widen(group, &piece.sym) {
+                faults.push(format!("R4: vectors along {}", piece.sym));
+            }
             if !self.stages.iter().all(one_vector) {
                 faults.push(format!("R3: pieces of {} that are not one vector", piece.sym));
             }

@@ -2,6 +2,7 @@
 
 use super::cx::Cx;
 use super::known::Known;
+use super::narrow::Narrow;
 use super::sizes;
 use super::tensor;
 use super::term::{Out, Term};
@@ -117,6 +118,11 @@ impl<'a> Call<'a, '_> {
 
     pub fn dtype(&self, at: usize) -> Result<DType> {
         Ok(self.ty(at)?.dtype)
+    }
+
+    /// What an operand's elements stand for, where that is no type of the graph.
+    pub fn narrow(&self, at: usize) -> Option<Narrow> {
+        self.optional(at).and_then(|term| self.cx.narrow(term))
     }
 
     pub fn dims(&self, at: usize) -> Result<Vec<Expr>> {
@@ -269,7 +275,7 @@ impl<'a> Call<'a, '_> {
         texts.map(Some).map_err(|_| self.attribute_error(format!("attribute `{name}` is no text")))
     }
 
-    pub fn tensor(&self, name: &'static str) -> Result<Option<Tensor>> {
+    pub fn tensor(&self, name: &'static str) -> Result<Option<(Tensor, Option<Narrow>)>> {
         let Some(attribute) = self.attribute(name, AttributeType::Tensor)? else { return Ok(None) };
         let empty = TensorProto::default();
         tensor::tensor(self.cx.file, attribute.t.as_deref().unwrap_or(&empty), self.cx.location()).map(Some)

@@ -1,6 +1,7 @@
 //! The state of an import, and how a value of the model gets into a graph.
 
 use super::known::Known;
+use super::narrow::Narrow;
 use super::problems::Problems;
 use super::scope::{Frame, Scope, Slot, lookup};
 use super::sizes;
@@ -83,6 +84,7 @@ impl<'f> Cx<'f> {
     pub fn known(&self, term: Term) -> Option<Known> {
         match &self.data(term).form {
             Form::Built => None,
+            Form::Constant { .. } if self.narrow(term).is_some() => None,
             Form::Constant { tensor, .. } => Known::of_tensor(tensor),
             Form::Known(known) => Some(known.clone()),
         }
@@ -104,9 +106,19 @@ impl<'f> Cx<'f> {
         }
     }
 
+    /// What the elements stand for, where that is no type of the graph.
+    pub fn narrow(&self, term: Term) -> Option<Narrow> {
+        self.data(term).narrow
+    }
+
+    pub(super) fn narrowed(&mut self, term: Term, narrow: Option<Narrow>) -> Term {
+        self.terms[term.0 as usize].narrow = narrow;
+        term
+    }
+
     pub(super) fn add_term(&mut self, name: &str, ty: TensorType, form: Form) -> Term {
         let location = self.location().clone();
-        self.terms.push(TermData { name: Arc::from(name), ty, form, location });
+        self.terms.push(TermData { name: Arc::from(name), ty, form, narrow: None, location });
         Term(self.terms.len() as u32 - 1)
     }
 
@@ -128,6 +140,10 @@ impl<'f> Cx<'f> {
         match out {
             Out::Term(term) => Ok(term),
             Out::Known(known) => Ok(self.known_term(name, known)),
+            Out::Narrow(out, narrow) => {
+                let term = self.named(name, *out, first_new)?;
+                Ok(self.narrowed(term, Some(narrow)))
+            }
             Out::Constant(tensor) => {
                 let ty = constant_type(tensor.dtype(), tensor.dims());
                 let weight = (self.frames.len() == 1 && tensor.count() > MAX_WRITTEN).then(|| Arc::from(name));

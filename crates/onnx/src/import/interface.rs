@@ -2,15 +2,17 @@
 
 use super::ImportOptions;
 use super::cx::Cx;
+use super::narrow::Narrow;
 use super::scope::Slot;
 use super::symbols::{self, Input};
+use super::tensor::Stored;
 use super::term::{Form, constant_type};
 use super::{sizes, tensor};
 use crate::file::ModelFile;
 use crate::proto::tensor_shape_proto::{Dimension, Value as Dim};
 use crate::proto::type_proto::{self, Value};
 use crate::proto::{GraphProto, TensorProto, ValueInfoProto};
-use ir::{Code, DType, Diagnostic, Location, Tensor, TensorType};
+use ir::{Code, Diagnostic, Location, Tensor, TensorType};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use sym::Expr;
@@ -38,10 +40,11 @@ impl Cx<'_> {
 
     fn initializer(&mut self, proto: &TensorProto, weights: Weights) -> Slot {
         match tensor::tensor(self.file, proto, &Location::of(&proto.name)) {
-            Ok(tensor) => {
+            Ok((tensor, narrow)) => {
                 let weight = (weights == Weights::Named).then(|| Arc::from(proto.name.as_str()));
                 let ty = constant_type(tensor.dtype(), tensor.dims());
-                Slot::Term(self.add_term(&proto.name, ty, Form::Constant { tensor, weight }))
+                let term = self.add_term(&proto.name, ty, Form::Constant { tensor, weight });
+                Slot::Term(self.narrowed(term, narrow))
             }
             Err(problem) => {
                 self.problems.fault(problem);
@@ -65,12 +68,12 @@ impl Cx<'_> {
             tensors.iter().map(|(_, info)| (info.name.as_str(), tensor_value(info).and_then(|t| t.shape.as_ref()))).collect();
         let (dims, problems) = symbols::input_dims(&shapes, options);
         problems.into_iter().for_each(|problem| self.problems.fault(problem));
-        for ((dtype, info), dims) in tensors.into_iter().zip(dims) {
-            self.input(info, dims.map(|dims| TensorType::new(dtype, dims)), options.values.get(&info.name));
+        for (((dtype, narrow), info), dims) in tensors.into_iter().zip(dims) {
+            self.input(info, dims.map(|dims| TensorType::new(dtype, dims)), options.values.get(&info.name), narrow);
         }
     }
 
-    fn input(&mut self, info: &ValueInfoProto, ty: Option<TensorType>, value: Option<&Tensor>) {
+    fn input(&mut self, info: &ValueInfoProto, ty: Option<TensorType>, value: Option<&Tensor>, narrow: Option<Narrow>) {
         let location = Location::of(&info.name);
         let slot = match ty {
             None => Slot::Poisoned,
@@ -94,6 +97,7 @@ impl Cx<'_> {
                 }
             }
         };
+        let slot = if let Slot::Term(term) = slot { Slot::Term(self.narrowed(term, narrow)) } else { slot };
         self.define(&info.name, slot, &location);
     }
 
@@ -124,7 +128,7 @@ impl Cx<'_> {
                 (Some(Dim::DimValue(size)), Some(real)) => *size > 0 && *size != real,
                 _ => false,
             };
-            let other_type = tensor::element_type_of(wanted.elem_type as i64).is_ok_and(|dtype| dtype != ty.dtype);
+            let other_type = tensor::stored_type_of(wanted.elem_type as i64).is_ok_and(|(dtype, _)| dtype != ty.dtype);
             if !same_rank || other_type || shape.dim.iter().zip(&ty.dims).any(contradicts) {
                 let message = format!("the model declares another type for `{}` than {ty}, which it has", info.name);
                 self.problems.warnings.push(Diagnostic::new(Code::Shape, &Location::of(&info.name), message));
@@ -157,11 +161,11 @@ fn tensor_value(info: &ValueInfoProto) -> Option<&type_proto::Tensor> {
 }
 
 /// The element type of an input.
-fn input_type(info: &ValueInfoProto) -> Result<DType, Diagnostic> {
+fn input_type(info: &ValueInfoProto) -> Result<Stored, Diagnostic> {
     let location = Location::of(&info.name);
     let kind = match info.r#type.as_ref().and_then(|ty| ty.value.as_ref()) {
         Some(Value::TensorType(tensor)) => {
-            let dtype = tensor::element_type_of(tensor.elem_type as i64);
+            let dtype = tensor::stored_type_of(tensor.elem_type as i64);
             return dtype.map_err(|(code, text)| Diagnostic::new(code, &location, text));
         }
         Some(Value::SequenceType(_)) => "a sequence",

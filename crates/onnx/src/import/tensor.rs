@@ -1,5 +1,6 @@
 //! Tensors and element types of a model file as those of the graph.
 
+use super::narrow::Narrow;
 use crate::file::{Elements, ModelFile};
 use crate::proto::{DataType, TensorProto};
 use ir::{Code, DType, Diagnostic, Location, Tensor};
@@ -42,6 +43,18 @@ pub(super) fn element_type(data_type: DataType) -> Option<DType> {
     }
 }
 
+/// How elements are held: the type, and what they stand for where that is another.
+pub type Stored = (DType, Option<Narrow>);
+
+/// As [`element_type_of`], with the types that a byte holds.
+pub fn stored_type_of(number: i64) -> Result<Stored, (Code, String)> {
+    let data_type = i32::try_from(number).ok().and_then(|number| DataType::try_from(number).ok());
+    match data_type.and_then(Narrow::of) {
+        Some(narrow) => Ok((if matches!(narrow, Narrow::Int { signed: true, .. }) { DType::I8 } else { DType::U8 }, Some(narrow))),
+        None => Ok((element_type_of(number)?, None)),
+    }
+}
+
 /// The element type with this number in a model file; the text says what is wrong with it.
 pub fn element_type_of(number: i64) -> Result<DType, (Code, String)> {
     let data_type = i32::try_from(number).ok().and_then(|number| DataType::try_from(number).ok());
@@ -50,25 +63,35 @@ pub fn element_type_of(number: i64) -> Result<DType, (Code, String)> {
     element_type(data_type).ok_or_else(|| (Code::Unsupported, format!("element type {data_type} is not supported")))
 }
 
-/// The tensor of a file that holds one `TensorProto` with its own data, as ONNX's test suites keep inputs and outputs.
+/// The tensor of a file that holds one `TensorProto` with its own data, as ONNX's test suites keep inputs and outputs. Elements of the narrow
+/// types have a byte each.
 pub fn read_tensor(path: &Path) -> Result<Tensor, Diagnostic> {
     let location = Location::of(&path.display().to_string());
     let problem = |why: String| Diagnostic::new(Code::Data, &location, why);
     let bytes = std::fs::read(path).map_err(|why| problem(why.to_string()))?;
     let proto = TensorProto::decode(bytes.as_slice()).map_err(|why| problem(format!("not a tensor: {why}")))?;
-    tensor(&ModelFile::empty(), &proto, &location)
+    Ok(tensor(&ModelFile::empty(), &proto, &location)?.0)
 }
 
-/// The tensor, sharing the file's bytes.
-pub(super) fn tensor(file: &ModelFile, proto: &TensorProto, location: &Location) -> Result<Tensor, Diagnostic> {
+/// The tensor, sharing the file's bytes, and what its elements stand for.
+pub(super) fn tensor(file: &ModelFile, proto: &TensorProto, location: &Location) -> Result<(Tensor, Option<Narrow>), Diagnostic> {
     let problem = |code: Code, message: String| Diagnostic::new(code, location, message);
     let read = file.tensor_bytes(proto).map_err(|error| problem(Code::Data, error.to_string()))?;
-    let dtype = element_type_of(read.data_type as i64).map_err(|(code, text)| problem(code, format!("tensor `{}`: {text}", proto.name)))?;
+    let (dtype, narrow) =
+        stored_type_of(read.data_type as i64).map_err(|(code, text)| problem(code, format!("tensor `{}`: {text}", proto.name)))?;
     let dims: Option<Vec<usize>> = read.dims.iter().map(|dim| usize::try_from(*dim).ok()).collect();
     let bytes = match read.elements {
         Elements::Numbers(bytes) => bytes,
         Elements::Strings(_) => return Err(problem(Code::Unsupported, format!("tensor `{}` holds strings", proto.name))),
     };
-    let tensor = dims.and_then(|dims| Tensor::new(dtype, dims, Arc::new(bytes)));
-    tensor.ok_or_else(|| problem(Code::Data, format!("tensor `{}`: its dims {:?} are too large", proto.name, read.dims)))
+    let tensor = dims.and_then(|dims| match narrow {
+        None => Tensor::new(dtype, dims, Arc::new(bytes)),
+        Some(narrow) => {
+            let count = dims.iter().product();
+            Tensor::new(dtype, dims, Arc::new(narrow.unpacked(&bytes, count)))
+        }
+    });
+    tensor
+        .map(|tensor| (tensor, narrow))
+        .ok_or_else(|| problem(Code::Data, format!("tensor `{}`: its dims {:?} are too large", proto.name, read.dims)))
 }

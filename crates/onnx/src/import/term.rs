@@ -2,6 +2,7 @@
 //! a node needs them as data.
 
 use super::known::Known;
+use super::narrow::Narrow;
 use ir::{DType, Location, Tensor, TensorType, ValueId};
 use std::sync::Arc;
 use sym::Expr;
@@ -15,6 +16,8 @@ pub(super) struct TermData {
     pub name: Arc<str>,
     pub ty: TensorType,
     pub form: Form,
+    /// What the elements stand for, where that is no type of the graph.
+    pub narrow: Option<Narrow>,
     /// The node that made it.
     pub location: Location,
 }
@@ -37,6 +40,8 @@ pub enum Out {
     Term(Term),
     Known(Known),
     Constant(Tensor),
+    /// One whose elements are of a narrow type.
+    Narrow(Box<Out>, Narrow),
 }
 
 impl From<ValueId> for Out {

@@ -133,7 +133,14 @@ impl<'f> Cx<'f> {
         self.nodes(&graph.node);
         let outputs = graph.output.iter().map(|info| self.defined(&info.name, &location)).collect::<Option<Vec<Term>>>();
         self.frames.pop();
-        outputs.ok_or(Fault::Poisoned)
+        let outputs = outputs.ok_or(Fault::Poisoned)?;
+        match outputs.iter().find_map(|term| self.narrow(*term)) {
+            None => Ok(outputs),
+            Some(narrow) => {
+                let message = format!("`{attribute}` gives {}, which is not supported there", narrow.name());
+                Err(Diagnostic::new(Code::Unsupported, self.location(), message).into())
+            }
+        }
     }
 
     pub(super) fn enter(&mut self, frame: Frame) -> Result<(), Diagnostic> {
@@ -198,10 +205,20 @@ impl<'f> Cx<'f> {
             self.unsupported(node, opset, operands);
             return Err(Fault::Poisoned);
         };
-        let mut call = Call { cx: self, node, opset, operands: operands?, asked: Default::default() };
+        let operands = operands?;
+        let narrow = operands.iter().flatten().find_map(|term| self.narrow(*term));
+        let moves = domain.is_empty() && ops::MOVES.contains(&node.op_type.as_str());
+        if let Some(narrow) = narrow.filter(|_| !moves && !(domain.is_empty() && ops::NARROW.contains(&node.op_type.as_str()))) {
+            let message = format!("{}: element type {} is not supported", node.op_type, narrow.name());
+            return Err(Diagnostic::new(Code::Unsupported, self.location(), message).into());
+        }
+        let mut call = Call { cx: self, node, opset, operands, asked: Default::default() };
         let outs = import(&mut call)?;
         call.check_all_asked()?;
-        Ok(outs)
+        Ok(match narrow.filter(|_| moves) {
+            Some(narrow) => outs.into_iter().map(|out| Out::Narrow(Box::new(out), narrow)).collect(),
+            None => outs,
+        })
     }
 
     /// The operands of a node; None for one that is left out.

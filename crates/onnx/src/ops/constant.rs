@@ -12,8 +12,9 @@ use sym::Expr;
 pub const OPS: &[Entry] = &[Entry("Constant", 1, constant), Entry("ConstantOfShape", 9, constant_of_shape), Entry("Range", 11, range)];
 
 fn constant(call: &mut Call) -> Outcome {
+    let (value, narrow) = call.tensor("value")?.unzip();
     let tensors = [
-        call.tensor("value")?,
+        value,
         call.float("value_float")?.map(|value| scalar_tensor(DType::F32, Literal::Float(value as f64))),
         call.floats("value_floats")?.map(float_vector),
         call.int("value_int")?.map(|value| scalar_tensor(DType::I64, Literal::Int(value))),
@@ -24,7 +25,10 @@ fn constant(call: &mut Call) -> Outcome {
     }
     let mut given = tensors.into_iter().flatten();
     match (given.next(), given.next()) {
-        (Some(tensor), None) => one(Out::Constant(tensor)),
+        (Some(tensor), None) => one(match narrow.flatten() {
+            Some(narrow) => Out::Narrow(Box::new(Out::Constant(tensor)), narrow),
+            None => Out::Constant(tensor),
+        }),
         (None, _) => Err(call.attribute_error("attribute `value` is missing").into()),
         (Some(_), Some(_)) => Err(call.attribute_error("two attributes give the value").into()),
     }
@@ -39,7 +43,10 @@ fn float_vector(values: &[f32]) -> Tensor {
 }
 
 fn constant_of_shape(call: &mut Call) -> Outcome {
-    let value = call.tensor("value")?.unwrap_or_else(|| scalar_tensor(DType::F32, Literal::Float(0.0)));
+    let (value, narrow) = call.tensor("value")?.unwrap_or_else(|| (scalar_tensor(DType::F32, Literal::Float(0.0)), None));
+    if let Some(narrow) = narrow {
+        return Err(call.unsupported(format!("element type {}", narrow.name())).into());
+    }
     if value.count() != 1 {
         return Err(call.attribute_error(format!("attribute `value` has {} elements, not one", value.count())).into());
     }

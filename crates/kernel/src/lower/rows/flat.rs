@@ -11,6 +11,7 @@
 
 use crate::lower::contract_match;
 use crate::lower::point::{Access, StageCx};
+use crate::lower::scalars::may_vectorise;
 use nest::{Iter, IterKind, Nest, ScalarOp, rewrite};
 use program::{PhysicalGroup, PhysicalRole, PhysicalStage};
 use std::collections::BTreeSet;
@@ -227,6 +228,13 @@ fn merge(stage: &mut PhysicalStage, a: &Iter, b: &Iter) {
     stage.nest = rewrite::substitute(&stage.nest, &value);
     stage.nest.iters.retain(|iter| iter.sym != a.sym);
     stage.nest.iters.iter_mut().filter(|iter| iter.sym == b.sym).for_each(|iter| iter.extent = &a.extent * &b.extent);
+}
+
+/// Whether an outer iterator may run along the lanes of all stages: what a local buffer holds then differs from lane to lane.
+pub fn may_widen(group: &PhysicalGroup, sym: &Sym) -> bool {
+    let mut wide = group.clone();
+    widen_locals(&mut wide, sym, 2);
+    wide.stages.iter().all(|stage| may_vectorise(&stage.nest, sym))
 }
 
 /// The group with a lane for each local buffer's element, where an outer iterator runs along the lanes: `t[i]` -> `t[i, o % lanes]`.
