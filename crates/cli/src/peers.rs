@@ -21,7 +21,7 @@ pub mod serve;
 mod statistics;
 mod table;
 
-use crate::args::BenchArgs;
+use crate::args::{BenchArgs, ModelArgs, Precision, Switch};
 use crate::failure::Failure;
 use crate::machine;
 use crate::model::Machine;
@@ -48,6 +48,18 @@ pub fn against(arguments: &BenchArgs) -> Result<Report, Failure> {
     report(arguments, machine.threads, ceilings, models)
 }
 
+/// How our side is compiled, in words.
+fn ours(arguments: &ModelArgs) -> String {
+    let precision = match arguments.precision {
+        Precision::F32 => "in f32",
+        Precision::Bf16 => "products of bf16, the rest in f32",
+    };
+    let tuned = arguments.tuned.as_ref().map(|path| format!("schedules of {}", path.display()));
+    let direct = (arguments.winograd == Switch::Off).then(|| "without minimal filtering".to_string());
+    let words: Vec<String> = std::iter::once(precision.to_string()).chain(tuned).chain(direct).collect();
+    words.join(", ")
+}
+
 fn temporary_folder() -> Result<tempfile::TempDir, Failure> {
     tempfile::tempdir().map_err(|why| Failure::user(Code::Input, format!("no temporary folder: {why}")))
 }
@@ -57,6 +69,7 @@ fn report(arguments: &BenchArgs, threads: usize, ceilings: Ceilings, models: Vec
     let comparison = Comparison {
         processor: machine::processor(),
         threads,
+        ours: ours(&arguments.compile),
         peer_precision: arguments.peer_precision.name().to_string(),
         rounds: arguments.rounds.into(),
         coverage: statistics::coverage(arguments.rounds.into()),

@@ -51,7 +51,7 @@ impl Bench<'_> {
         let result = ModelResult { model: name, inputs: text(&ready["inputs"]), ..ModelResult::default() };
         Ok(match profile {
             Ok(profile) => with_profile(with_sides(result, sides), &profile)?,
-            Err(error) => failed(result.model, &error),
+            Err(error) => ModelResult { failure: failed(String::new(), &error).failure, ..with_sides(result, sides) },
         })
     }
 
@@ -109,15 +109,24 @@ fn ask(side: &mut Result<Running, Side>, request: &Value, take: impl FnOnce(&mut
     }
 }
 
+/// As [`ask`], of a side whose calls are timed: these stay, with the failure beside them.
+fn ask_late(side: &mut Result<Running, Side>, request: &Value, take: impl FnOnce(&mut Running, &Value)) {
+    let Ok(running) = side else { return };
+    match running.process.ask(request) {
+        Ok(answer) => take(running, &answer),
+        Err(why) => running.side.failure = Some(text(&why["error"])),
+    }
+}
+
 /// Memory of all, the peers' outputs against ours, and at last our profile, which compiles once more.
 fn finish(sides: &mut [Result<Running, Side>]) -> Result<Value, Value> {
     for side in sides.iter_mut() {
-        ask(side, &json!({ "memory": null }), |running, answer| {
+        ask_late(side, &json!({ "memory": null }), |running, answer| {
             running.side.peak_rss_mib = answer["peak_rss_mib"].as_f64().unwrap_or(f64::NAN);
         });
     }
     for side in sides.iter_mut().skip(1) {
-        ask(side, &json!({ "compare": null }), |running, answer| {
+        ask_late(side, &json!({ "compare": null }), |running, answer| {
             running.side.difference = Some(Difference { output: text(&answer["output"]), over_bound: answer["worst"].as_f64() });
         });
     }

@@ -43,7 +43,7 @@ integers are not counted, so the limit is a bound from below. Clocks between the
 fn method(comparison: &Comparison) -> String {
     let precision = if comparison.peer_precision == "f32" { "in f32" } else { "in the precision that they choose" };
     format!(
-        "Peers compute {precision}. Each side is a process of its own that holds the model. In each of {} rounds every side makes calls for \
+        "Our side computes {}. Peers compute {precision}. Each side is a process of its own that holds the model. In each of {} rounds every side makes calls for \
          a quarter of a second, and at least four, by turns with two sets of inputs, while the other sides are stopped; rounds begin with \
          another side each time. A round counts with its median. Shown are medians of the rounds; ratios are taken within a round. \
          Intervals reach from one round to another and rest on their order alone (sign test): they hold the median with a probability of \
@@ -51,6 +51,7 @@ fn method(comparison: &Comparison) -> String {
          and its inputs, outputs and weights once, at the speed of reading so many bytes over and over; both ceilings are the best that generated kernels reached between the \
          models. Operations are counted on the model as it is defined, a multiply-add as two; a convolution by Winograd's method has fewer, so that a share may be above 100 %. Compile time is from the file to a \
          model that can be called, nothing cached, without the start of Python; memory is the peak of the process, with Python.",
+        comparison.ours,
         comparison.rounds,
         100.0 * comparison.coverage
     )

@@ -9,6 +9,8 @@ use serde::Serialize;
 pub struct Comparison {
     pub processor: String,
     pub threads: usize,
+    /// How our side was compiled, in words.
+    pub ours: String,
     /// `f32`, or `default` where peers may choose.
     pub peer_precision: String,
     pub rounds: usize,
@@ -28,7 +30,7 @@ pub struct Summary {
     pub least_model: String,
 }
 
-/// A model; without sides where ours fails.
+/// A model; without sides where ours can't be timed.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct ModelResult {
     pub model: String,
@@ -52,7 +54,7 @@ pub struct ModelFailure {
     pub exit_code: u8,
 }
 
-/// A framework with a model; with nothing but a failure where it can't load or run it.
+/// A framework with a model; with nothing but a failure where it can't load or run it. One that fails after its calls were timed keeps the times.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Side {
     pub name: String,
@@ -183,6 +185,7 @@ pub fn example() -> Comparison {
     Comparison {
         processor: "a processor".to_string(),
         threads: 2,
+        ours: "f32".to_string(),
         peer_precision: "f32".to_string(),
         rounds: 2,
         coverage: statistics::coverage(2),
