@@ -122,7 +122,9 @@ pub struct RunArgs {
     pub model: PathBuf,
 
     /// Inputs: an .npz with an array for each of the model's inputs, under its name. Without it, seeded random ones are drawn: indices
-    /// stay inside their tables, masks are ones, a free leading size is 1; any other free size must be bound
+    /// stay inside their tables, masks are ones, a free leading size is 1; any other free size must be bound. Where the values of small
+    /// inputs shape the model (axes, sizes), it is compiled for those that the file has. Integers below 8 bits and floats of 8 or fewer
+    /// have a byte an element: the number, or the code
     #[arg(long, value_name = "FILE.npz")]
     pub inputs: Option<PathBuf>,
 
