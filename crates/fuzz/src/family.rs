@@ -19,6 +19,7 @@ pub mod product;
 pub mod repeat;
 pub mod resample;
 pub mod scatter;
+pub mod sequence;
 pub mod shape;
 pub mod spelled;
 pub mod spread;
@@ -92,6 +93,7 @@ pub static STEPS: &[(usize, Step)] = &[
     (2, pick::gather_elements),
     (2, scatter::elements),
     (2, scatter::slices),
+    (2, sequence::sequence),
     (2, branch::branch),
     (2, repeat::scan),
     (1, repeat::counted),

@@ -177,6 +177,12 @@ impl Generator {
         Some(ids)
     }
 
+    /// The name of a value that a node reads.
+    pub fn used(&mut self, id: Id) -> String {
+        self.values[id.0].used = true;
+        self.values[id.0].name.clone()
+    }
+
     /// Lets the nodes to come be those of a branch or body. Inputs and initializers still go to the whole model.
     pub fn enter_branch(&mut self) -> Mark {
         self.in_branch = true;

@@ -28,6 +28,7 @@ pub mod repeat;
 pub mod reshape;
 pub mod resize;
 pub mod scatter;
+pub mod sequence;
 pub mod slice;
 pub mod softmax;
 mod window;
@@ -43,6 +44,19 @@ pub const NARROW: [&str; 4] = ["Cast", "CastLike", "QuantizeLinear", "Dequantize
 /// Operators that give elements of their first operand, whatever these stand for.
 pub const MOVES: [&str; 9] = ["Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Slice", "Gather", "Expand"];
 
+/// Operators that take sequences.
+pub const TAKES_SEQUENCES: [&str; 9] = [
+    "Identity",
+    "SequenceInsert",
+    "SequenceErase",
+    "SequenceAt",
+    "SequenceLength",
+    "ConcatFromSequence",
+    "Optional",
+    "OptionalGetElement",
+    "OptionalHasElement",
+];
+
 /// Adds an operator's node to the graph.
 pub type Import = fn(&mut Call) -> Outcome;
 
@@ -50,7 +64,7 @@ pub type Import = fn(&mut Call) -> Outcome;
 pub struct Entry(pub &'static str, pub i64, pub Import);
 
 /// Every family, with its domain.
-static FAMILIES: [(&str, &[Entry]); 26] = [
+static FAMILIES: [(&str, &[Entry]); 27] = [
     ("", elementwise::OPS),
     ("", activation::OPS),
     ("", logic::OPS),
@@ -77,6 +91,7 @@ static FAMILIES: [(&str, &[Entry]); 26] = [
     ("", control::OPS),
     ("", loops::OPS),
     ("", recurrent::OPS),
+    ("", sequence::OPS),
 ];
 
 fn entries() -> impl Iterator<Item = (&'static str, &'static Entry)> {

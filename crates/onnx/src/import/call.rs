@@ -120,6 +120,13 @@ impl<'a> Call<'a, '_> {
         Ok(self.ty(at)?.dtype)
     }
 
+    /// The values of an operand that is a sequence.
+    pub fn sequence(&self, at: usize) -> Result<Vec<Term>> {
+        let term = self.term(at)?;
+        let elements = self.cx.sequence(term).map(<[Term]>::to_vec);
+        elements.ok_or_else(|| self.error(Code::Type, format!("operand {at} of {} is no sequence", self.node.op_type)))
+    }
+
     /// What an operand's elements stand for, where that is no type of the graph.
     pub fn narrow(&self, at: usize) -> Option<Narrow> {
         self.optional(at).and_then(|term| self.cx.narrow(term))

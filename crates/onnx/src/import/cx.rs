@@ -83,7 +83,7 @@ impl<'f> Cx<'f> {
     /// The elements, where they are few and known.
     pub fn known(&self, term: Term) -> Option<Known> {
         match &self.data(term).form {
-            Form::Built => None,
+            Form::Built | Form::Sequence(_) => None,
             Form::Constant { .. } if self.narrow(term).is_some() => None,
             Form::Constant { tensor, .. } => Known::of_tensor(tensor),
             Form::Known(known) => Some(known.clone()),
@@ -102,7 +102,15 @@ impl<'f> Cx<'f> {
                 };
                 Some(ir::Tensor::from_array(&array))
             }
-            Form::Built => None,
+            Form::Built | Form::Sequence(_) => None,
+        }
+    }
+
+    /// The values of a sequence.
+    pub fn sequence(&self, term: Term) -> Option<&[Term]> {
+        match &self.data(term).form {
+            Form::Sequence(elements) => Some(elements),
+            Form::Built | Form::Constant { .. } | Form::Known(_) => None,
         }
     }
 
@@ -140,6 +148,7 @@ impl<'f> Cx<'f> {
         match out {
             Out::Term(term) => Ok(term),
             Out::Known(known) => Ok(self.known_term(name, known)),
+            Out::Sequence(elements) => Ok(self.add_term(name, constant_type(ir::DType::Bool, &[]), Form::Sequence(elements))),
             Out::Narrow(out, narrow) => {
                 let term = self.named(name, *out, first_new)?;
                 Ok(self.narrowed(term, Some(narrow)))
@@ -176,6 +185,10 @@ impl<'f> Cx<'f> {
         let id = match &data.form {
             Form::Built if depth == 0 => return Err(builder.error(Code::Names, format!("`{}` is out of reach", data.name))),
             Form::Built => self.capture(term, depth)?,
+            Form::Sequence(_) => {
+                let message = format!("`{}` is a sequence; only tensors are supported", data.name);
+                return Err(builder.error(Code::Unsupported, message));
+            }
             Form::Constant { tensor, weight } => builder.graph.constant(tensor.clone(), weight.as_deref(), &data.name),
             Form::Known(known) => {
                 let consumer = std::mem::replace(&mut builder.location, data.location.clone());

@@ -29,6 +29,8 @@ pub(super) enum Form {
     Constant { tensor: Tensor, weight: Option<Arc<str>> },
     /// Known integers.
     Known(Known),
+    /// A list of values, whose type means nothing. Operators that do not take sequences never see it.
+    Sequence(Vec<Term>),
 }
 
 /// What an operator gives for one output.
@@ -40,6 +42,7 @@ pub enum Out {
     Term(Term),
     Known(Known),
     Constant(Tensor),
+    Sequence(Vec<Term>),
     /// One whose elements are of a narrow type.
     Narrow(Box<Out>, Narrow),
 }

@@ -134,6 +134,10 @@ impl<'f> Cx<'f> {
         let outputs = graph.output.iter().map(|info| self.defined(&info.name, &location)).collect::<Option<Vec<Term>>>();
         self.frames.pop();
         let outputs = outputs.ok_or(Fault::Poisoned)?;
+        if outputs.iter().any(|term| self.sequence(*term).is_some()) {
+            let message = format!("`{attribute}` gives a sequence, which is not supported there");
+            return Err(Diagnostic::new(Code::Unsupported, self.location(), message).into());
+        }
         match outputs.iter().find_map(|term| self.narrow(*term)) {
             None => Ok(outputs),
             Some(narrow) => {
@@ -207,6 +211,11 @@ impl<'f> Cx<'f> {
         };
         let operands = operands?;
         let narrow = operands.iter().flatten().find_map(|term| self.narrow(*term));
+        let takes_sequences = domain.is_empty() && ops::TAKES_SEQUENCES.contains(&node.op_type.as_str());
+        if !takes_sequences && operands.iter().flatten().any(|term| self.sequence(*term).is_some()) {
+            let message = format!("{}: a sequence is not supported", node.op_type);
+            return Err(Diagnostic::new(Code::Unsupported, self.location(), message).into());
+        }
         let moves = domain.is_empty() && ops::MOVES.contains(&node.op_type.as_str());
         if let Some(narrow) = narrow.filter(|_| !moves && !(domain.is_empty() && ops::NARROW.contains(&node.op_type.as_str()))) {
             let message = format!("{}: element type {} is not supported", node.op_type, narrow.name());
@@ -251,7 +260,12 @@ impl<'f> Cx<'f> {
     }
 
     fn types(&self, operands: &[Option<Term>]) -> String {
-        let ty = |term: &Option<Term>| term.map_or("nothing".to_string(), |term| self.ty(term).to_string());
+        let ty = |term: &Option<Term>| {
+            term.map_or("nothing".to_string(), |term| match self.sequence(term) {
+                Some(_) => "a sequence".to_string(),
+                None => self.ty(term).to_string(),
+            })
+        };
         operands.iter().map(ty).collect::<Vec<String>>().join(", ")
     }
 

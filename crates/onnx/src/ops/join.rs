@@ -83,7 +83,7 @@ fn split_sizes(call: &Call) -> Result<Option<Vec<Expr>>, Diagnostic> {
     }
 }
 
-fn check_sum(call: &mut Call, parts: &[Expr], dim: &Expr) -> Result<(), Diagnostic> {
+pub(super) fn check_sum(call: &mut Call, parts: &[Expr], dim: &Expr) -> Result<(), Diagnostic> {
     if parts.iter().any(|part| sizes::is_nonnegative(part) == Some(false)) {
         return Err(call.error(Code::Shape, format!("parts {parts:?} of negative size")));
     }
@@ -126,7 +126,7 @@ fn equal_parts(call: &mut Call, dim: &Expr) -> Result<Vec<Expr>, Diagnostic> {
 }
 
 /// `size` elements of operand 0 from `start` on.
-fn piece(call: &mut Call, axis: usize, start: &Expr, size: &Expr) -> Result<Out, Diagnostic> {
+pub(super) fn piece(call: &mut Call, axis: usize, start: &Expr, size: &Expr) -> Result<Out, Diagnostic> {
     if let Some(known) = call.known(0).and_then(|known| known_piece(&known, axis, start, size)) {
         return Ok(known.into());
     }
