@@ -1,7 +1,7 @@
 //! Normalisations.
 
 use super::Entry;
-use crate::import::{Call, Outcome, one};
+use crate::import::{Call, Out, Outcome, one};
 use ::ops::Folded;
 use ::ops::WindowAttrs;
 use ir::guard::Condition;
@@ -19,12 +19,14 @@ pub const OPS: &[Entry] = &[
     Entry("LRN", 1, local_response_normalization),
 ];
 
-/// The inference form: mean and variance are given.
+/// Mean and variance are given, or from opset 14 on, where `training_mode` says so, those of the batch, which also move the given ones.
 fn batch_normalization(call: &mut Call) -> Outcome {
     let epsilon = call.float_or("epsilon", 1e-5)?;
-    call.ignore(&["momentum", "consumed_inputs"]);
+    call.ignore(&["consumed_inputs"]);
+    let momentum = call.float_or("momentum", 0.9)?;
     let trains = call.opset < 7 && !call.flag_or("is_test", false)?;
-    if trains || call.flag_or("training_mode", false)? || (1..5).any(|at| call.wants(at)) {
+    let of_batch = call.opset >= 14 && call.flag_or("training_mode", false)?;
+    if trains || !of_batch && (1..5).any(|at| call.wants(at)) {
         return Err(call.unsupported("the training form").into());
     }
     if call.opset < 9 && !call.flag_or("spatial", true)? {
@@ -44,8 +46,32 @@ fn batch_normalization(call: &mut Call) -> Outcome {
     for parameter in &mut parameters {
         *parameter = call.b().convert(*parameter, computed)?;
     }
+    let mut moved = vec![];
+    if of_batch {
+        let [mean, variance] = batch_statistics(call, x)?;
+        for ((batch, given), ty) in [(mean, parameters[2]), (variance, parameters[3])].into_iter().zip(&types[2..]) {
+            let kept = call.b().map_number(Func::Mul, given, momentum)?;
+            let share = call.b().map_number(Func::Mul, batch, 1.0 - momentum)?;
+            let running = call.b().map(Func::Add, &[kept, share])?;
+            moved.push(Out::from(call.b().convert(running, *ty)?));
+        }
+        parameters = [parameters[0], parameters[1], mean, variance];
+    }
     let normal = call.b().batch_norm(x, parameters, epsilon)?;
-    one(call.b().convert(normal, dtype)?)
+    let normal = call.b().convert(normal, dtype)?;
+    Ok(std::iter::once(normal.into()).chain(moved).collect())
+}
+
+/// Mean and variance of each channel, over all but axis 1.
+fn batch_statistics(call: &mut Call, x: ValueId) -> Result<[ValueId; 2], Diagnostic> {
+    let rank = call.b().dims(x).len();
+    let axes: Vec<usize> = (0..rank).filter(|axis| *axis != 1).collect();
+    let b = call.b();
+    let mean = b.mean(x, &axes, Folded::Kept)?;
+    let centred = b.map_broadcast(Func::Sub, &[x, mean])?;
+    let square = b.map(Func::Mul, &[centred, centred])?;
+    let [mean, variance] = [b.mean(x, &axes, Folded::Dropped)?, b.mean(square, &axes, Folded::Dropped)?];
+    Ok([mean, variance])
 }
 
 /// Over the axes from `axis` on; scale and bias broadcast to them. The mean and the inverse of the deviation are results too.
@@ -265,10 +291,9 @@ mod tests {
         check(&text, &["f32[1, 2, 2] 1 3 5 6"], &["f32[1, 2, 2] 1 3 5 6"]);
         let wide = text.replace("x: f32", "x: f64");
         check(&wide, &["f64[1, 2, 2] 1 3 5 1000000000.25"], &["f64[1, 2, 2] 1 3 5 1000000000.25"]);
-        check_problems(
-            &text.replace("momentum = 0.9", "training_mode = 1"),
-            &["[E006] BatchNormalization#0: BatchNormalization: the training form"],
-        );
+        let trains = text.replace("momentum = 0.9", "training_mode = 1").replace("y = ", "y, rm, rv = ").replace("=> y", "=> y, rm, rv");
+        check(&trains, &["f32[1, 2, 2] 1 3 5 9"], &["f32[1, 2, 2] -1 3 -1 1", "f32[2] 1.1 0.7", "f32[2] 3.7 1.3"]);
+        check_problems(&format!("opset 6 {text}"), &["[E006] BatchNormalization#0: BatchNormalization: the training form"]);
     }
 
     #[test]
