@@ -180,12 +180,14 @@ impl Assembler<'_> {
         apart(a, b) && apart(b, a)
     }
 
-    /// Whether two buffers never share memory: buffers of the arena that live at the same time do not.
+    /// Whether two buffers never share memory: buffers of the arena, or of the prepared memory, that live at the same time do not.
     fn apart(&self, a: BufferId, b: BufferId) -> bool {
-        match [a, b].map(|id| self.memory.lives[id.0 as usize].filter(|_| self.memory.arena[id.0 as usize].is_some())) {
-            [Some(a), Some(b)] => a.overlaps(b),
-            _ => true,
-        }
+        let lives = |places: &[Option<Expr>]| {
+            let [a, b] = [a, b].map(|id| self.memory.lives[id.0 as usize].filter(|_| places[id.0 as usize].is_some()));
+            a.zip(b)
+        };
+        let both = lives(&self.memory.arena).or_else(|| lives(&self.memory.prepared));
+        both.is_none_or(|(a, b)| a.overlaps(b))
     }
 
     fn step(&mut self, step: Planned) -> EntryStep {

@@ -17,10 +17,11 @@ pub struct MemoryPlan {
     pub tenants: Arena,
     /// The symbol of each tenant's offset; none is a symbol of the program.
     pub offsets: Vec<Sym>,
-    /// Offset in the prepared memory of each `Prepared` buffer.
+    /// Offset in the prepared memory of each `Prepared` buffer that is used. What only other preparation reads shares its memory.
     pub prepared: Vec<Option<Expr>>,
     pub prepared_bytes: Expr,
-    /// First and last place that uses each buffer, in the order of the text.
+    /// First and last place that uses each buffer, in the order of the text; for `Prepared` ones among the steps of preparation, with one more
+    /// place behind them for all that the call reads.
     pub lives: Vec<Option<Life>>,
 }
 
@@ -40,17 +41,44 @@ pub fn buffer_bytes(program: &Program, id: BufferId) -> Expr {
 }
 
 pub fn plan(program: &Program) -> MemoryPlan {
-    let lives = lives(program);
+    let mut lives = lives(program);
+    for (life, prepared) in lives.iter_mut().zip(prepared_lives(program)) {
+        *life = prepared.or(*life);
+    }
     let temps: Vec<(BufferId, Tenant)> = all_with(program, &Role::Temp).filter_map(|id| Some((id, tenant(program, &lives, id)?))).collect();
     let (tenants, offsets, places) = place(program, &temps);
     let mut arena = vec![None; program.buffers.len()];
     temps.iter().zip(places).for_each(|((id, _), place)| arena[id.0 as usize] = Some(place));
-    let (mut prepared, mut prepared_bytes) = (vec![None; program.buffers.len()], Expr::zero());
-    for id in all_with(program, &Role::Prepared) {
-        prepared[id.0 as usize] = Some(prepared_bytes.clone());
-        prepared_bytes = prepared_bytes + buffer_bytes(program, id);
-    }
+    let (prepared, prepared_bytes) = place_prepared(program, &lives);
     MemoryPlan { arena, tenants, offsets, prepared, prepared_bytes, lives }
+}
+
+/// The places of prepared buffers: one behind the other where their sizes are not known.
+fn place_prepared(program: &Program, lives: &[Option<Life>]) -> (Vec<Option<Expr>>, Expr) {
+    let buffers = all_with(program, &Role::Prepared).filter_map(|id| Some((id, tenant(program, lives, id)?)));
+    let (ids, tenants): (Vec<BufferId>, Vec<Tenant>) = buffers.unzip();
+    let mut places = vec![None; program.buffers.len()];
+    if let Some(plan) = Arena::new(&tenants).plan(&|_| None, Effort::ONCE) {
+        ids.iter().zip(plan.offsets).for_each(|(id, offset)| places[id.0 as usize] = Some(Expr::from(offset)));
+        return (places, Expr::from(plan.bytes));
+    }
+    let mut end = Expr::zero();
+    for (id, tenant) in ids.iter().zip(tenants) {
+        places[id.0 as usize] = Some(end.clone());
+        end = end + tenant.bytes;
+    }
+    (places, end)
+}
+
+/// The lives of the prepared buffers.
+fn prepared_lives(program: &Program) -> Vec<Option<Life>> {
+    let mut walk = Walk { lives: vec![None; program.buffers.len()], uses: use_counts(&program.prepare), at: 0 };
+    walk.steps(program, &program.prepare);
+    let called = Life { first: walk.at, last: walk.at };
+    let read = use_counts(&program.steps);
+    all_with(program, &Role::Prepared).filter(|id| read.contains_key(id)).for_each(|id| walk.used(id, called));
+    let prepared = |(id, life): (usize, Option<Life>)| life.filter(|_| program.buffers[id].role == Role::Prepared);
+    walk.lives.into_iter().enumerate().map(prepared).collect()
 }
 
 /// What a temporary needs; None where nothing uses it.
