@@ -10,6 +10,7 @@ pub mod conv;
 pub mod convert;
 pub mod einsum;
 pub mod elementwise;
+pub mod extremum;
 pub mod gather;
 pub mod integer;
 pub mod join;
@@ -27,8 +28,11 @@ pub mod repeat;
 pub mod reshape;
 pub mod resize;
 pub mod scatter;
+pub mod signal;
 pub mod slice;
 pub mod softmax;
+pub mod trigonometry;
+pub mod units;
 mod window;
 
 use crate::import::{Call, Outcome};
@@ -43,9 +47,11 @@ pub type Import = fn(&mut Call) -> Outcome;
 pub struct Entry(pub &'static str, pub i64, pub Import);
 
 /// Every family, with its domain.
-static FAMILIES: [(&str, &[Entry]); 26] = [
+static FAMILIES: [(&str, &[Entry]); 30] = [
     ("", elementwise::OPS),
+    ("", trigonometry::OPS),
     ("", activation::OPS),
+    ("", units::OPS),
     ("", logic::OPS),
     ("", convert::OPS),
     ("", matmul::OPS),
@@ -56,6 +62,7 @@ static FAMILIES: [(&str, &[Entry]); 26] = [
     ("", norm::OPS),
     ("", softmax::OPS),
     ("", reduce::OPS),
+    ("", extremum::OPS),
     ("", reshape::OPS),
     ("", layout::OPS),
     ("", join::OPS),
@@ -67,6 +74,7 @@ static FAMILIES: [(&str, &[Entry]); 26] = [
     ("", gather::OPS),
     ("", scatter::OPS),
     ("", constant::OPS),
+    ("", signal::OPS),
     ("", control::OPS),
     ("", loops::OPS),
     ("", recurrent::OPS),
