@@ -7,7 +7,7 @@ Needs mpmath. Usage: scripts/fit_math.py [name ...]
 import struct
 import sys
 
-from mpmath import cos, erf, erfc, exp, fabs, log, lu_solve, matrix, mp, mpf, nstr, pi, sin, sqrt, tanh
+from mpmath import atan, cos, erf, erfc, exp, fabs, log, lu_solve, matrix, mp, mpf, nstr, pi, sin, sqrt, tanh
 
 mp.dps = 90
 
@@ -91,6 +91,7 @@ erf_tail = over(lambda z: (erf(sqrt(z)) / sqrt(z) - 1))
 sin_tail = over(lambda z: (sin(sqrt(z)) / sqrt(z) - 1) / z)
 cos_tail = over(lambda z: (cos(sqrt(z)) - 1 + z / 2) / z**2)
 atanh_tail = over(lambda z: (log((1 + sqrt(z)) / (1 - sqrt(z))) / sqrt(z) - 2) / z)
+atan_tail = over(lambda z: (atan(sqrt(z)) / sqrt(z) - 1) / z)
 
 ERF_SPLIT = 0.9
 FITS = {
@@ -115,6 +116,9 @@ FITS = {
     "cos_f32": lambda: fit("cos_f32", cos_tail, lambda z: z**2 + mpf(10) ** -30, range(3), 0, (pi / 4) ** 2 * 1.001, 24),
     "sin_f64": lambda: fit("sin_f64", sin_tail, lambda z: z / (1 + z * sin_tail(z)) + mpf(10) ** -30, range(6), 0, (pi / 4) ** 2 * 1.001, 53),
     "cos_f64": lambda: fit("cos_f64", cos_tail, lambda z: z**2 + mpf(10) ** -30, range(6), 0, (pi / 4) ** 2 * 1.001, 53),
+    # atan(x) = x + x^3 P(x^2) up to 1
+    "atan_f32": lambda: fit("atan_f32", atan_tail, lambda z: z / (1 + z * atan_tail(z)) + mpf(10) ** -30, range(9), 0, 1, 24),
+    "atan_f64": lambda: fit("atan_f64", atan_tail, lambda z: z / (1 + z * atan_tail(z)) + mpf(10) ** -30, range(20), 0, 1, 53),
 }
 
 

@@ -54,7 +54,7 @@ fn functions_of_odd_floats() {
     use Func::*;
     let mut b = Builder::new("g");
     let (x, y) = (b.input("x", ty("f32[n]")), b.input("y", ty("f32[n]")));
-    for func in [Neg, Abs, Sign, Exp, Log, Sqrt, Reciprocal, Erf, Tanh, Sigmoid, Floor, Ceil, Round, Trunc, IsNan, IsInf] {
+    for func in [Neg, Abs, Sign, Exp, Log, Sqrt, Reciprocal, Erf, Tanh, Sigmoid, Atan, Floor, Ceil, Round, Trunc, IsNan, IsInf] {
         let value = b.map(func, &[x]).unwrap();
         b.output(func.name(), value);
     }

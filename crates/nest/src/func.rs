@@ -18,6 +18,7 @@ pub enum Func {
     Sigmoid,
     Sin,
     Cos,
+    Atan,
     Floor,
     Ceil,
     /// Half to even.
@@ -60,7 +61,7 @@ pub enum Func {
 use Func::*;
 
 impl Func {
-    pub const ALL: [Func; 39] = [
+    pub const ALL: [Func; 40] = [
         Neg,
         Abs,
         Sign,
@@ -74,6 +75,7 @@ impl Func {
         Sigmoid,
         Sin,
         Cos,
+        Atan,
         Floor,
         Ceil,
         Round,
@@ -117,6 +119,7 @@ impl Func {
             Sigmoid => "sigmoid",
             Sin => "sin",
             Cos => "cos",
+            Atan => "atan",
             Floor => "floor",
             Ceil => "ceil",
             Round => "round",
@@ -152,8 +155,8 @@ impl Func {
 
     pub fn arity(self) -> usize {
         match self {
-            Neg | Abs | Sign | Exp | Log | Sqrt | Rsqrt | Reciprocal | Erf | Tanh | Sigmoid | Sin | Cos | Floor | Ceil | Round | Trunc
-            | IsNan | IsInf | Not => 1,
+            Neg | Abs | Sign | Exp | Log | Sqrt | Rsqrt | Reciprocal | Erf | Tanh | Sigmoid | Sin | Cos | Atan | Floor | Ceil | Round
+            | Trunc | IsNan | IsInf | Not => 1,
             Add | Sub | Mul | Div | Rem | Pow | Max | Min | And | Or | Xor | Equal | NotEqual | Less | LessEqual | Greater
             | GreaterEqual => 2,
             Select | MulAdd => 3,
@@ -177,6 +180,7 @@ impl Func {
                 | Sigmoid
                 | Sin
                 | Cos
+                | Atan
                 | Floor
                 | Ceil
                 | Round
@@ -214,7 +218,7 @@ impl Func {
     /// The largest error in units of the last place that the generated f32 code may have; 0.5 is correct rounding.
     pub fn ulp(self) -> f64 {
         match self {
-            Exp | Log | Erf => 2.0,
+            Exp | Log | Erf | Atan => 2.0,
             Tanh | Sigmoid | Sin | Cos => 4.0,
             Rsqrt | Rem => 2.0,
             Pow => 16.0,
@@ -253,6 +257,7 @@ impl Func {
             Sigmoid => 1.0 / (1.0 + (-f(0)).exp()),
             Sin => f(0).sin(),
             Cos => f(0).cos(),
+            Atan => f(0).atan(),
             Floor => f(0).floor(),
             Ceil => f(0).ceil(),
             Round => f(0).round_ties_even(),
@@ -346,8 +351,8 @@ impl Func {
                     i(2)
                 }
             }
-            Exp | Log | Sqrt | Rsqrt | Reciprocal | Erf | Tanh | Sigmoid | Sin | Cos | Floor | Ceil | Round | Trunc | IsNan | IsInf
-            | MulAdd => 0,
+            Exp | Log | Sqrt | Rsqrt | Reciprocal | Erf | Tanh | Sigmoid | Sin | Cos | Atan | Floor | Ceil | Round | Trunc | IsNan
+            | IsInf | MulAdd => 0,
         };
         Literal::Int(wrap(value, dtype))
     }

@@ -10,6 +10,7 @@ pub mod conv;
 pub mod convert;
 pub mod einsum;
 pub mod elementwise;
+pub mod extremum;
 pub mod gather;
 pub mod integer;
 pub mod join;
@@ -29,8 +30,11 @@ pub mod reshape;
 pub mod resize;
 pub mod scatter;
 pub mod sequence;
+pub mod signal;
 pub mod slice;
 pub mod softmax;
+pub mod trigonometry;
+pub mod units;
 mod window;
 
 use crate::import::{Call, Outcome};
@@ -64,9 +68,11 @@ pub type Import = fn(&mut Call) -> Outcome;
 pub struct Entry(pub &'static str, pub i64, pub Import);
 
 /// Every family, with its domain.
-static FAMILIES: [(&str, &[Entry]); 27] = [
+static FAMILIES: &[(&str, &[Entry])] = &[
     ("", elementwise::OPS),
+    ("", trigonometry::OPS),
     ("", activation::OPS),
+    ("", units::OPS),
     ("", logic::OPS),
     ("", convert::OPS),
     ("", matmul::OPS),
@@ -77,6 +83,7 @@ static FAMILIES: [(&str, &[Entry]); 27] = [
     ("", norm::OPS),
     ("", softmax::OPS),
     ("", reduce::OPS),
+    ("", extremum::OPS),
     ("", reshape::OPS),
     ("", layout::OPS),
     ("", join::OPS),
@@ -88,6 +95,7 @@ static FAMILIES: [(&str, &[Entry]); 27] = [
     ("", gather::OPS),
     ("", scatter::OPS),
     ("", constant::OPS),
+    ("", signal::OPS),
     ("", control::OPS),
     ("", loops::OPS),
     ("", recurrent::OPS),

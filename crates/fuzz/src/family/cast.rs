@@ -22,6 +22,18 @@ pub fn cast(generator: &mut Generator) -> Option<Id> {
     emit_cast(generator, result, wide)
 }
 
+/// Bools as bytes, which another operator then makes ordinary integers; of opset 26.
+pub fn bits(generator: &mut Generator) -> Option<Id> {
+    if generator.opset < 26 {
+        return None;
+    }
+    let x = generator.bools()?;
+    let form = generator.form(x).cast(DType::U8);
+    let to = generator.random.one_of([DType::U8, DType::I8]);
+    let bytes = generator.emit("BitCast", &[x], vec![draft::int("to", draft::data_type(to) as i64)], form.cast(to))?;
+    emit_cast(generator, bytes, DType::I64)
+}
+
 fn is_allowed(form: &Form, to: DType) -> bool {
     let fits = to.int_range().is_none_or(|(low, high)| form.interval.low >= low as f64 && form.interval.high <= high as f64);
     let decided = to.is_float() || form.exact;

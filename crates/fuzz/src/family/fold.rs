@@ -111,9 +111,43 @@ pub fn mean_of_rows(generator: &mut Generator, x: Id) -> Option<Id> {
     generator.emit("ReduceMean", &[x, axes], vec![], form.of(dims).rounded())
 }
 
+/// Where the largest or smallest elements stand, of numbers that no rounding made.
+pub fn place_of_extreme(generator: &mut Generator) -> Option<Id> {
+    let x = if generator.random.chance(70) { generator.exact_floats()? } else { generator.integers()? };
+    let axis = generator.axis(x)?;
+    let form = generator.form(x).clone();
+    let kept = generator.random.chance(50);
+    let mut attributes = vec![draft::int("axis", generator.spelled(axis, form.rank()))];
+    if !kept || generator.random.chance(50) {
+        attributes.push(draft::int("keepdims", kept as i64));
+    }
+    if generator.random.chance(40) {
+        attributes.push(draft::int("select_last_index", 1));
+    }
+    let last = generator.largest(&form.dims[axis]) as f64 - 1.0;
+    let dims = folded_dims(&form.dims, &[axis], kept);
+    let result = Form { dtype: ir::DType::I64, dims, interval: Interval::new(0.0, last), exact: true };
+    let op = generator.random.one_of(["ArgMax", "ArgMin"]);
+    generator.emit(op, &[x], attributes, result)
+}
+
+/// Products of all elements of an axis up to each, of opset 26.
+pub fn running_product(generator: &mut Generator) -> Option<Id> {
+    if generator.opset < 26 {
+        return None;
+    }
+    let x = generator.floats(1..=3)?;
+    let x = generator.tame(x, 1.2)?;
+    running(generator, "CumProd", x, |interval, count| interval.largest().max(1.0).powf(count))
+}
+
 /// Sums of all elements of an axis up to each.
 pub fn running_sum(generator: &mut Generator) -> Option<Id> {
     let x = generator.floats(1..=3)?;
+    running(generator, "CumSum", x, |interval, count| interval.largest() * count)
+}
+
+fn running(generator: &mut Generator, op: &str, x: Id, largest: impl Fn(Interval, f64) -> f64) -> Option<Id> {
     let form = generator.form(x).clone();
     let axis = generator.axis(x)?;
     let count = generator.largest(&form.dims[axis]);
@@ -124,7 +158,11 @@ pub fn running_sum(generator: &mut Generator) -> Option<Id> {
     let spelled = generator.spelled(axis, form.rank());
     let axis = generator.number(ir::DType::I64, spelled as f64);
     let attributes = ["exclusive", "reverse"].into_iter().filter(|_| generator.random.chance(40)).map(|name| draft::int(name, 1)).collect();
-    let most = Interval::around_zero(form.interval.largest() * count as f64);
-    let result = generator.emit("CumSum", &[x, axis], attributes, form.within(most).rounded())?;
+    let most = largest(form.interval, count as f64);
+    if most > 3e4 {
+        return None;
+    }
+    let most = Interval::around_zero(most);
+    let result = generator.emit(op, &[x, axis], attributes, form.within(most).rounded())?;
     generator.tame(result, 60.0)
 }

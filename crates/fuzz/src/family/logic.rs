@@ -66,6 +66,28 @@ pub fn kind_of_number(generator: &mut Generator) -> Option<Id> {
     }
 }
 
+/// A few places to the left or right; before opset 28 only of unsigned numbers.
+pub fn shift(generator: &mut Generator) -> Option<Id> {
+    let mut x = generator.integers()?;
+    if generator.opset < 28 {
+        let form = generator.form(x).clone();
+        let absolute = generator.emit("Abs", &[x], vec![], form.within(form.interval.absolute()))?;
+        let form = generator.form(absolute).cast(DType::U32);
+        let to = vec![draft::int("to", draft::data_type(DType::U32) as i64)];
+        x = generator.emit("Cast", &[absolute], to, form)?;
+    }
+    let places = generator.partner_of(x, Interval::new(0.0, 3.0), true)?;
+    if generator.form(places).interval.high > 3.0 {
+        return None;
+    }
+    let form = generator.form(x).clone();
+    let dims = generator.broadcast(&form.dims, &generator.dims(places))?;
+    let direction = generator.random.one_of(["LEFT", "RIGHT"]);
+    let moved = if direction == "LEFT" { form.interval.scale(8.0) } else { form.interval }.with_zero();
+    let result = form.of(dims).within(Interval::new(moved.low.min(-1.0), moved.high));
+    generator.emit("BitShift", &[x, places], vec![draft::text("direction", direction)], result)
+}
+
 /// Numbers that are not negative, so that the bounds are easy.
 pub fn bitwise(generator: &mut Generator) -> Option<Id> {
     let x = generator.integers()?;

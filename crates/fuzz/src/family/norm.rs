@@ -41,16 +41,17 @@ pub fn instance_norm(generator: &mut Generator) -> Option<Id> {
     generator.emit("InstanceNormalization", &[x, scale, bias], vec![draft::float("epsilon", 1e-3)], normal)
 }
 
-/// Groups of channels of each image by themselves, with a scale and a bias for each group.
+/// Groups of channels of each image by themselves, with a scale and a bias for each group, or since opset 21 for each channel.
 pub fn group_norm(generator: &mut Generator) -> Option<Id> {
     let x = images(generator)?;
     let form = generator.form(x).clone();
     let channels = form.dims[1].as_const()?;
     let divisors: Vec<i64> = (1..=channels).filter(|count| channels % count == 0).collect();
     let groups = generator.random.pick(&divisors)?;
+    let parameters = if generator.opset < 21 { groups } else { channels };
     let count: i64 = form.dims[2..].iter().map(|dim| generator.largest(dim)).product::<i64>() * (channels / groups);
-    let scale = generator.weight_within("scale", form.dtype, &[groups as usize], Interval::new(0.5, 1.5))?;
-    let bias = generator.weight("bias", form.dtype, &[groups as usize], 1.0)?;
+    let scale = generator.weight_within("scale", form.dtype, &[parameters as usize], Interval::new(0.5, 1.5))?;
+    let bias = generator.weight("bias", form.dtype, &[parameters as usize], 1.0)?;
     let normal = form.within(Interval::around_zero(1.5 * (count as f64).sqrt() + 1.0)).rounded();
     let attributes = vec![draft::int("num_groups", groups), draft::float("epsilon", 1e-3)];
     generator.emit("GroupNormalization", &[x, scale, bias], attributes, normal)
@@ -107,6 +108,30 @@ pub fn response_norm(generator: &mut Generator) -> Option<Id> {
     }
     let most = form.interval.largest() / drawn[2].1.powf(drawn[1].1);
     generator.emit("LRN", &[x], attributes, form.within(Interval::around_zero(most)).rounded())
+}
+
+/// Of opset 23.
+pub fn rms_norm(generator: &mut Generator) -> Option<Id> {
+    if generator.opset < 23 {
+        return None;
+    }
+    let x = generator.floats(1..=4)?;
+    let form = generator.form(x).clone();
+    let axis = if generator.random.chance(70) { form.rank() - 1 } else { generator.axis(x)? };
+    let dims = numbers(&form.dims[axis..])?;
+    let scale = generator.weight_within("scale", form.dtype, &dims, Interval::new(0.5, 1.5))?;
+    let attributes = vec![draft::int("axis", generator.spelled(axis, form.rank())), draft::float("epsilon", 1e-3)];
+    let most = 1.5 * (dims.iter().product::<usize>() as f64).sqrt();
+    generator.emit("RMSNormalization", &[x, scale], attributes, form.within(Interval::around_zero(most)).rounded())
+}
+
+/// Of numbers that no rounding made.
+pub fn hardmax(generator: &mut Generator) -> Option<Id> {
+    let x = generator.exact_floats()?;
+    let axis = generator.axis(x)?;
+    let form = generator.form(x).clone();
+    let attributes = vec![draft::int("axis", generator.spelled(axis, form.rank()))];
+    generator.emit("Hardmax", &[x], attributes, form.within(Interval::BOOL))
 }
 
 pub fn layer_norm(generator: &mut Generator) -> Option<Id> {

@@ -1,7 +1,7 @@
 //! Parts of tensors, and tensors with something around them.
 
 use crate::draft;
-use crate::generator::{Generator, Id};
+use crate::generator::{Form, Generator, Id};
 use crate::interval::Interval;
 use sym::Expr;
 
@@ -133,6 +133,37 @@ pub fn own_border(generator: &mut Generator) -> Option<Id> {
     let pads = generator.list("pads", &[low, high].concat());
     let mode = draft::text("mode", if reflects { "reflect" } else { "edge" });
     generator.emit("Pad", &[x, pads], vec![mode], form.of(dims))
+}
+
+/// Some axes at other sizes, with their middles in the middle.
+pub fn center(generator: &mut Generator) -> Option<Id> {
+    let x = generator.floats(1..=4)?;
+    let form = generator.form(x).clone();
+    let mut axes: Vec<usize> = (0..form.rank()).collect();
+    let some = generator.random.chance(50);
+    if some {
+        generator.random.shuffle(&mut axes);
+        axes.truncate(1 + generator.random.below(form.rank()));
+    }
+    let mut dims = form.dims.clone();
+    let sizes: Vec<i64> = axes.iter().map(|_| generator.size()).collect();
+    axes.iter().zip(&sizes).for_each(|(axis, size)| dims[*axis] = Expr::from(*size));
+    let spelled: Vec<i64> = axes.iter().map(|axis| generator.spelled(*axis, form.rank())).collect();
+    let attributes = if some { vec![draft::ints("axes", &spelled)] } else { vec![] };
+    let sizes = generator.list("shape", &sizes);
+    generator.emit("CenterCropPad", &[x, sizes], attributes, form.of(dims).within(form.interval.with_zero()))
+}
+
+/// Ones on a diagonal, at the dims of another matrix.
+pub fn diagonal(generator: &mut Generator) -> Option<Id> {
+    let x = generator.anything(2..=2)?;
+    let dtype = generator.random.one_of([generator.float, ir::DType::I64]);
+    let mut attributes = vec![draft::int("dtype", draft::data_type(dtype) as i64)];
+    if generator.random.chance(50) {
+        attributes.push(draft::int("k", generator.random.between(-2, 2)));
+    }
+    let form = Form { dtype, dims: generator.dims(x), interval: Interval::BOOL, exact: true };
+    generator.emit("EyeLike", &[x], attributes, form)
 }
 
 /// One side of a diagonal, zeros on the other.

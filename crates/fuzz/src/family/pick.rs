@@ -3,7 +3,7 @@
 use crate::draft;
 use crate::generator::{Form, Generator, Id};
 use crate::interval::Interval;
-use ir::DType;
+use ir::{Array, DType, Tensor};
 use sym::Expr;
 
 pub fn gather(generator: &mut Generator) -> Option<Id> {
@@ -38,6 +38,38 @@ fn indices(generator: &mut Generator, size: i64) -> Option<Id> {
     let rank = generator.random.one_of([0, 1, 1, 1, 2]);
     let dims = generator.new_dims(rank);
     generator.tensor(dtype, &dims, bounds)
+}
+
+/// The first elements of each batch in the opposite order.
+pub fn reversed(generator: &mut Generator) -> Option<Id> {
+    let x = generator.anything(2..=4)?;
+    let form = generator.form(x).clone();
+    let time = generator.random.below(2);
+    let most = generator.smallest(&form.dims[time]) as f64;
+    let lengths = generator.tensor(DType::I64, &form.dims[1 - time..=1 - time], Interval::new(0.0, most))?;
+    let attributes = vec![draft::int("time_axis", time as i64), draft::int("batch_axis", 1 - time as i64)];
+    let attributes = if time == 0 && generator.random.chance(50) { vec![] } else { attributes };
+    generator.emit("ReverseSequence", &[x, lengths], attributes, form)
+}
+
+/// Slices of an axis, or elements, that a list of bools chooses.
+pub fn compressed(generator: &mut Generator) -> Option<Id> {
+    let x = generator.anything(1..=4)?;
+    let form = generator.form(x).clone();
+    let axis = if generator.random.chance(80) { generator.axis(x) } else { None };
+    let size = axis.map_or_else(|| Expr::product(&form.dims), |axis| form.dims[axis].clone());
+    let most = generator.smallest(&size).min(20);
+    let mut chosen: Vec<i64> = (0..most).map(|_| generator.random.below(2) as i64).collect();
+    *chosen.first_mut()? = 1;
+    let count = Expr::from(chosen.iter().sum::<i64>());
+    let condition = generator.constant("condition", &Tensor::from_array(&Array::ints(DType::Bool, vec![chosen.len()], chosen)));
+    let mut dims = form.dims.clone();
+    match axis {
+        Some(axis) => dims[axis] = count,
+        None => dims = vec![count],
+    }
+    let attributes = axis.map(|axis| draft::int("axis", generator.spelled(axis, form.rank()))).into_iter().collect();
+    generator.emit("Compress", &[x, condition], attributes, form.of(dims))
 }
 
 /// Indices of one or two axes, after as many batch axes as both tensors share.

@@ -41,6 +41,34 @@ pub fn slices(generator: &mut Generator) -> Option<Id> {
     generator.emit("ScatterND", &[x, indices, updates], attributes, result)
 }
 
+/// New entries of a cache, of opset 24.
+pub fn cache(generator: &mut Generator) -> Option<Id> {
+    if generator.opset < 24 {
+        return None;
+    }
+    let x = generator.floats(2..=4)?;
+    let form = generator.form(x).clone();
+    let axis = 1 + generator.random.below(form.rank() - 1);
+    let size = generator.smallest(&form.dims[axis]);
+    let count = generator.random.between(1, size);
+    let mut dims = form.dims.clone();
+    dims[axis] = Expr::from(count);
+    let updates = updates(generator, &form, &dims)?;
+    let circular = generator.random.chance(50);
+    let last = if circular { 2 * size } else { size - count };
+    let places = match generator.random.chance(70) {
+        true => Some(generator.tensor(DType::I64, &form.dims[..1], Interval::new(0.0, last as f64))?),
+        false => None,
+    };
+    let mut attributes = vec![draft::int("axis", generator.spelled(axis, form.rank()))];
+    if circular {
+        attributes.push(draft::text("mode", "circular"));
+    }
+    let other = generator.form(updates).clone();
+    let result = Form { exact: form.exact && other.exact, ..form.within(form.interval.hull(other.interval)) };
+    generator.emit_all("TensorScatter", &[Some(x), Some(updates), places], attributes, vec![result])?.first().copied()
+}
+
 /// Some value of these dims between -1 and 1, or a new one.
 fn updates(generator: &mut Generator, x: &Form, dims: &[Expr]) -> Option<Id> {
     let fits = |_: &Generator, form: &Form| form.dtype == x.dtype && form.dims == dims && form.interval.largest() <= 1.0;

@@ -87,6 +87,41 @@ pub fn positions(generator: &mut Generator, source: Id, axis: usize) -> Option<I
     generator.emit("Range", &[start, limit, delta], vec![], result)
 }
 
+/// A window of signal processing, of a number of places or of the size of an axis.
+pub fn signal_window(generator: &mut Generator) -> Option<Id> {
+    let source = generator.anything(1..=4)?;
+    let axis = generator.axis(source)?;
+    let wanted = match generator.random.chance(50) {
+        true => generator.dims(source)[axis].clone(),
+        false => Expr::from(generator.size()),
+    };
+    let periodic = generator.smallest(&wanted) < 2 || generator.random.chance(60);
+    let size = match wanted.as_const() {
+        Some(size) => generator.number(DType::I64, size as f64),
+        None => {
+            let listed = generator.shape_operand(source, std::slice::from_ref(&wanted))?;
+            let scalar = generator.form(listed).of(vec![]);
+            generator.emit("Squeeze", &[listed], vec![], scalar)?
+        }
+    };
+    let dtype = generator.float;
+    let attributes = vec![draft::int("periodic", periodic as i64), draft::int("output_datatype", draft::data_type(dtype) as i64)];
+    let op = generator.random.one_of(["HannWindow", "HammingWindow", "BlackmanWindow"]);
+    let form = Form { dtype, dims: vec![wanted], interval: Interval::new(-0.01, 1.0), exact: false };
+    generator.emit(op, &[size], attributes, form)
+}
+
+/// The weights of a few bands; no edge of a band is a whole number of bins.
+pub fn mel_weights(generator: &mut Generator) -> Option<Id> {
+    let (bands, length) = (generator.random.between(1, 8), generator.random.one_of([15, 16, 32]));
+    let numbers = [bands as f64, length as f64, 8000.0].map(|number| generator.number(DType::I64, number));
+    let edges = [31.0, 3700.0].map(|number| generator.number(DType::F32, number));
+    let dtype = generator.float;
+    let attributes = vec![draft::int("output_datatype", draft::data_type(dtype) as i64)];
+    let form = Form { dtype, dims: vec![Expr::from(length / 2 + 1), Expr::from(bands)], interval: Interval::BOOL, exact: false };
+    generator.emit("MelWeightMatrix", &[numbers[0], numbers[1], numbers[2], edges[0], edges[1]], attributes, form)
+}
+
 /// Rows with one element that stands out, at places that indices name; some name none. The number of places is given, or the size of an
 /// axis of another tensor.
 pub fn one_hot(generator: &mut Generator) -> Option<Id> {

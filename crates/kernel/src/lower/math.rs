@@ -2,12 +2,13 @@
 //!
 //! Transcendental functions are inlined polynomials without tables or calls. Their coefficients are minimax fits of the relative error, made
 //! by `scripts/fit_math.py`; each file tells its form. Errors in f32, in units of the last place, over all floats: exp 0.84, log 0.9, erf 0.9,
-//! tanh 1.3, sigmoid 1.9, sin and cos 1.5, pow and rem correctly rounded; in f64 they are within the bounds of the tests.
+//! tanh 1.3, sigmoid 1.9, sin and cos 1.5, atan 1.3, pow and rem correctly rounded; in f64 they are within the bounds of the tests.
 //!
 //! - [`float`]: short names for arithmetic on one float type
 //! - [`exp`]: exp, tanh, sigmoid
-//! - [`log`], [`erf`], [`trig`], [`pow`], [`rem`]
+//! - [`log`], [`erf`], [`trig`], [`atan`], [`pow`], [`rem`]
 
+mod atan;
 mod erf;
 mod exp;
 mod float;
@@ -85,6 +86,7 @@ fn float(b: &mut KernelBuilder, func: Func, x: &[ValueId], constants: &[Option<L
         Sigmoid => exp::sigmoid(&mut Float::of(b, x[0]), x[0]),
         Sin => trig::sin(&mut Float::of(b, x[0]), x[0]),
         Cos => trig::cos(&mut Float::of(b, x[0]), x[0]),
+        Atan => atan::atan(&mut Float::of(b, x[0]), x[0]),
         Rem => rem::rem(&mut Float::of(b, x[0]), x[0], x[1]),
         Pow => pow::pow(&mut Float::of(b, x[0]), x[0], x[1], constants.get(1).copied().flatten()),
         Not | And | Or | Xor => panic!("{} of floats", func.name()),
@@ -148,8 +150,8 @@ fn bool(b: &mut KernelBuilder, func: Func, x: &[ValueId]) -> ValueId {
         Greater => pair(b, Binary::And, (x[0], false), (x[1], true)),
         GreaterEqual => pair(b, Binary::Or, (x[0], false), (x[1], true)),
         Select => b.select(x[0], x[1], x[2]),
-        Neg | Abs | Sign | Exp | Log | Sqrt | Rsqrt | Reciprocal | Erf | Tanh | Sigmoid | Sin | Cos | Floor | Ceil | Round | Trunc
-        | IsNan | IsInf | Add | Sub | Mul | Div | Rem | Pow | MulAdd => panic!("{} of bool", func.name()),
+        Neg | Abs | Sign | Exp | Log | Sqrt | Rsqrt | Reciprocal | Erf | Tanh | Sigmoid | Sin | Cos | Atan | Floor | Ceil | Round
+        | Trunc | IsNan | IsInf | Add | Sub | Mul | Div | Rem | Pow | MulAdd => panic!("{} of bool", func.name()),
     }
 }
 
@@ -173,7 +175,7 @@ fn integer(b: &mut KernelBuilder, func: Func, x: &[ValueId]) -> ValueId {
         Pow => integer_pow(b, x[0], x[1]),
         Equal | NotEqual | Less | LessEqual | Greater | GreaterEqual => compare(b, func, x),
         Select => b.select(x[0], x[1], x[2]),
-        Exp | Log | Sqrt | Rsqrt | Reciprocal | Erf | Tanh | Sigmoid | Sin | Cos | Floor | Ceil | Round | Trunc | IsNan | IsInf
+        Exp | Log | Sqrt | Rsqrt | Reciprocal | Erf | Tanh | Sigmoid | Sin | Cos | Atan | Floor | Ceil | Round | Trunc | IsNan | IsInf
         | MulAdd => panic!("{} of integers", func.name()),
     }
 }

@@ -306,7 +306,7 @@ pub fn func_cycles(func: Func, dtype: DType) -> f64 {
         Div | Rem if !dtype.is_float() => 40.0,
         Div | Sqrt | Reciprocal | Rsqrt => 8.0 * wide,
         Exp | Log => 10.0 * wide,
-        Sigmoid | Tanh | Erf => 20.0 * wide,
+        Sigmoid | Tanh | Erf | Atan => 20.0 * wide,
         Sin | Cos => 50.0,
         Pow | Rem => 80.0,
     }

@@ -168,7 +168,7 @@ fn leaves_type(func: Func) -> bool {
     match func {
         Neg | Abs | Sign | Floor | Ceil | Round | Trunc | IsNan | IsInf | Not | Rem | Max | Min | And | Or | Xor | Equal | NotEqual
         | Less | LessEqual | Greater | GreaterEqual | Select => false,
-        Exp | Log | Sqrt | Rsqrt | Reciprocal | Erf | Tanh | Sigmoid | Sin | Cos | Add | Sub | Mul | Div | Pow | MulAdd => true,
+        Exp | Log | Sqrt | Rsqrt | Reciprocal | Erf | Tanh | Sigmoid | Sin | Cos | Atan | Add | Sub | Mul | Div | Pow | MulAdd => true,
     }
 }
 

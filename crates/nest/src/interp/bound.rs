@@ -15,7 +15,7 @@ pub(super) fn is_exact(func: Func, dtype: DType) -> bool {
         Func::IsNan | Func::IsInf | Func::Not | Func::Max | Func::Min | Func::And | Func::Or | Func::Xor => true,
         Func::Equal | Func::NotEqual | Func::Less | Func::LessEqual | Func::Greater | Func::GreaterEqual | Func::Select => true,
         Func::Exp | Func::Log | Func::Sqrt | Func::Rsqrt | Func::Reciprocal | Func::Erf | Func::Tanh | Func::Sigmoid => false,
-        Func::Sin | Func::Cos => false,
+        Func::Sin | Func::Cos | Func::Atan => false,
         Func::Add | Func::Sub | Func::Mul | Func::Div | Func::Rem | Func::Pow | Func::MulAdd => !dtype.is_float(),
     }
 }
@@ -63,7 +63,7 @@ pub(super) fn propagated(func: Func, dtype: DType, x: &[Literal], error: &[f64],
         Func::Exp | Func::Log | Func::Sqrt | Func::Rsqrt | Func::Reciprocal | Func::Erf | Func::Tanh | Func::Sigmoid => {
             at_corners(x, error, value, |x| func.eval(dtype, x))
         }
-        Func::Sign | Func::Floor | Func::Ceil | Func::Round | Func::Trunc | Func::Div | Func::Rem | Func::Pow => {
+        Func::Atan | Func::Sign | Func::Floor | Func::Ceil | Func::Round | Func::Trunc | Func::Div | Func::Rem | Func::Pow => {
             at_corners(x, error, value, |x| func.eval(dtype, x))
         }
     }

@@ -2,11 +2,16 @@
 
 use super::Entry;
 use super::narrow::{Powers, Rounding, decoded, encoded};
-use crate::import::{Call, Known, Out, Outcome, Stored, one, stored_type_of};
-use ir::{Array, DType, Diagnostic, Literal, Tensor};
+use crate::import::{Call, Known, Out, Outcome, Stored, element_type_of, one, stored_type_of};
+use ir::{Array, Code, DType, Diagnostic, Literal, Tensor};
 
-pub const OPS: &[Entry] =
-    &[Entry("Cast", 6, cast), Entry("CastLike", 15, cast_like), Entry("Identity", 1, identity), Entry("Dropout", 7, dropout)];
+pub const OPS: &[Entry] = &[
+    Entry("Cast", 6, cast),
+    Entry("CastLike", 15, cast_like),
+    Entry("BitCast", 26, bit_cast),
+    Entry("Identity", 1, identity),
+    Entry("Dropout", 7, dropout),
+];
 
 fn cast(call: &mut Call) -> Outcome {
     let to = call.int("to")?.ok_or_else(|| call.attribute_error("attribute `to` is missing"))?;
@@ -63,6 +68,20 @@ fn float_constant(known: &Known, to: DType) -> Option<Tensor> {
     Some(Tensor::from_array(&Array::floats(to, known.dims.clone(), numbers.into_iter().map(convert).collect())))
 }
 
+/// The same bits as another type: between integers a conversion is that.
+fn bit_cast(call: &mut Call) -> Outcome {
+    let to = call.int("to")?.ok_or_else(|| call.attribute_error("attribute `to` is missing"))?;
+    let to = element_type_of(to).map_err(|(code, text)| call.error(code, format!("BitCast: {text}")))?;
+    let from = call.dtype(0)?;
+    if from.size() != to.size() {
+        return Err(call.error(Code::Type, format!("BitCast of {from}, of {} bytes, to {to}, of {}", from.size(), to.size())).into());
+    }
+    if from != to && (from.is_float() || to.is_float()) {
+        return Err(call.unsupported(format!("the bits of {from} as {to}")).into());
+    }
+    convert(call, to)
+}
+
 fn identity(call: &mut Call) -> Outcome {
     one(call.term(0)?)
 }
@@ -111,6 +130,13 @@ mod tests {
             "x: f32[2] n = Cast {to = 17} (x) y = Relu(n) => y",
             &["[E006] Relu#1: Relu: element type float8e4m3fn is not supported"],
         );
+    }
+
+    #[test]
+    fn the_bits_of_integers() {
+        check("x: i8[3] y = BitCast {to = 2} (x) => y", &["i8[3] -1 0 127"], &["u8[3] 255 0 127"]);
+        check_problems("x: f32[1] y = BitCast {to = 7} (x) => y", &["[E004] BitCast#0: BitCast of f32, of 4 bytes, to i64, of 8"]);
+        check_problems("x: f32[1] y = BitCast {to = 6} (x) => y", &["[E006] BitCast#0: BitCast: the bits of f32 as i32"]);
     }
 
     #[test]

@@ -42,6 +42,19 @@ pub(super) fn unary(call: &mut Call, func: Func) -> Outcome {
     one(call.b().map(func, &[x])?)
 }
 
+/// A function of one operand, which must be a float; f16 and bf16 are computed as f32.
+pub(super) fn of_floats(call: &mut Call, function: impl FnOnce(&mut Builder, ValueId) -> Result<ValueId, Diagnostic>) -> Outcome {
+    let dtype = call.dtype(0)?;
+    if !dtype.is_float() {
+        return Err(call.error(Code::Type, format!("{} is not defined on {dtype}", call.node.op_type)).into());
+    }
+    let x = call.value(0)?;
+    let b = call.b();
+    let wide = b.widened(x)?;
+    let value = function(b, wide)?;
+    one(b.convert(value, dtype)?)
+}
+
 /// A function of two operands.
 pub(super) fn binary(call: &mut Call, func: Func) -> Outcome {
     if call.opset < 7 {

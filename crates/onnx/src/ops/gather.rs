@@ -2,11 +2,18 @@
 
 use super::Entry;
 use crate::import::{Call, Known, Outcome, one, sizes};
-use ir::Code;
 use ir::guard::Condition;
+use ir::{Code, DType};
+use nest::Func;
 use sym::Expr;
 
-pub const OPS: &[Entry] = &[Entry("Gather", 1, gather), Entry("GatherND", 11, gather_nd), Entry("GatherElements", 11, gather_elements)];
+pub const OPS: &[Entry] = &[
+    Entry("Gather", 1, gather),
+    Entry("GatherND", 11, gather_nd),
+    Entry("GatherElements", 11, gather_elements),
+    Entry("ReverseSequence", 10, reverse_sequence),
+    Entry("Compress", 9, compress),
+];
 
 fn gather(call: &mut Call) -> Outcome {
     let axis = call.normal_axis(call.int_or("axis", 0)?, call.rank(0)?)?;
@@ -64,9 +71,72 @@ fn gather_elements(call: &mut Call) -> Outcome {
     one(call.b().gather_elements(data, indices, axis)?)
 }
 
+/// The first elements of each batch's time axis in the opposite order, as many as `sequence_lens` tells for the batch.
+fn reverse_sequence(call: &mut Call) -> Outcome {
+    let dims = call.dims(0)?;
+    let (time, batch) = (call.int_or("time_axis", 0)?, call.int_or("batch_axis", 1)?);
+    let (time, batch) = match (time, batch, dims.len()) {
+        (0, 1, 2..) => (0, 1),
+        (1, 0, 2..) => (1, 0),
+        _ => return Err(call.attribute_error(format!("time axis {time} and batch axis {batch} of rank {}", dims.len())).into()),
+    };
+    let lengths = call.dims(1)?;
+    if lengths.len() != 1 {
+        return Err(call.error(Code::Shape, format!("the lengths are {}, no vector", call.ty(1)?)).into());
+    }
+    call.guard(Condition::Equal(lengths[0].clone(), dims[batch].clone()));
+    let (x, lengths) = (call.value(0)?, call.value(1)?);
+    let along =
+        |axis: usize| -> Vec<Expr> { (0..dims.len()).map(|at| if at == axis { dims[axis].clone() } else { Expr::one() }).collect() };
+    let b = call.b();
+    let lengths = b.convert(lengths, DType::I64)?;
+    let lengths = b.reshape(lengths, &along(batch))?;
+    let place = b.iota(&along(time), time, DType::I64)?;
+    let turned = b.map_broadcast(Func::Less, &[place, lengths])?;
+    let last = b.map_number(Func::Sub, lengths, 1.0)?;
+    let mirrored = b.map_broadcast(Func::Sub, &[last, place])?;
+    let source = b.map_broadcast(Func::Select, &[turned, mirrored, place])?;
+    let source = b.broadcast(source, &dims)?;
+    one(b.gather_elements(x, source, time)?)
+}
+
+/// The slices of an axis, or the elements, for which the condition holds, which must be known.
+fn compress(call: &mut Call) -> Outcome {
+    let dims = call.dims(0)?;
+    let axis = call.int("axis")?.map(|axis| call.normal_axis(axis, dims.len())).transpose()?;
+    let chosen = call.numbers(1, "condition")?;
+    let chosen: Vec<i64> = (0..).zip(chosen).filter(|(_, holds)| *holds != 0).map(|(at, _)| at).collect();
+    let size = axis.map_or_else(|| Expr::product(&dims), |axis| dims[axis].clone());
+    if let Some(last) = chosen.last() {
+        call.guard(Condition::AtLeast(size.clone(), Expr::from(last + 1)));
+    }
+    let x = call.value(0)?;
+    let b = call.b();
+    let x = if axis.is_some() { x } else { b.reshape(x, &[size])? };
+    let indices = b.ints(DType::I64, vec![chosen.len()], chosen);
+    one(b.gather(x, indices, axis.unwrap_or(0))?)
+}
+
 #[cfg(test)]
 mod tests {
     use crate::testing::{check, check_problems, check_types, ops_of};
+
+    #[test]
+    fn sequences_are_reversed() {
+        let text =
+            |time: i64| format!("x: f32[n, 3] l: i64[k] y = ReverseSequence {{time_axis = {time}, batch_axis = {}}} (x, l) => y", 1 - time);
+        let x = "f32[3, 3] 1 2 3 4 5 6 7 8 9";
+        check(&text(1), &[x, "i64[3] 3 1 2"], &["f32[3, 3] 3 2 1 4 5 6 8 7 9"]);
+        check(&text(0), &[x, "i64[3] 3 0 2"], &["f32[3, 3] 7 2 6 4 5 3 1 8 9"]);
+        let wrong = "x: f32[2, 2] l: i64[2] y = ReverseSequence {time_axis = 1} (x, l) => y";
+        check_problems(wrong, &["[E005] ReverseSequence#0: time axis 1 and batch axis 1 of rank 2"]);
+    }
+
+    #[test]
+    fn what_holds_is_kept() {
+        check("x: f32[2, n] c: bool[3] = 0 1 1 y = Compress {axis = 1} (x, c) => y", &["f32[2, 3] 1 2 3 4 5 6"], &["f32[2, 2] 2 3 5 6"]);
+        check("x: f32[2, n] c: bool[4] = 0 1 0 1 y = Compress(x, c) => y", &["f32[2, 3] 1 2 3 4 5 6"], &["f32[2] 2 4"]);
+    }
 
     #[test]
     fn indices_pick() {

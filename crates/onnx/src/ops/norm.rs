@@ -12,6 +12,7 @@ use sym::Expr;
 pub const OPS: &[Entry] = &[
     Entry("BatchNormalization", 1, batch_normalization),
     Entry("LayerNormalization", 17, layer_normalization),
+    Entry("RMSNormalization", 23, rms_normalization),
     Entry("InstanceNormalization", 6, instance_normalization),
     Entry("GroupNormalization", 18, group_normalization),
     Entry("MeanVarianceNormalization", 9, mean_variance_normalization),
@@ -197,6 +198,27 @@ fn group_normalization(call: &mut Call) -> Outcome {
     one(scaled_by_channel(call, normal, scale, bias)?)
 }
 
+/// `x / sqrt(mean of squares + epsilon)` over the axes from `axis` on, in x's type; then the scale, which gives its type to the result.
+fn rms_normalization(call: &mut Call) -> Outcome {
+    let dims = call.dims(0)?;
+    let axis = call.normal_axis(call.int_or("axis", -1)?, dims.len())?;
+    let epsilon = call.float_or("epsilon", 1e-5)?;
+    call.ignore(&["stash_type"]);
+    let axes: Vec<usize> = (axis..dims.len()).collect();
+    let (x, scale, dtype, result) = (call.value(0)?, call.value(1)?, call.dtype(0)?, call.dtype(1)?);
+    let b = call.b();
+    let x = b.widened(x)?;
+    let square = b.map(Func::Mul, &[x, x])?;
+    let mean = b.mean(square, &axes, Folded::Kept)?;
+    let shifted = b.map_number(Func::Add, mean, epsilon)?;
+    let inverse = b.map(Func::Rsqrt, &[shifted])?;
+    let normal = b.map_broadcast(Func::Mul, &[x, inverse])?;
+    let normal = b.convert(normal, dtype)?;
+    let normal = b.convert(normal, result)?;
+    let scale = b.broadcast(scale, &dims)?;
+    one(b.map(Func::Mul, &[normal, scale])?)
+}
+
 /// `(x - mean) / (deviation + 1e-9)`
 fn mean_variance_normalization(call: &mut Call) -> Outcome {
     let rank = call.rank(0)?;
@@ -319,6 +341,14 @@ mod tests {
             &group.replace("num_groups = 1", "num_groups = 0"),
             &["[E005] GroupNormalization#0: attribute `num_groups` is missing or not positive"],
         );
+    }
+
+    #[test]
+    fn root_mean_squares() {
+        let text = "x: f32[2, 2] s: f32[2] = 1 2 y = RMSNormalization {epsilon = 0.0} (x, s) => y";
+        check(text, &["f32[2, 2] 1 7 3 -3"], &["f32[2, 2] 0.2 2.8 1 -2"]);
+        let whole = "x: f16[2, 2] s: f32[1] = 1 y = RMSNormalization {axis = -2, epsilon = 0.0} (x, s) => y";
+        check(whole, &["f16[2, 2] 400 400 0 0"], &["f32[2, 2] 1.4142 1.4142 0 0"]);
     }
 
     #[test]

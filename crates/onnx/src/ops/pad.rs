@@ -3,10 +3,11 @@
 use super::Entry;
 use super::activation::scalar_operand;
 use crate::import::{Call, Outcome, one, sizes};
-use ir::{Diagnostic, Literal, ValueId};
+use ir::guard::Condition;
+use ir::{Code, Diagnostic, Literal, ValueId};
 use sym::Expr;
 
-pub const OPS: &[Entry] = &[Entry("Pad", 2, pad_attributes), Entry("Pad", 11, pad_operands)];
+pub const OPS: &[Entry] = &[Entry("Pad", 2, pad_attributes), Entry("Pad", 11, pad_operands), Entry("CenterCropPad", 18, center)];
 
 /// Puts one number around the spatial axes.
 pub(super) fn pad_spatial(call: &mut Call, x: ValueId, value: Literal, low: &[Expr], high: &[Expr]) -> Result<ValueId, Diagnostic> {
@@ -103,9 +104,45 @@ fn cut(call: &mut Call, x: ValueId, low: &[Expr], high: &[Expr]) -> Result<Value
     call.b().slice(x, &starts, &sizes, &steps)
 }
 
+/// Some axes at other sizes: their middle, or themselves with zeros around.
+fn center(call: &mut Call) -> Outcome {
+    let dims = call.dims(0)?;
+    let axes = call.ints("axes")?.unwrap_or_else(|| (0..dims.len() as i64).collect());
+    let axes = call.normal_axes(&axes, dims.len())?;
+    let wanted = call.sizes(1, "shape")?;
+    if wanted.len() != axes.len() {
+        return Err(call.error(Code::Shape, format!("{} sizes for {} axes", wanted.len(), axes.len())).into());
+    }
+    let zeros = vec![Expr::zero(); dims.len()];
+    let (mut starts, mut kept, mut low, mut high) = (zeros.clone(), dims.clone(), zeros.clone(), zeros);
+    for (axis, size) in axes.into_iter().zip(wanted) {
+        if sizes::is_nonnegative(&size) == Some(false) {
+            return Err(call.error(Code::Shape, format!("axis {axis} is to have the size {size}")).into());
+        }
+        call.guard(Condition::AtLeast(size.clone(), Expr::zero()));
+        kept[axis] = sizes::minimum(&dims[axis], &size);
+        starts[axis] = (&dims[axis] - &kept[axis]).floor_div(&Expr::from(2));
+        low[axis] = (&size - &kept[axis]).floor_div(&Expr::from(2));
+        high[axis] = &(&size - &kept[axis]) - &low[axis];
+    }
+    let x = call.value(0)?;
+    let b = call.b();
+    let middle = b.slice(x, &starts, &kept, &vec![1; dims.len()])?;
+    let zero = b.number(b.dtype(x), 0.0);
+    one(b.pad(middle, zero, &low, &high)?)
+}
+
 #[cfg(test)]
 mod tests {
     use crate::testing::{check, check_problems, check_types};
+
+    #[test]
+    fn middles() {
+        let text = "x: f32[n, 3] s: i64[2] = 2 5 y = CenterCropPad(x, s) => y";
+        check(text, &["f32[3, 3] 1 2 3 4 5 6 7 8 9"], &["f32[2, 5] 0 1 2 3 0 0 4 5 6 0"]);
+        check(text, &["f32[1, 3] 1 2 3"], &["f32[2, 5] 0 1 2 3 0 0 0 0 0 0"]);
+        check("x: i32[4, n] s: i32[1] = 1 y = CenterCropPad {axes = [0]} (x, s) => y", &["i32[4, 1] 1 2 3 4"], &["i32[1, 1] 2"]);
+    }
 
     #[test]
     fn borders() {

@@ -1,15 +1,21 @@
-//! Elements chosen by where they stand: triangles, running sums, one-hot vectors.
+//! Elements chosen by where they stand: triangles, diagonals, running sums and products, one-hot vectors.
 
 use super::Entry;
 use super::activation::scalar_operand;
-use crate::import::{Call, Outcome, one};
+use crate::import::{Call, Outcome, element_type_of, one};
 use ::ops::Folded;
 use ir::guard::Condition;
 use ir::{Code, DType, Diagnostic, Literal, ValueId};
 use nest::{Func, Monoid};
 use sym::Expr;
 
-pub const OPS: &[Entry] = &[Entry("Trilu", 14, trilu), Entry("CumSum", 11, running_sum), Entry("OneHot", 9, one_hot)];
+pub const OPS: &[Entry] = &[
+    Entry("Trilu", 14, trilu),
+    Entry("EyeLike", 9, eye),
+    Entry("CumSum", 11, |call| running(call, Monoid::Sum)),
+    Entry("CumProd", 26, |call| running(call, Monoid::Product)),
+    Entry("OneHot", 9, one_hot),
+];
 
 /// More than any dim has.
 const FAR: i64 = 1 << 62;
@@ -39,9 +45,28 @@ fn trilu(call: &mut Call) -> Outcome {
     one(b.map_broadcast(Func::Select, &[kept, x, zero])?)
 }
 
-/// The sum, for each place of an axis, of the elements up to it: a fold of all elements with the others taken as 0, since an infinity
-/// times 0 is not 0.
-fn running_sum(call: &mut Call) -> Outcome {
+/// Ones on diagonal `k` of a matrix, zeros elsewhere.
+fn eye(call: &mut Call) -> Outcome {
+    let dims = call.dims(0)?;
+    if dims.len() != 2 {
+        return Err(call.error(Code::Shape, format!("{} is no matrix", call.ty(0)?)).into());
+    }
+    let dtype = match call.int("dtype")? {
+        Some(number) => element_type_of(number).map_err(|(code, text)| call.error(code, format!("EyeLike: {text}")))?,
+        None => call.dtype(0)?,
+    };
+    let k = call.int_or("k", 0)?;
+    let b = call.b();
+    let (row, column) = (b.iota(&dims, 0, DType::I64)?, b.iota(&dims, 1, DType::I64)?);
+    let diagonal = b.map(Func::Sub, &[column, row])?;
+    let k = b.scalar(DType::I64, Literal::Int(k));
+    let on = b.map_broadcast(Func::Equal, &[diagonal, k])?;
+    one(b.convert(on, dtype)?)
+}
+
+/// The sum or product, for each place of an axis, of the elements up to it: a fold of all elements with the others taken as what changes
+/// nothing, since an infinity times 0 is not 0.
+fn running(call: &mut Call, kind: Monoid) -> Outcome {
     let (exclusive, reverse) = (call.flag_or("exclusive", false)?, call.flag_or("reverse", false)?);
     let dims = call.dims(0)?;
     let axis = match call.numbers(1, "axis")?.as_slice() {
@@ -66,9 +91,9 @@ fn running_sum(call: &mut Call) -> Outcome {
     let counted = b.broadcast(counted, &each)?;
     let terms = b.unsqueeze(x, &[axis])?;
     let terms = b.broadcast(terms, &each)?;
-    let zero = b.number(b.dtype(x), 0.0);
-    let terms = b.map_broadcast(Func::Select, &[counted, terms, zero])?;
-    one(b.reduce(Monoid::Sum, terms, &[axis + 1], Folded::Dropped)?)
+    let nothing = b.number(b.dtype(x), if kind == Monoid::Product { 1.0 } else { 0.0 });
+    let terms = b.map_broadcast(Func::Select, &[counted, terms, nothing])?;
+    one(b.reduce(kind, terms, &[axis + 1], Folded::Dropped)?)
 }
 
 /// A new axis of size `depth`: `values[1]` where it stands at the index, else `values[0]`. Indices out of range stand nowhere.
@@ -128,6 +153,21 @@ mod tests {
             check(&format!("x: f32[2, 2] k: i64[] = {k} y = Trilu(x, k) => y"), &["f32[2, 2] 1 2 3 4"], &[&format!("f32[2, 2] {kept}")]);
         }
         check("x: bool[1, 2, 2] k: i64[] y = Trilu(x, k) => y", &["bool[1, 2, 2] 1 1 1 1", "i64[] 1"], &["bool[1, 2, 2] 0 1 0 0"]);
+    }
+
+    #[test]
+    fn diagonals() {
+        check("x: i32[2, n] y = EyeLike {k = 1, dtype = 1} (x) => y", &["i32[2, 3] 5 5 5 5 5 5"], &["f32[2, 3] 0 1 0 0 0 1"]);
+        let far = "x: bool[1, 2] y = EyeLike {k = -9223372036854775808} (x) z = EyeLike(x) => y, z";
+        check(far, &["bool[1, 2] 0 0"], &["bool[1, 2] 0 0", "bool[1, 2] 1 0"]);
+        check_problems("x: f32[2] y = EyeLike(x) => y", &["[E003] EyeLike#0: f32[2] is no matrix"]);
+    }
+
+    #[test]
+    fn running_products() {
+        let text = |attributes: &str| format!("x: i32[n] a: i64[] = 0 y = CumProd {{{attributes}}} (x, a) => y");
+        check(&text("exclusive = 1"), &["i32[3] 2 3 4"], &["i32[3] 1 2 6"]);
+        check(&text("reverse = 1"), &["i32[3] 2 3 4"], &["i32[3] 24 12 4"]);
     }
 
     #[test]

@@ -1,9 +1,10 @@
-//! Softmax and its logarithm.
+//! Softmax, its logarithm, and hardmax.
 
 use super::Entry;
+use super::extremum::{Among, places};
 use crate::import::{Call, Outcome, one};
 use ::ops::Folded;
-use ir::{Diagnostic, ValueId};
+use ir::{DType, Diagnostic, ValueId};
 use nest::{Func, Monoid};
 use sym::Expr;
 
@@ -12,6 +13,8 @@ pub const OPS: &[Entry] = &[
     Entry("Softmax", 13, |call| along_axis(call, softmax)),
     Entry("LogSoftmax", 1, |call| over_rows(call, log_softmax)),
     Entry("LogSoftmax", 13, |call| along_axis(call, log_softmax)),
+    Entry("Hardmax", 1, |call| over_rows(call, hardmax)),
+    Entry("Hardmax", 13, |call| along_axis(call, hardmax)),
 ];
 
 type Along = fn(&mut Call, ValueId, usize) -> Result<ValueId, Diagnostic>;
@@ -32,6 +35,16 @@ fn log_softmax(call: &mut Call, x: ValueId, axis: usize) -> Result<ValueId, Diag
     let log = b.map(Func::Log, &[sum])?;
     let out = b.map_broadcast(Func::Sub, &[shifted, log])?;
     b.convert(out, dtype)
+}
+
+/// 1 at the first of the largest elements, else 0.
+fn hardmax(call: &mut Call, x: ValueId, axis: usize) -> Result<ValueId, Diagnostic> {
+    let b = call.b();
+    let first = places(b, x, (axis, Monoid::Max, Among::First), Folded::Kept)?;
+    let dims = b.dims(x).to_vec();
+    let place = b.iota(&dims, axis, DType::I64)?;
+    let is_first = b.map_broadcast(Func::Equal, &[place, first])?;
+    b.convert(is_first, b.dtype(x))
 }
 
 fn along_axis(call: &mut Call, along: Along) -> Outcome {
@@ -63,5 +76,12 @@ mod tests {
         check("opset 11 x: f32[1, 2, 2] y = Softmax(x) => y", &[x], &["f32[1, 2, 2] 0.25 0.25 0.25 0.25"]);
         check("opset 13 x: f32[1, 2, 2] y = Softmax(x) => y", &[x], &["f32[1, 2, 2] 0.5 0.5 0.5 0.5"]);
         check("x: f32[2] y = LogSoftmax(x) => y", &["f32[2] 0 1000"], &["f32[2] -1000 0"]);
+    }
+
+    #[test]
+    fn the_first_maximum_alone_is_1() {
+        let x = "f32[1, 2, 2] 3 3 1 5";
+        check("x: f32[1, 2, 2] y = Hardmax(x) => y", &[x], &["f32[1, 2, 2] 1 0 0 1"]);
+        check("opset 11 x: f32[1, 2, 2] y = Hardmax(x) => y", &[x], &["f32[1, 2, 2] 0 0 0 1"]);
     }
 }

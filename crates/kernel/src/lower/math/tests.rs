@@ -124,6 +124,7 @@ fn f32_functions_are_within_their_ulp() {
     check_f32(Func::Sigmoid, (-105.0, 105.0), 2.0, sigmoid);
     check_f32(Func::Sin, (-100.0, 100.0), 1.6, f64::sin);
     check_f32(Func::Cos, (-100.0, 100.0), 1.6, f64::cos);
+    check_f32(Func::Atan, (-4.0, 4.0), 1.5, f64::atan);
     check_f32(Func::Rsqrt, (0.0, 10.0), 2.0, |x| 1.0 / x.sqrt());
     check_f32(Func::Sign, (-1.0, 1.0), 0.0, |x| if x == 0.0 || x.is_nan() { x } else { x.signum() });
 }
@@ -140,6 +141,7 @@ fn f64_functions_are_close() {
     check(Func::Erf, DType::F64, with(-6.5, 6.5), 20.0, erf);
     check(Func::Tanh, DType::F64, with(-22.0, 22.0), 3.0, f64::tanh);
     check(Func::Sigmoid, DType::F64, with(-750.0, 750.0), 3.0, |x| if x < 0.0 { x.exp() / (1.0 + x.exp()) } else { sigmoid(x) });
+    check(Func::Atan, DType::F64, with(-4.0, 4.0), 2.0, f64::atan);
     let moderate: Vec<f64> = with(-1e4, 1e4).into_iter().filter(|x| x.is_nan() || x.abs() < 1e8).collect();
     check(Func::Sin, DType::F64, moderate.clone(), 2.0, f64::sin);
     check(Func::Cos, DType::F64, moderate, 2.0, f64::cos);
