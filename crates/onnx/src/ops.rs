@@ -4,28 +4,35 @@
 //! the file of its family, and an entry for each version that reads differently.
 
 pub mod activation;
+pub mod columns;
 pub mod constant;
 pub mod control;
 pub mod conv;
 pub mod convert;
+pub mod deform;
 pub mod einsum;
 pub mod elementwise;
+pub mod fourier;
 pub mod gather;
 pub mod integer;
+mod interpolate;
 pub mod join;
 pub mod layout;
 pub mod logic;
 pub mod loops;
 pub mod matmul;
 pub mod norm;
+pub mod order;
 pub mod pad;
 pub mod pool;
 pub mod position;
+pub mod quantize;
 pub mod recurrent;
 pub mod reduce;
 pub mod repeat;
 pub mod reshape;
 pub mod resize;
+pub mod sample;
 pub mod scatter;
 pub mod slice;
 pub mod softmax;
@@ -43,7 +50,7 @@ pub type Import = fn(&mut Call) -> Outcome;
 pub struct Entry(pub &'static str, pub i64, pub Import);
 
 /// Every family, with its domain.
-static FAMILIES: [(&str, &[Entry]); 26] = [
+static FAMILIES: [(&str, &[Entry]); 32] = [
     ("", elementwise::OPS),
     ("", activation::OPS),
     ("", logic::OPS),
@@ -51,7 +58,9 @@ static FAMILIES: [(&str, &[Entry]); 26] = [
     ("", matmul::OPS),
     ("", einsum::OPS),
     ("", conv::OPS),
+    ("", deform::OPS),
     ("", integer::OPS),
+    ("", quantize::OPS),
     ("", pool::OPS),
     ("", norm::OPS),
     ("", softmax::OPS),
@@ -63,7 +72,11 @@ static FAMILIES: [(&str, &[Entry]); 26] = [
     ("", pad::OPS),
     ("", repeat::OPS),
     ("", resize::OPS),
+    ("", sample::OPS),
+    ("", columns::OPS),
+    ("", fourier::OPS),
     ("", position::OPS),
+    ("", order::OPS),
     ("", gather::OPS),
     ("", scatter::OPS),
     ("", constant::OPS),
