@@ -9,15 +9,18 @@ pub mod cast;
 pub mod chain;
 pub mod einsum;
 pub mod fold;
+pub mod fourier;
 pub mod join;
 pub mod logic;
 pub mod norm;
+pub mod order;
 pub mod part;
 pub mod pick;
 pub mod pool;
 pub mod product;
 pub mod repeat;
 pub mod resample;
+pub mod sample;
 pub mod scatter;
 pub mod sequence;
 pub mod shape;
@@ -57,12 +60,24 @@ pub static STEPS: &[(usize, Step)] = &[
     (3, einsum::einsum),
     (2, bytes::matmul),
     (2, bytes::conv),
+    (2, bytes::quantize),
+    (2, bytes::dequantize),
+    (1, bytes::quantize_dynamically),
     (6, window::conv),
     (5, pool::pool),
     (2, pool::global),
     (2, pool::norms),
+    (2, pool::unpool),
     (3, resample::resize),
     (2, resample::conv_transpose),
+    (2, sample::grid),
+    (1, sample::affine_grid),
+    (1, sample::regions),
+    (3, sample::deform_conv),
+    (1, sample::columns),
+    (1, fourier::transform),
+    (1, fourier::frames),
+    (2, order::top),
     (1, resample::depth_to_space),
     (1, resample::space_to_depth),
     (2, norm::batch_norm),

@@ -4,15 +4,19 @@
 //! the file of its family, and an entry for each version that reads differently.
 
 pub mod activation;
+pub mod columns;
 pub mod constant;
 pub mod control;
 pub mod conv;
 pub mod convert;
+pub mod deform;
 pub mod einsum;
 pub mod elementwise;
 pub mod extremum;
+pub mod fourier;
 pub mod gather;
 pub mod integer;
+mod interpolate;
 pub mod join;
 pub mod layout;
 pub mod logic;
@@ -20,14 +24,17 @@ pub mod loops;
 pub mod matmul;
 mod narrow;
 pub mod norm;
+pub mod order;
 pub mod pad;
 pub mod pool;
 pub mod position;
+pub mod quantize;
 pub mod recurrent;
 pub mod reduce;
 pub mod repeat;
 pub mod reshape;
 pub mod resize;
+pub mod sample;
 pub mod scatter;
 pub mod sequence;
 pub mod signal;
@@ -78,7 +85,9 @@ static FAMILIES: &[(&str, &[Entry])] = &[
     ("", matmul::OPS),
     ("", einsum::OPS),
     ("", conv::OPS),
+    ("", deform::OPS),
     ("", integer::OPS),
+    ("", quantize::OPS),
     ("", pool::OPS),
     ("", norm::OPS),
     ("", softmax::OPS),
@@ -91,7 +100,11 @@ static FAMILIES: &[(&str, &[Entry])] = &[
     ("", pad::OPS),
     ("", repeat::OPS),
     ("", resize::OPS),
+    ("", sample::OPS),
+    ("", columns::OPS),
+    ("", fourier::OPS),
     ("", position::OPS),
+    ("", order::OPS),
     ("", gather::OPS),
     ("", scatter::OPS),
     ("", constant::OPS),

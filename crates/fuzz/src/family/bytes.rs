@@ -6,7 +6,8 @@ use super::window::Window;
 use crate::draft;
 use crate::generator::{Form, Generator, Id};
 use crate::interval::Interval;
-use ir::DType;
+use ir::{Array, DType, Tensor};
+use onnx::proto::AttributeProto;
 use sym::Expr;
 
 /// The bytes of a type.
@@ -66,6 +67,117 @@ fn rescaled(generator: &mut Generator, sums: Id, count: i64) -> Option<Id> {
     generator.tame(scaled, 60.0)
 }
 
+/// Sums of so many products are floats that are not rounded.
+const MOST_EXACT: i64 = 250;
+
+/// A product's factors, how many scales the second may have, and what is added.
+struct Factors {
+    factors: [Id; 2],
+    zero_points: [Option<Id>; 2],
+    scales: Option<Expr>,
+    bias: Option<Id>,
+}
+
+/// Powers of two, so that nothing is rounded but where it is meant: one of these, or a list of two.
+fn scale(generator: &mut Generator, dtype: DType, exponents: [i32; 2], count: Option<&Expr>) -> Option<Id> {
+    let power = |generator: &mut Generator| 2.0_f64.powi(generator.random.between(exponents[0] as i64, exponents[1] as i64) as i32);
+    let Some(count) = count.and_then(Expr::as_const).filter(|_| generator.random.chance(40)) else {
+        let power = power(generator);
+        return Some(generator.number(dtype, power));
+    };
+    let powers = (0..count).map(|_| power(generator)).collect();
+    Some(generator.constant("scale", &Tensor::from_array(&Array::floats(dtype, vec![count as usize], powers))))
+}
+
+/// A product whose result is of bytes.
+fn quantized(
+    generator: &mut Generator,
+    op: &str,
+    product: Factors,
+    attributes: Vec<AttributeProto>,
+    dims: Vec<Expr>,
+    count: i64,
+) -> Option<Id> {
+    let [a, b] = product.factors;
+    let zero_points = [0, 1].map(|at| {
+        let dtype = generator.form(product.factors[at]).dtype;
+        product.zero_points[at].unwrap_or_else(|| generator.number(dtype, 0.0))
+    });
+    let [p, q] = zero_points;
+    let first = scale(generator, DType::F32, [-3, 0], None)?;
+    let second = scale(generator, DType::F32, [-3, 0], product.scales.as_ref())?;
+    let spread = 6 + (count as f64).sqrt().log2().round() as i32;
+    let of_result = scale(generator, DType::F32, [spread - 5, spread - 3], None)?;
+    let dtype = byte_type(generator);
+    let zero = generator.tensor(dtype, &[], all_bytes(dtype))?;
+    let result = Form { dtype, dims, interval: all_bytes(dtype), exact: true };
+    let operands = [a, first, p, b, second, q, of_result, zero].map(Some);
+    let operands = [&operands[..], &[product.bias]].concat();
+    generator.emit_all(op, &operands, attributes, vec![result])?.first().copied()
+}
+
+/// Floats as integers of few bits.
+pub fn quantize(generator: &mut Generator) -> Option<Id> {
+    let x = generator.exact_floats()?;
+    let form = generator.form(x).clone();
+    if form.dtype == DType::F64 {
+        return None;
+    }
+    let axis = if form.rank() > 0 { generator.axis(x) } else { None };
+    let count = axis.map(|axis| form.dims[axis].clone());
+    let scale = scale(generator, form.dtype, [-6, -2], count.as_ref())?;
+    let dtype = generator.random.one_of([DType::U8, DType::U8, DType::I8, DType::U16, DType::I16]);
+    let zero = if dtype != DType::U8 || generator.random.chance(60) {
+        let dims = generator.dims(scale);
+        Some(generator.tensor(dtype, &dims, all_bytes(dtype))?)
+    } else {
+        None
+    };
+    let result = Form { dtype, interval: all_bytes(dtype), exact: true, ..form.clone() };
+    let attributes = along(generator, axis, form.rank());
+    generator.emit_all("QuantizeLinear", &[Some(x), Some(scale), zero], attributes, vec![result])?.first().copied()
+}
+
+fn along(generator: &mut Generator, axis: Option<usize>, rank: usize) -> Vec<AttributeProto> {
+    axis.map(|axis| draft::int("axis", generator.spelled(axis, rank))).into_iter().collect()
+}
+
+/// Integers of few bits as floats.
+pub fn dequantize(generator: &mut Generator) -> Option<Id> {
+    let fits = |form: &Form| form.rank() <= 4;
+    let x = bytes(generator, fits, |generator| generator.new_dims(2))?;
+    let form = generator.form(x).clone();
+    let axis = if form.rank() > 0 { generator.axis(x) } else { None };
+    let count = axis.map(|axis| form.dims[axis].clone());
+    let float = if generator.float == DType::F64 { DType::F32 } else { generator.float };
+    let scale = scale(generator, float, [-8, -5], count.as_ref())?;
+    let zero = if generator.random.chance(60) {
+        let dims = generator.dims(scale);
+        Some(generator.tensor(form.dtype, &dims, all_bytes(form.dtype))?)
+    } else {
+        None
+    };
+    let result = Form { dtype: float, interval: Interval::around_zero(8.0), exact: true, ..form.clone() };
+    let attributes = along(generator, axis, form.rank());
+    generator.emit_all("DequantizeLinear", &[Some(x), Some(scale), zero], attributes, vec![result])?.first().copied()
+}
+
+/// Floats whose range is 255, so that the scale is 1.
+pub fn quantize_dynamically(generator: &mut Generator) -> Option<Id> {
+    let (rows, columns, low) = (generator.dim(), generator.size(), generator.random.between(-255, 0) as f64);
+    let range = Interval::new(low, low + 255.0);
+    let x = generator.input(DType::I32, &[rows.clone(), Expr::from(columns)], range)?;
+    let form = Form { dtype: DType::F32, ..generator.form(x).clone() };
+    let x = generator.emit("Cast", &[x], vec![draft::int("to", draft::data_type(DType::F32) as i64)], form.clone())?;
+    let ends = [range.low, range.high].into_iter().flat_map(|end| vec![end; columns as usize]).collect();
+    let ends = generator.constant("ends", &Tensor::from_array(&Array::floats(DType::F32, vec![2, columns as usize], ends)));
+    let dims = vec![rows + 2, Expr::from(columns)];
+    let x = generator.emit("Concat", &[x, ends], vec![draft::int("axis", 0)], form.of(dims.clone()))?;
+    let bytes = |dims: Vec<Expr>| Form { dtype: DType::U8, dims, interval: all_bytes(DType::U8), exact: true };
+    let scale = form.of(vec![]).within(Interval::new(1.0, 1.0));
+    generator.emit_all("DynamicQuantizeLinear", &[Some(x)], vec![], vec![bytes(dims), scale, bytes(vec![])])?.first().copied()
+}
+
 pub fn matmul(generator: &mut Generator) -> Option<Id> {
     let rank = generator.random.one_of([1, 2, 2, 2, 3, 4]);
     let a = bytes(generator, |form| (1..=4).contains(&form.rank()), |generator| generator.new_dims(rank))?;
@@ -83,6 +195,17 @@ pub fn matmul(generator: &mut Generator) -> Option<Id> {
     let p = zero_point(generator, a, rows.last().filter(|_| rows.len() == 1 && columns.len() == 1));
     let q = zero_point(generator, b, columns.first().filter(|_| batch.is_empty()));
     let count = generator.largest(&depth);
+    if count <= MOST_EXACT && generator.random.chance(35) {
+        let scales = columns.first().filter(|_| batch.is_empty()).cloned();
+        return quantized(
+            generator,
+            "QLinearMatMul",
+            Factors { factors: [a, b], zero_points: [p, q], scales, bias: None },
+            vec![],
+            dims,
+            count,
+        );
+    }
     let sums = Form { dtype: DType::I32, dims, interval: product_interval(count), exact: true };
     let sums = generator.emit_all("MatMulInteger", &[Some(a), Some(b), p, q], vec![], vec![sums])?[0];
     rescaled(generator, sums, count)
@@ -115,6 +238,12 @@ pub fn conv(generator: &mut Generator) -> Option<Id> {
     let mut attributes = window.attributes(generator);
     if groups != 1 || generator.random.chance(30) {
         attributes.push(draft::int("group", groups));
+    }
+    if count <= MOST_EXACT && generator.random.chance(35) {
+        let small = Interval::around_zero(1000.0);
+        let bias = if generator.random.chance(50) { generator.weight_within("bias", DType::I32, &[maps as usize], small) } else { None };
+        let factors = Factors { factors: [x, w], zero_points: [p, q], scales: Some(Expr::from(maps)), bias };
+        return quantized(generator, "QLinearConv", factors, attributes, dims, count);
     }
     let sums = Form { dtype: DType::I32, dims, interval: product_interval(count), exact: true };
     let sums = generator.emit_all("ConvInteger", &[Some(x), Some(w), p, q], attributes, vec![sums])?[0];

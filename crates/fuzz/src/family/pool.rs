@@ -2,8 +2,9 @@
 
 use super::window::{Window, images};
 use crate::draft;
-use crate::generator::{Generator, Id};
+use crate::generator::{Form, Generator, Id};
 use crate::interval::Interval;
+use ir::DType;
 use onnx::proto::AttributeProto;
 use sym::Expr;
 
@@ -28,12 +29,44 @@ pub fn pool(generator: &mut Generator) -> Option<Id> {
     }
     let result = form.of(dims).within(form.interval.with_zero());
     if !average {
-        return generator.emit("MaxPool", &[x], attributes, result);
+        return match form.exact && generator.random.chance(35) {
+            true => places(generator, x, attributes, result),
+            false => generator.emit("MaxPool", &[x], attributes, result),
+        };
     }
     if generator.random.chance(40) {
         attributes.push(draft::int("count_include_pad", generator.random.below(2) as i64));
     }
     generator.emit("AveragePool", &[x], attributes, result.rounded())
+}
+
+/// Maxima with their places; in part of the cases they go back there.
+fn places(generator: &mut Generator, x: Id, mut attributes: Vec<AttributeProto>, result: Form) -> Option<Id> {
+    if generator.random.chance(30) {
+        attributes.push(draft::int("storage_order", 1));
+    }
+    let count = generator.largest(&Expr::product(&generator.dims(x)));
+    let places = Form { dtype: DType::I64, interval: Interval::new(0.0, count as f64), exact: true, ..result.clone() };
+    let found = generator.emit_all("MaxPool", &[Some(x)], attributes, vec![result, places])?;
+    Some(found[0])
+}
+
+/// Elements put to the places that `MaxPool` finds for windows side by side.
+pub fn unpool(generator: &mut Generator) -> Option<Id> {
+    let x = generator.exact_floats()?;
+    let form = generator.form(x).clone();
+    let taps = generator.random.one_of([1, 2, 2, 3]);
+    let fits = |dim: &Expr| dim.as_const().is_some_and(|dim| dim % taps == 0);
+    if form.rank() < 3 || !form.dims[2..].iter().all(fits) {
+        return None;
+    }
+    let dims = [&form.dims[..2], &form.dims[2..].iter().map(|dim| dim.floor_div(&Expr::from(taps))).collect::<Vec<Expr>>()].concat();
+    let each = vec![taps; form.rank() - 2];
+    let attributes = vec![draft::ints("kernel_shape", &each), draft::ints("strides", &each)];
+    let count = generator.largest(&Expr::product(&form.dims));
+    let places = Form { dtype: DType::I64, dims: dims.clone(), interval: Interval::new(0.0, count as f64), exact: true };
+    let found = generator.emit_all("MaxPool", &[Some(x)], attributes.clone(), vec![form.of(dims), places])?;
+    generator.emit("MaxUnpool", &found, attributes, form.within(form.interval.with_zero()))
 }
 
 /// The norm of each window.

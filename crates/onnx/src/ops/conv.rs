@@ -14,7 +14,7 @@ pub const OPS: &[Entry] = &[Entry("Conv", 1, conv), Entry("ConvTranspose", 1, co
 fn conv(call: &mut Call) -> Outcome {
     let groups = call.int_or("group", 1)?;
     let spatial = spatial_dims(call)?;
-    let taps = taps(call, spatial.len())?;
+    let taps = taps(call, 1, spatial.len())?;
     let window = Window::read(call, taps, &spatial, Rounding::Floor)?;
     let (x, w) = (call.value(0)?, call.value(1)?);
     let (x, attrs) = match window.constant() {
@@ -31,7 +31,7 @@ fn conv(call: &mut Call) -> Outcome {
 fn conv_transpose(call: &mut Call) -> Outcome {
     let groups = call.int_or("group", 1)?;
     let spatial = spatial_dims(call)?;
-    let taps = taps(call, spatial.len())?;
+    let taps = taps(call, 1, spatial.len())?;
     let place = transposed(call, &spatial, &taps)?;
     let (x, w) = (call.value(0)?, call.value(1)?);
     let product = call.b().conv_transpose(x, w, &place, groups)?;
@@ -100,25 +100,25 @@ pub(super) fn unpadded(call: &mut Call, x: ValueId, value: Option<ValueId>, wind
     Ok((x, window.unpadded()))
 }
 
-/// The taps of the weights, which `kernel_shape` may repeat.
-pub(super) fn taps(call: &Call, axes: usize) -> Result<Vec<i64>, Diagnostic> {
-    let dims = call.dims(1)?;
+/// The taps of the weights, operand `at`, which `kernel_shape` may repeat.
+pub(super) fn taps(call: &Call, at: usize, axes: usize) -> Result<Vec<i64>, Diagnostic> {
+    let dims = call.dims(at)?;
     let declared = call.ints("kernel_shape")?;
     let taps: Option<Vec<i64>> = dims.iter().skip(2).map(Expr::as_const).collect();
-    let Some(taps) = taps else { return Err(call.unsupported(format!("weights of unknown size {}", call.ty(1)?))) };
+    let Some(taps) = taps else { return Err(call.unsupported(format!("weights of unknown size {}", call.ty(at)?))) };
     if dims.len() != axes + 2 {
-        return Err(call.error(Code::Shape, format!("weights {} do not fit {}", call.ty(1)?, call.ty(0)?)));
+        return Err(call.error(Code::Shape, format!("weights {} do not fit {}", call.ty(at)?, call.ty(0)?)));
     }
     match declared {
         Some(declared) if declared != taps => {
-            Err(call.attribute_error(format!("attribute `kernel_shape` is {declared:?}, and the weights are {}", call.ty(1)?)))
+            Err(call.attribute_error(format!("attribute `kernel_shape` is {declared:?}, and the weights are {}", call.ty(at)?)))
         }
         _ => Ok(taps),
     }
 }
 
 /// The bias is by channel, axis 1.
-fn with_bias(call: &mut Call, product: ValueId, bias: ValueId, axes: usize) -> Result<ValueId, Diagnostic> {
+pub(super) fn with_bias(call: &mut Call, product: ValueId, bias: ValueId, axes: usize) -> Result<ValueId, Diagnostic> {
     let behind: Vec<usize> = (1..=axes).collect();
     let dims = call.b().dims(product).to_vec();
     let bias = call.b().unsqueeze(bias, &behind)?;

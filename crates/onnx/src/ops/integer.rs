@@ -31,8 +31,8 @@ fn has_zero_point(call: &Call, at: usize, factor: usize) -> Result<bool> {
     Ok(zero != Some(Literal::Int(0)))
 }
 
-fn check_bytes(call: &Call) -> Result<()> {
-    for at in 0..2 {
+fn check_bytes(call: &Call, factors: [usize; 2]) -> Result<()> {
+    for at in factors {
         let dtype = call.dtype(at)?;
         if !matches!(dtype, DType::I8 | DType::U8) {
             return Err(call.error(Code::Type, format!("{} is not defined on {dtype}", call.node.op_type)));
@@ -47,19 +47,33 @@ fn sum(call: &mut Call, x: ValueId, axis: usize, folded: Folded) -> Result<Value
     call.b().reduce(Monoid::Sum, wide, &[axis], folded)
 }
 
+/// Which operands of a node are the factors, and which their zero points.
+pub(super) struct Factors {
+    pub factors: [usize; 2],
+    pub zero_points: [usize; 2],
+}
+
+const INTEGER_FACTORS: Factors = Factors { factors: [0, 1], zero_points: [2, 3] };
+
 fn matmul_integer(call: &mut Call) -> Outcome {
-    check_bytes(call)?;
-    let operands = [call.value(0)?, call.value(1)?];
+    one(matrix_product(call, &INTEGER_FACTORS)?)
+}
+
+/// The product of matrices of bytes, less their zero points, in i32.
+pub(super) fn matrix_product(call: &mut Call, at: &Factors) -> Result<ValueId> {
+    let ([first, second], [first_zero, second_zero]) = (at.factors, at.zero_points);
+    check_bytes(call, at.factors)?;
+    let operands = [call.value(first)?, call.value(second)?];
     let dims = operands.map(|id| call.b().dims(id).to_vec());
     if dims.iter().any(Vec::is_empty) {
-        return Err(call.error(Code::Shape, "an operand of MatMulInteger is a scalar").into());
+        return Err(call.error(Code::Shape, format!("a factor of {} is a scalar", call.node.op_type)));
     }
     let (spec, factors) = product_spec(call, operands)?;
     let product = call.b().contract(&spec, factors[0], factors[1])?;
     let matrices = dims.iter().all(|dims| dims.len() >= 2);
     let folded = if matrices { Folded::Kept } else { Folded::Dropped };
-    let p = has_zero_point(call, 2, 0)?.then(|| zero_point(call, 2, matrices)).transpose()?;
-    let q = has_zero_point(call, 3, 1)?.then(|| zero_point(call, 3, false)).transpose()?;
+    let p = has_zero_point(call, first_zero, first)?.then(|| zero_point(call, first_zero, matrices)).transpose()?;
+    let q = has_zero_point(call, second_zero, second)?.then(|| zero_point(call, second_zero, false)).transpose()?;
     let (last, depth) = (dims[0].len() - 1, dims[0][dims[0].len() - 1].clone());
     let mut excess = Vec::new();
     if let Some(p) = p {
@@ -70,13 +84,18 @@ fn matmul_integer(call: &mut Call) -> Outcome {
         let sums = sum(call, operands[0], last, folded)?;
         excess.push(call.b().map_broadcast(Func::Mul, &[q, sums])?);
     }
-    one(without(call, product, &excess)?)
+    without(call, product, &excess)
 }
 
-/// A zero point in i32; a list of them, one for each row, as a column; a list of one as a scalar.
+/// A zero point in i32.
 fn zero_point(call: &mut Call, at: usize, of_rows: bool) -> Result<ValueId> {
     let value = call.value(at)?;
     let value = call.b().convert(value, DType::I32)?;
+    along_rows(call, value, of_rows)
+}
+
+/// A list of numbers, one for each row, as a column; a list of one as a scalar.
+pub(super) fn along_rows(call: &mut Call, value: ValueId, of_rows: bool) -> Result<ValueId> {
     match call.b().dims(value) {
         [one] if one.is_one() => call.b().reshape(value, &[]),
         [_] if of_rows => call.b().unsqueeze(value, &[1]),
@@ -103,14 +122,20 @@ fn without(call: &mut Call, product: ValueId, excess: &[ValueId]) -> Result<Valu
 }
 
 fn conv_integer(call: &mut Call) -> Outcome {
-    check_bytes(call)?;
+    one(convolution(call, &INTEGER_FACTORS)?)
+}
+
+/// The convolution of bytes, less their zero points, in i32.
+pub(super) fn convolution(call: &mut Call, at: &Factors) -> Result<ValueId> {
+    let ([first, second], [first_zero, second_zero]) = (at.factors, at.zero_points);
+    check_bytes(call, at.factors)?;
     let groups = call.int_or("group", 1)?;
     let spatial = spatial_dims(call)?;
-    let taps = taps(call, spatial.len())?;
+    let taps = taps(call, second, spatial.len())?;
     let window = Window::read(call, taps, &spatial, Rounding::Floor)?;
-    let (x, w) = (call.value(0)?, call.value(1)?);
-    let p = if has_zero_point(call, 2, 0)? { scalar_operand(call, 2)? } else { None };
-    let q = has_zero_point(call, 3, 1)?.then(|| zero_point(call, 3, false)).transpose()?;
+    let (x, w) = (call.value(first)?, call.value(second)?);
+    let p = if has_zero_point(call, first_zero, first)? { scalar_operand(call, first_zero)? } else { None };
+    let q = has_zero_point(call, second_zero, second)?.then(|| zero_point(call, second_zero, false)).transpose()?;
     // padding counts as the zero point
     let (x, attrs) = match (p, window.constant()) {
         (None, Some(attrs)) => (x, attrs),
@@ -134,7 +159,7 @@ fn conv_integer(call: &mut Call) -> Outcome {
         let sums = window_sums(call, x, w, &attrs, groups)?;
         excess.push(call.b().map_broadcast(Func::Mul, &[q, sums])?);
     }
-    one(without(call, product, &excess)?)
+    without(call, product, &excess)
 }
 
 /// The sums of the weights of each output channel, `[M, 1..]`.

@@ -6,12 +6,13 @@ use super::pad::pad_spatial;
 use super::window::{Rounding, Window, spatial_dims};
 use crate::import::{Call, Outcome, one, sizes};
 use ::ops::Folded;
-use ir::{Code, Diagnostic, Literal, ValueId};
+use ir::{Code, DType, Diagnostic, Literal, ValueId};
 use nest::{Func, Monoid};
 use sym::Expr;
 
 pub const OPS: &[Entry] = &[
     Entry("MaxPool", 1, max_pool),
+    Entry("MaxUnpool", 9, max_unpool),
     Entry("AveragePool", 1, average_pool),
     Entry("GlobalMaxPool", 1, |call| global(call, Monoid::Max)),
     Entry("GlobalAveragePool", 1, global_average),
@@ -27,13 +28,119 @@ fn window(call: &Call, spatial: &[Expr]) -> Result<Window, Diagnostic> {
 
 fn max_pool(call: &mut Call) -> Outcome {
     let column_major = call.flag_or("storage_order", false)?;
-    if call.wants(1) {
-        let order = if column_major { "column-major " } else { "" };
-        return Err(call.unsupported(format!("the {order}indices of the maxima")).into());
-    }
-    let window = window(call, &spatial_dims(call)?)?;
+    let spatial = spatial_dims(call)?;
+    let window = window(call, &spatial)?;
     let x = call.value(0)?;
-    one(folded_windows(call, Monoid::Max, x, &window)?)
+    let maxima = folded_windows(call, Monoid::Max, x, &window)?;
+    if !call.wants(1) {
+        return one(maxima);
+    }
+    let places = places_of_maxima(call, x, maxima, &window, column_major)?;
+    Ok(vec![maxima.into(), places.into()])
+}
+
+/// The most elements of a window whose maximum is placed.
+const MOST_PLACES: i64 = 1 << 16;
+/// Larger than the index of any element.
+const NOWHERE: i64 = 1 << 62;
+
+/// For each window the index of its first maximum in the whole tensor; `column_major` is meant of the spatial axes.
+fn places_of_maxima(call: &mut Call, x: ValueId, maxima: ValueId, window: &Window, column_major: bool) -> Result<ValueId, Diagnostic> {
+    let dims = call.b().dims(x).to_vec();
+    let spatial = &dims[2..];
+    if window.taps.iter().fold(1_i64, |count, taps| count.saturating_mul(*taps)) > MOST_PLACES {
+        return Err(call.unsupported(format!("the indices of the maxima of windows {:?}", window.taps)));
+    }
+    let numbers = spatial_numbers(call, spatial, column_major)?;
+    let nowhere = Literal::Int(NOWHERE);
+    let numbers = pad_spatial(call, numbers, nowhere, &window.low, &window.high)?;
+    let numbers = windows(call, numbers, window)?;
+    let dtype = call.b().dtype(x);
+    let padded = pad_spatial(call, x, lowest(dtype), &window.low, &window.high)?;
+    let elements = windows(call, padded, window)?;
+    let taps: Vec<usize> = (0..spatial.len()).map(|axis| 3 + 2 * axis).collect();
+    let b = call.b();
+    let maxima = b.unsqueeze(maxima, &taps)?;
+    let is_largest = b.map_broadcast(Func::Equal, &[elements, maxima])?;
+    let nowhere = b.scalar(DType::I64, nowhere);
+    let found = b.map_broadcast(Func::Select, &[is_largest, numbers, nowhere])?;
+    let first = b.reduce(Monoid::Min, found, &taps, Folded::Dropped)?;
+    let image = b.size(&Expr::product(spatial), DType::I64)?;
+    let (batch, channel) = (b.iota(&dims[..2], 0, DType::I64)?, b.iota(&dims[..2], 1, DType::I64)?);
+    let channels = b.size(&dims[1], DType::I64)?;
+    let before = b.map_broadcast(Func::Mul, &[batch, channels])?;
+    let before = b.map(Func::Add, &[before, channel])?;
+    let before = b.map_broadcast(Func::Mul, &[before, image])?;
+    let before = b.unsqueeze(before, &(2..dims.len()).collect::<Vec<usize>>())?;
+    b.map_broadcast(Func::Add, &[first, before])
+}
+
+/// The number of each element of an image, `[1, 1, spatial..]`.
+fn spatial_numbers(call: &mut Call, spatial: &[Expr], column_major: bool) -> Result<ValueId, Diagnostic> {
+    let dims = [&[Expr::one(), Expr::one()], spatial].concat();
+    let b = call.b();
+    let mut sum = b.number(DType::I64, 0.0);
+    for axis in 0..spatial.len() {
+        let inner = if column_major { &spatial[..axis] } else { &spatial[axis + 1..] };
+        let stride = b.size(&Expr::product(inner), DType::I64)?;
+        let at = b.iota(&dims, 2 + axis, DType::I64)?;
+        let part = b.map_broadcast(Func::Mul, &[at, stride])?;
+        sum = b.map_broadcast(Func::Add, &[sum, part])?;
+    }
+    Ok(sum)
+}
+
+/// The windows of an image that has its padding: each spatial axis becomes one of positions and one of taps.
+fn windows(call: &mut Call, padded: ValueId, window: &Window) -> Result<ValueId, Diagnostic> {
+    let mut x = padded;
+    for axis in 0..window.taps.len() {
+        let at = 2 + 2 * axis;
+        let b = call.b();
+        let extent = (window.taps[axis] - 1).saturating_mul(window.dilations[axis]).saturating_add(1);
+        let positions = (b.dims(x)[at].clone() - extent).floor_div(&Expr::from(window.strides[axis])) + 1;
+        let dims = [positions, Expr::from(window.taps[axis])];
+        let position = b.iota(&dims, 0, DType::I64)?;
+        let position = b.map_number(Func::Mul, position, window.strides[axis] as f64)?;
+        let tap = b.iota(&dims, 1, DType::I64)?;
+        let tap = b.map_number(Func::Mul, tap, window.dilations[axis] as f64)?;
+        let place = b.map(Func::Add, &[position, tap])?;
+        x = b.gather(x, place, at)?;
+    }
+    Ok(x)
+}
+
+/// Elements put back where `MaxPool` found them, among zeros.
+fn max_unpool(call: &mut Call) -> Outcome {
+    let spatial = spatial_dims(call)?;
+    let window = window(call, &spatial)?;
+    let dims = call.dims(0)?;
+    if call.dims(1)? != dims {
+        return Err(call.error(Code::Shape, format!("indices {} of {}", call.ty(1)?, call.ty(0)?)).into());
+    }
+    let mut whole = dims[..2].to_vec();
+    for (axis, size) in spatial.iter().enumerate() {
+        let reach = (size - 1) * window.strides[axis] + window.taps[axis];
+        whole.push(&(&reach - &window.low[axis]) - &window.high[axis]);
+    }
+    let asked = call.optional(2).map(|_| call.sizes(2, "output_shape")).transpose()?;
+    let (x, indices) = (call.value(0)?, call.value(1)?);
+    let b = call.b();
+    let (count, total) = (Expr::product(&dims), Expr::product(&whole));
+    let zero = b.number(b.dtype(x), 0.0);
+    let zeros = b.broadcast(zero, &[total])?;
+    let (x, indices) = (b.reshape(x, std::slice::from_ref(&count))?, b.reshape(indices, &[count])?);
+    let flat = b.scatter_elements([zeros, indices, x], 0, None)?;
+    let y = b.reshape(flat, &whole)?;
+    let Some(asked) = asked else { return one(y) };
+    if asked.len() != whole.len() {
+        return Err(call.error(Code::Shape, format!("`output_shape` is {asked:?} for rank {}", whole.len())).into());
+    }
+    let more: Vec<Expr> = asked.iter().zip(&whole).map(|(asked, own)| asked - own).collect();
+    if more.iter().any(|more| sizes::is_nonnegative(more) == Some(false)) {
+        return Err(call.unsupported(format!("`output_shape` {asked:?}, less than {whole:?}")).into());
+    }
+    let low = vec![Expr::zero(); whole.len()];
+    one(call.b().pad(y, zero, &low, &more)?)
 }
 
 /// The windows' folds. Padding that depends on sizes is put around x first, with the fold's identity.
@@ -167,6 +274,27 @@ mod tests {
             &["i8[1, 1, 3] -9 -3 -4"],
             &["i8[1, 1, 3] -9 -3 -3"],
         );
+    }
+
+    #[test]
+    fn maxima_know_their_place() {
+        let text = |attributes: &str| format!("x: f32[n, 2, 2, 2] y, i = MaxPool {{kernel_shape = [2, 1], {attributes}}} (x) => y, i");
+        let x = "f32[1, 2, 2, 2] 1 2 3 0 -1 -1 -1 -2";
+        let y = "f32[1, 2, 1, 2] 3 2 -1 -1";
+        check(&text("storage_order = 0"), &[x], &[y, "i64[1, 2, 1, 2] 2 1 4 5"]);
+        check(&text("storage_order = 1"), &[x], &[y, "i64[1, 2, 1, 2] 1 2 4 6"]);
+        let padded = "x: i8[1, 1, 3] y, i = MaxPool {kernel_shape = [2], pads = [1, 1], strides = [2]} (x) => i";
+        check(padded, &["i8[1, 1, 3] -128 5 5"], &["i64[1, 1, 2] 0 1"]);
+    }
+
+    #[test]
+    fn maxima_go_back() {
+        let text = |rest: &str| format!("x: f32[1, 1, 2] i: i64[1, 1, 2] {rest} => y");
+        let inputs = ["f32[1, 1, 2] 5 6", "i64[1, 1, 2] 1 2"];
+        let attributes = "{kernel_shape = [2], strides = [2]}";
+        check(&text(&format!("y = MaxUnpool {attributes} (x, i)")), &inputs, &["f32[1, 1, 4] 0 5 6 0"]);
+        let shape = format!("s: i64[3] = 1 1 5 y = MaxUnpool {attributes} (x, i, s)");
+        check(&text(&shape), &inputs, &["f32[1, 1, 5] 0 5 6 0 0"]);
     }
 
     #[test]
