@@ -4,6 +4,7 @@
 //! the file of its family, and an entry for each version that reads differently.
 
 pub mod activation;
+pub mod attention;
 pub mod constant;
 pub mod control;
 pub mod conv;
@@ -14,9 +15,12 @@ pub mod gather;
 pub mod integer;
 pub mod join;
 pub mod layout;
+pub mod linear_attention;
 pub mod logic;
 pub mod loops;
+pub mod loss;
 pub mod matmul;
+pub mod microsoft;
 pub mod norm;
 pub mod pad;
 pub mod pool;
@@ -26,6 +30,7 @@ pub mod reduce;
 pub mod repeat;
 pub mod reshape;
 pub mod resize;
+pub mod rotary;
 pub mod scatter;
 pub mod slice;
 pub mod softmax;
@@ -43,7 +48,7 @@ pub type Import = fn(&mut Call) -> Outcome;
 pub struct Entry(pub &'static str, pub i64, pub Import);
 
 /// Every family, with its domain.
-static FAMILIES: [(&str, &[Entry]); 26] = [
+static FAMILIES: [(&str, &[Entry]); 33] = [
     ("", elementwise::OPS),
     ("", activation::OPS),
     ("", logic::OPS),
@@ -55,6 +60,11 @@ static FAMILIES: [(&str, &[Entry]); 26] = [
     ("", pool::OPS),
     ("", norm::OPS),
     ("", softmax::OPS),
+    ("", loss::OPS),
+    ("", attention::OPS),
+    ("ai.onnx.preview", attention::flex::OPS),
+    ("", linear_attention::OPS),
+    ("", rotary::OPS),
     ("", reduce::OPS),
     ("", reshape::OPS),
     ("", layout::OPS),
@@ -70,6 +80,8 @@ static FAMILIES: [(&str, &[Entry]); 26] = [
     ("", control::OPS),
     ("", loops::OPS),
     ("", recurrent::OPS),
+    ("com.microsoft", microsoft::OPS),
+    ("", microsoft::norm::OF_ONNX),
 ];
 
 fn entries() -> impl Iterator<Item = (&'static str, &'static Entry)> {
