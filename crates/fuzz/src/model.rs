@@ -47,7 +47,7 @@ pub fn generate(seed: u64) -> ModelProto {
         values: vec![],
         symbols: symbols(&mut random, calls),
         calls,
-        opset: if random.chance(20) { 20 } else { 18 },
+        opset: [18, 20, 24, 27][random.weighted(&[68, 16, 10, 6])],
         float,
         most_elements: if large { 60_000 } else { 6_000 },
         most_work: if large { 4_000_000 } else { ORDINARY_WORK },

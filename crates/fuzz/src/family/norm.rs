@@ -41,7 +41,7 @@ pub fn instance_norm(generator: &mut Generator) -> Option<Id> {
     generator.emit("InstanceNormalization", &[x, scale, bias], vec![draft::float("epsilon", 1e-3)], normal)
 }
 
-/// Groups of channels of each image by themselves, with a scale and a bias for each group.
+/// Groups of channels of each image by themselves, with a scale and a bias for each group; from opset 21 on for each channel.
 pub fn group_norm(generator: &mut Generator) -> Option<Id> {
     let x = images(generator)?;
     let form = generator.form(x).clone();
@@ -49,8 +49,9 @@ pub fn group_norm(generator: &mut Generator) -> Option<Id> {
     let divisors: Vec<i64> = (1..=channels).filter(|count| channels % count == 0).collect();
     let groups = generator.random.pick(&divisors)?;
     let count: i64 = form.dims[2..].iter().map(|dim| generator.largest(dim)).product::<i64>() * (channels / groups);
-    let scale = generator.weight_within("scale", form.dtype, &[groups as usize], Interval::new(0.5, 1.5))?;
-    let bias = generator.weight("bias", form.dtype, &[groups as usize], 1.0)?;
+    let parameters = if generator.opset < 21 { groups } else { channels } as usize;
+    let scale = generator.weight_within("scale", form.dtype, &[parameters], Interval::new(0.5, 1.5))?;
+    let bias = generator.weight("bias", form.dtype, &[parameters], 1.0)?;
     let normal = form.within(Interval::around_zero(1.5 * (count as f64).sqrt() + 1.0)).rounded();
     let attributes = vec![draft::int("num_groups", groups), draft::float("epsilon", 1e-3)];
     generator.emit("GroupNormalization", &[x, scale, bias], attributes, normal)
