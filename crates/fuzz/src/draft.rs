@@ -12,6 +12,9 @@ use sym::Expr;
 /// The version of the file format that is written.
 const IR_VERSION: i64 = 10;
 
+/// The domain of onnxruntime's own operators.
+pub const MICROSOFT: &str = "com.microsoft";
+
 /// Messages in the making. Names are unique in the whole model, also those inside of branches.
 #[derive(Clone, Debug, Default)]
 pub struct Draft {
@@ -26,11 +29,14 @@ impl Draft {
         format!("{stem}_{}", self.names)
     }
 
+    /// An operator of another domain than ONNX's own is written with it: `com.microsoft.Gelu`.
     pub fn node(&mut self, op: &str, inputs: Vec<String>, outputs: Vec<String>, attribute: Vec<AttributeProto>) {
+        let (domain, op) = op.rsplit_once('.').unwrap_or(("", op));
         let name = if self.names.is_multiple_of(3) { String::new() } else { format!("/{op}_{}", self.names) };
         self.graph.node.push(NodeProto {
             name,
             op_type: op.to_string(),
+            domain: domain.to_string(),
             input: inputs,
             output: outputs,
             attribute,
@@ -49,7 +55,9 @@ impl Draft {
     pub fn into_model(self, opset: i64) -> ModelProto {
         ModelProto {
             ir_version: IR_VERSION,
-            opset_import: vec![OperatorSetIdProto { domain: String::new(), version: opset }],
+            opset_import: [("", opset), (MICROSOFT, 1)]
+                .map(|(domain, version)| OperatorSetIdProto { domain: domain.to_string(), version })
+                .to_vec(),
             producer_name: "inkle-fuzz".to_string(),
             graph: Some(self.graph),
             ..ModelProto::default()

@@ -10,8 +10,12 @@ pub mod chain;
 pub mod einsum;
 pub mod fold;
 pub mod fourier;
+pub mod heads;
 pub mod join;
+pub mod linear_attention;
 pub mod logic;
+pub mod loss;
+pub mod microsoft;
 pub mod norm;
 pub mod order;
 pub mod part;
@@ -137,6 +141,16 @@ pub static STEPS: &[(usize, Step)] = &[
     (3, attention::attention),
     (1, attention::causal),
     (1, attention::rotary),
+    (8, heads::attention),
+    (3, heads::rotary),
+    (1, loss::negative_log_likelihood),
+    (1, loss::cross_entropy),
+    (6, linear_attention::linear_attention),
+    (6, linear_attention::causal_conv),
+    (1, microsoft::activation),
+    (1, microsoft::norm),
+    (1, microsoft::matmul),
+    (1, microsoft::multi_head),
     (2, spelled::gelu),
     (2, spelled::layer_norm),
     (1, spelled::rms_norm),

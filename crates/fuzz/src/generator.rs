@@ -205,6 +205,7 @@ impl Generator {
     }
 
     fn add(&mut self, stem: &str, form: Form) -> Id {
+        let stem = stem.rsplit_once('.').map_or(stem, |(_, op)| op);
         let name = self.draft.fresh(&stem.to_lowercase());
         self.add_named(name, form)
     }

@@ -47,7 +47,7 @@ pub fn generate(seed: u64) -> ModelProto {
         values: vec![],
         symbols: symbols(&mut random, calls),
         calls,
-        opset: [18, 20, 28][random.weighted(&[70, 18, 12])],
+        opset: [18, 20, 24, 28][random.weighted(&[66, 16, 9, 9])],
         float,
         most_elements: if large { 60_000 } else { 6_000 },
         most_work: if large { 4_000_000 } else { ORDINARY_WORK },

@@ -14,7 +14,7 @@ fn models_agree_with_the_reference() {
     }
 }
 
-/// Operators that the opsets of the models, 18, 20 and 28, do not have.
+/// Operators that the opsets of the models, 18, 20, 24 and 28, do not have.
 const OTHER_OPSETS: [&str; 2] = ["Scatter", "Upsample"];
 
 #[test]

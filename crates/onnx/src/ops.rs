@@ -5,6 +5,7 @@
 
 pub mod activation;
 pub mod columns;
+pub mod attention;
 pub mod constant;
 pub mod control;
 pub mod conv;
@@ -19,10 +20,13 @@ pub mod integer;
 mod interpolate;
 pub mod join;
 pub mod layout;
+pub mod linear_attention;
 pub mod logic;
 pub mod loops;
+pub mod loss;
 pub mod matmul;
 mod narrow;
+pub mod microsoft;
 pub mod norm;
 pub mod order;
 pub mod pad;
@@ -35,6 +39,7 @@ pub mod repeat;
 pub mod reshape;
 pub mod resize;
 pub mod sample;
+pub mod rotary;
 pub mod scatter;
 pub mod sequence;
 pub mod signal;
@@ -76,6 +81,7 @@ pub struct Entry(pub &'static str, pub i64, pub Import);
 
 /// Every family, with its domain.
 static FAMILIES: &[(&str, &[Entry])] = &[
+static FAMILIES: [(&str, &[Entry]); 33] = [
     ("", elementwise::OPS),
     ("", trigonometry::OPS),
     ("", activation::OPS),
@@ -91,6 +97,11 @@ static FAMILIES: &[(&str, &[Entry])] = &[
     ("", pool::OPS),
     ("", norm::OPS),
     ("", softmax::OPS),
+    ("", loss::OPS),
+    ("", attention::OPS),
+    ("ai.onnx.preview", attention::flex::OPS),
+    ("", linear_attention::OPS),
+    ("", rotary::OPS),
     ("", reduce::OPS),
     ("", extremum::OPS),
     ("", reshape::OPS),
@@ -113,6 +124,8 @@ static FAMILIES: &[(&str, &[Entry])] = &[
     ("", loops::OPS),
     ("", recurrent::OPS),
     ("", sequence::OPS),
+    ("com.microsoft", microsoft::OPS),
+    ("", microsoft::norm::OF_ONNX),
 ];
 
 fn entries() -> impl Iterator<Item = (&'static str, &'static Entry)> {

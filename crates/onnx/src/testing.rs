@@ -4,12 +4,12 @@
 //! opset 13                                        // the latest where left out
 //! x: f32[n, 3]                                    // an input; a dim is a number, a name, or a text in quotes
 //! w: i64[2] = 3 -1                                // an initializer
-//! y, z = Split "name" {axis = 1} (x, w)           // a node; an operand `_` is left out
+//! y, z = Split "name" {axis = 1} (x, w)           // a node; an operand or result `_` is left out
 //! => y
 //! ```
 //!
 //! Attributes are `3`, `3.0`, `"text"`, `[1, 2]`, `[1.0]`, `["text"]`, `f32[2] 1 2`, `@name` (a reference) or `graph { .. }`. `function f(a) { .. }`
-//! defines a function of domain `my`, which `my.f` calls.
+//! defines a function of domain `my`, which `my.f` calls. Operators of other domains are written likewise: `com.microsoft.Gelu`.
 
 use crate::proto::tensor_shape_proto::{Dimension, Value as Dim};
 use crate::proto::{
@@ -88,7 +88,7 @@ fn tensor_of(text: &str) -> Tensor {
 fn read_model(parser: &mut Parser) -> Result<ModelProto> {
     let version = if parser.accept("opset") { parser.integer()? } else { LATEST_OPSET };
     let opset = |domain: &str, version| proto::OperatorSetIdProto { domain: domain.to_string(), version };
-    let opset_import = vec![opset("", version), opset("my", 1)];
+    let opset_import = vec![opset("", version), opset("my", 1), opset("com.microsoft", 1), opset("ai.onnx.preview", 1)];
     let mut functions = Vec::new();
     while parser.accept("function") {
         functions.push(FunctionProto { opset_import: opset_import.clone(), ..read_function(parser)? });
@@ -125,7 +125,8 @@ fn read_graph(parser: &mut Parser) -> Result<GraphProto> {
             read_declaration(parser, &names[0], &mut graph)?;
         } else {
             parser.expect("=")?;
-            graph.node.push(NodeProto { output: names, ..read_node(parser)? });
+            let output = names.into_iter().map(given_name).collect();
+            graph.node.push(NodeProto { output, ..read_node(parser)? });
         }
     }
     while !parser.at_end() && !parser.peek("}") {
@@ -149,12 +150,16 @@ fn read_declaration(parser: &mut Parser, name: &str, graph: &mut GraphProto) -> 
 
 fn read_node(parser: &mut Parser) -> Result<NodeProto> {
     let op = parser.ident()?;
-    let (domain, op_type) = op.split_once('.').unwrap_or(("", op));
+    let (domain, op_type) = op.rsplit_once('.').unwrap_or(("", op));
     let name = if parser.peek("\"") { parser.string()? } else { String::new() };
     let attribute = if parser.peek("{") { parser.list("{", "}", read_attribute)? } else { Vec::new() };
     let input = parser.list("(", ")", |parser| Ok(parser.ident()?.to_string()))?;
-    let input = input.into_iter().map(|name| if name == "_" { String::new() } else { name }).collect();
+    let input = input.into_iter().map(given_name).collect();
     Ok(NodeProto { op_type: op_type.to_string(), domain: domain.to_string(), name, attribute, input, ..Default::default() })
+}
+
+fn given_name(name: String) -> String {
+    if name == "_" { String::new() } else { name }
 }
 
 fn read_attribute(parser: &mut Parser) -> Result<AttributeProto> {

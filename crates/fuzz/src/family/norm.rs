@@ -41,7 +41,7 @@ pub fn instance_norm(generator: &mut Generator) -> Option<Id> {
     generator.emit("InstanceNormalization", &[x, scale, bias], vec![draft::float("epsilon", 1e-3)], normal)
 }
 
-/// Groups of channels of each image by themselves, with a scale and a bias for each group, or since opset 21 for each channel.
+/// Groups of channels of each image by themselves, with a scale and a bias for each group; from opset 21 on for each channel.
 pub fn group_norm(generator: &mut Generator) -> Option<Id> {
     let x = images(generator)?;
     let form = generator.form(x).clone();

@@ -8,6 +8,7 @@ use super::tensor;
 use super::term::{Out, Term};
 use crate::proto::{AttributeProto, AttributeType, GraphProto, NodeProto, TensorProto};
 use ::ops::Builder;
+use ::ops::dims::Guards;
 use ir::guard::Condition;
 use ir::{Code, DType, Diagnostic, Tensor, TensorType, ValueId};
 use nest::Func;
@@ -85,6 +86,14 @@ impl<'a> Call<'a, '_> {
         }
         let location = self.cx.location().clone();
         self.b().graph.guard(condition, &location);
+    }
+
+    /// Sizes that must be equal: an error where they cannot be, and guards where the sizes of a call decide.
+    pub fn equal_dims(&mut self, what: &str, a: &[Expr], b: &[Expr]) -> Result<()> {
+        let mut guards = Guards::default();
+        guards.all_equal(what, a, b).map_err(|error| self.error(error.code, error.message))?;
+        guards.0.into_iter().for_each(|condition| self.guard(condition));
+        Ok(())
     }
 
     /// The number of operands of an operator that takes any number.
@@ -288,11 +297,14 @@ impl<'a> Call<'a, '_> {
         tensor::tensor(self.cx.file, attribute.t.as_deref().unwrap_or(&empty), self.cx.location()).map(Some)
     }
 
+    pub fn optional_graph(&self, name: &'static str) -> Result<Option<&'a GraphProto>> {
+        let attribute = self.attribute(name, AttributeType::Graph)?;
+        Ok(attribute.and_then(|attribute| attribute.g.as_deref()))
+    }
+
     /// A graph that must be there.
     pub fn graph(&self, name: &'static str) -> Result<&'a GraphProto> {
-        let attribute = self.attribute(name, AttributeType::Graph)?;
-        let graph = attribute.and_then(|attribute| attribute.g.as_deref());
-        graph.ok_or_else(|| self.attribute_error(format!("attribute `{name}` is missing")))
+        self.optional_graph(name)?.ok_or_else(|| self.attribute_error(format!("attribute `{name}` is missing")))
     }
 
     /// Nothing is there that the operator has not asked for: it could change the meaning.

@@ -9,9 +9,15 @@ use ir::{Code, Diagnostic, Literal, ValueId};
 use nest::Func;
 use sym::Expr;
 
-pub const OPS: &[Entry] = &[Entry("Conv", 1, conv), Entry("ConvTranspose", 1, conv_transpose)];
+pub const OPS: &[Entry] =
+    &[Entry("Conv", 1, conv), Entry("ConvTranspose", 1, conv_transpose), Entry("CausalConvWithState", 27, causal_conv)];
 
 fn conv(call: &mut Call) -> Outcome {
+    one(biased_conv(call)?)
+}
+
+/// The convolution of operands 0 and 1, with the bias, operand 2.
+pub(super) fn biased_conv(call: &mut Call) -> Result<ValueId, Diagnostic> {
     let groups = call.int_or("group", 1)?;
     let spatial = spatial_dims(call)?;
     let taps = taps(call, 1, spatial.len())?;
@@ -23,9 +29,57 @@ fn conv(call: &mut Call) -> Outcome {
     };
     let product = call.b().conv(x, w, &attrs, groups)?;
     match call.optional_value(2)? {
-        Some(bias) => one(with_bias(call, product, bias, spatial.len())?),
-        None => one(product),
+        Some(bias) => with_bias(call, product, bias, spatial.len()),
+        None => Ok(product),
     }
+}
+
+/// Each channel by itself over the elements up to its own, those of earlier calls, the state, in front; the last ones are the next state.
+fn causal_conv(call: &mut Call) -> Outcome {
+    let swish = match call.text("activation")?.unwrap_or("none") {
+        "none" => false,
+        "silu" | "swish" => true,
+        other => return Err(call.attribute_error(format!("attribute `activation` is `{other}`, not `none`, `silu` or `swish`")).into()),
+    };
+    let (dims, dtype) = (call.dims(0)?, call.dtype(0)?);
+    let [_, channels, length] = dims.as_slice() else {
+        return Err(call.error(Code::Shape, format!("{} is not of rank 3", call.ty(0)?)).into());
+    };
+    let Some(groups) = channels.as_const() else {
+        return Err(call.unsupported(format!("{channels} channels, a number that is not known")).into());
+    };
+    let Some(held) = taps(call, 1)?.first().map(|taps| taps - 1).filter(|held| *held >= 0) else {
+        return Err(call.error(Code::Shape, format!("weights {} without elements", call.ty(1)?)).into());
+    };
+    let (x, w, bias, state) = (call.value(0)?, call.value(1)?, call.optional_value(2)?, call.optional_value(3)?);
+    let [none, before] = [Expr::zero(), Expr::from(held)];
+    if state.is_some() {
+        call.equal_dims("dims of the state", &[dims[0].clone(), channels.clone(), before.clone()], &call.dims(3)?)?;
+    }
+    let b = call.b();
+    let all = match state {
+        Some(state) => b.concat(&[state, x], 2)?,
+        None => {
+            let zero = b.number(dtype, 0.0);
+            b.pad(x, zero, &[none.clone(), none.clone(), before.clone()], &[none.clone(), none.clone(), none])?
+        }
+    };
+    let next = b.slice_axis(all, 2, length, &before)?;
+    let window = WindowAttrs { low: vec![if state.is_some() { 0 } else { held }], ..WindowAttrs::plain(1) };
+    let [taken, w] = [b.widened(if state.is_some() { all } else { x })?, b.widened(w)?];
+    let mut result = b.conv(taken, w, &window, groups)?;
+    if let Some(bias) = bias {
+        let bias = b.widened(bias)?;
+        result = with_bias(call, result, bias, 1)?;
+    }
+    let b = call.b();
+    if swish {
+        let gate = b.map(Func::Sigmoid, &[result])?;
+        result = b.map(Func::Mul, &[result, gate])?;
+    }
+    let result = b.convert(result, dtype)?;
+    let result = b.reshape(result, &dims)?;
+    Ok(vec![result.into(), next.into()])
 }
 
 fn conv_transpose(call: &mut Call) -> Outcome {
@@ -158,6 +212,17 @@ mod tests {
         check(&text("strides = [2], auto_pad = \"SAME_UPPER\""), &[x], &["f32[1, 1, 4] 1.5 10.5 102.5 20.5"]);
         check(&text("strides = [3], dilations = [2]"), &[x], &["f32[1, 1, 8] 1.5 0.5 10.5 2.5 100.5 20.5 0.5 200.5"]);
         check_types(&text("strides = [2], pads = [0, 1]"), &["f32[1, 1, 2*n]"]);
+    }
+
+    #[test]
+    fn causal_convolutions_carry_a_state() {
+        let text = |more: &str, call: &str| {
+            format!("x: f32[b, 2, n] w: f32[2, 1, 2] = 1 10 1 1 {more} y, s = CausalConvWithState(x, w{call}) => y, s")
+        };
+        let x = "f32[1, 2, 3] 1 2 3 4 5 6";
+        check(&text("", ""), &[x], &["f32[1, 2, 3] 10 21 32 4 9 11", "f32[1, 2, 1] 3 6"]);
+        let (state, want) = ("f32[1, 2, 1] 7 8", ["f32[1, 2, 3] 18 22 33 12 9 11", "f32[1, 2, 1] 3 6"]);
+        check(&text("v: f32[2] = 1 0 p: f32[b, 2, 1]", ", v, p"), &[x, state], &want);
     }
 
     #[test]

@@ -24,7 +24,7 @@ fn softmax(call: &mut Call, x: ValueId, axis: usize) -> Result<ValueId, Diagnost
 }
 
 /// `x - max - log sum exp(x - max)`
-fn log_softmax(call: &mut Call, x: ValueId, axis: usize) -> Result<ValueId, Diagnostic> {
+pub(super) fn log_softmax(call: &mut Call, x: ValueId, axis: usize) -> Result<ValueId, Diagnostic> {
     let b = call.b();
     let dtype = b.dtype(x);
     let x = b.widened(x)?;

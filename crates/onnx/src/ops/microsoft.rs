@@ -1,0 +1,29 @@
+//! Operators of com.microsoft, as onnxruntime defines them: what its tools put in the place of patterns.
+//!
+//! - [`activation`]: activations, with a bias or without
+//! - [`norm`]: normalisations of sums
+//! - [`product`]: products and convolutions with what follows them
+//! - [`attention`]: attention with its projections, masks and states
+
+pub mod activation;
+pub mod attention;
+pub mod norm;
+pub mod product;
+
+use super::Entry;
+
+pub const OPS: &[Entry] = &[
+    Entry("Gelu", 1, activation::gelu),
+    Entry("BiasGelu", 1, activation::gelu),
+    Entry("FastGelu", 1, activation::fast_gelu),
+    Entry("QuickGelu", 1, activation::quick_gelu),
+    Entry("SkipLayerNormalization", 1, norm::skip_layer_norm),
+    Entry("SkipSimplifiedLayerNormalization", 1, norm::skip_root_mean_square),
+    Entry("EmbedLayerNormalization", 1, norm::embedding),
+    Entry("FusedMatMul", 1, product::matmul),
+    Entry("FusedConv", 1, product::conv),
+    Entry("RotaryEmbedding", 1, attention::rotary),
+    Entry("MultiHeadAttention", 1, attention::multi_head),
+    Entry("Attention", 1, attention::self_attention),
+    Entry("GroupQueryAttention", 1, attention::group_query),
+];
