@@ -4,8 +4,8 @@
 //! the file of its family, and an entry for each version that reads differently.
 
 pub mod activation;
-pub mod columns;
 pub mod attention;
+pub mod columns;
 pub mod constant;
 pub mod control;
 pub mod conv;
@@ -25,8 +25,8 @@ pub mod logic;
 pub mod loops;
 pub mod loss;
 pub mod matmul;
-mod narrow;
 pub mod microsoft;
+mod narrow;
 pub mod norm;
 pub mod order;
 pub mod pad;
@@ -38,8 +38,8 @@ pub mod reduce;
 pub mod repeat;
 pub mod reshape;
 pub mod resize;
-pub mod sample;
 pub mod rotary;
+pub mod sample;
 pub mod scatter;
 pub mod sequence;
 pub mod signal;
@@ -81,7 +81,6 @@ pub struct Entry(pub &'static str, pub i64, pub Import);
 
 /// Every family, with its domain.
 static FAMILIES: &[(&str, &[Entry])] = &[
-static FAMILIES: [(&str, &[Entry]); 33] = [
     ("", elementwise::OPS),
     ("", trigonometry::OPS),
     ("", activation::OPS),
