@@ -36,10 +36,8 @@ pub use interface::input_names;
 pub use known::Known;
 pub use narrow::{Format, Narrow};
 pub(crate) use region::Body;
-#[cfg(test)]
-pub(crate) use tensor::element_type_of;
 pub use tensor::read_tensor;
-pub(crate) use tensor::{Stored, stored_type_of};
+pub(crate) use tensor::{Stored, element_type_of, stored_type_of};
 pub use term::{Out, Term};
 
 use crate::file::ModelFile;

@@ -48,7 +48,7 @@ fn causal_conv(call: &mut Call) -> Outcome {
     let Some(groups) = channels.as_const() else {
         return Err(call.unsupported(format!("{channels} channels, a number that is not known")).into());
     };
-    let Some(held) = taps(call, 1)?.first().map(|taps| taps - 1).filter(|held| *held >= 0) else {
+    let Some(held) = taps(call, 1, 1)?.first().map(|taps| taps - 1).filter(|held| *held >= 0) else {
         return Err(call.error(Code::Shape, format!("weights {} without elements", call.ty(1)?)).into());
     };
     let (x, w, bias, state) = (call.value(0)?, call.value(1)?, call.optional_value(2)?, call.optional_value(3)?);

@@ -79,7 +79,7 @@ fn bit_cast(call: &mut Call) -> Outcome {
     if from != to && (from.is_float() || to.is_float()) {
         return Err(call.unsupported(format!("the bits of {from} as {to}")).into());
     }
-    convert(call, to)
+    convert(call, (to, None))
 }
 
 fn identity(call: &mut Call) -> Outcome {

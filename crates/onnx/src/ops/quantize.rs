@@ -5,7 +5,8 @@
 
 use super::Entry;
 use super::integer::{Factors, along_rows, convolution, matrix_product};
-use crate::import::{Call, Outcome, element_type_of, one};
+use super::narrow::{Powers, Rounding, decoded, encoded};
+use crate::import::{Call, Narrow, Out, Outcome, Stored, element_type_of, one, stored_type_of};
 use ::ops::{Builder, Folded};
 use ir::{Code, DType, Diagnostic, Literal, ValueId};
 use nest::{Func, Monoid};
@@ -29,6 +30,16 @@ fn check_type(call: &Call, dtype: DType, allowed: &[DType]) -> Result<()> {
         true => Ok(()),
         false => Err(call.error(Code::Type, format!("{} is not defined on {dtype}", call.node.op_type))),
     }
+}
+
+/// As [`type_attribute`], with the types that a byte holds.
+fn stored_attribute(call: &Call, name: &'static str, since: i64) -> Result<Option<Stored>> {
+    if call.opset < since {
+        return Ok(None);
+    }
+    let Some(number) = call.int(name)?.filter(|number| *number != 0) else { return Ok(None) };
+    let stored = stored_type_of(number).map_err(|(code, text)| call.error(code, format!("attribute `{name}`: {text}")))?;
+    Ok(Some(stored))
 }
 
 /// An attribute that names an element type; 0 is as good as none.
@@ -112,9 +123,9 @@ fn zero_point(call: &mut Call, at: usize) -> Result<Option<ValueId>> {
 }
 
 fn quantize(call: &mut Call) -> Outcome {
-    call.ignore(&["saturate"]);
     let granularity = Granularity::read(call)?;
-    let to = quantized_type(call)?;
+    let (to, narrow) = quantized_type(call)?;
+    let saturate = call.flag_or("saturate", true)?;
     check_type(call, call.dtype(0)?, &[DType::F32, DType::F16, DType::BF16, DType::I32])?;
     check_type(call, call.dtype(1)?, &[DType::F32, DType::F16, DType::BF16, DType::I32])?;
     let scale_type = if call.dtype(1)? == DType::I32 { DType::F32 } else { call.dtype(1)? };
@@ -126,20 +137,51 @@ fn quantize(call: &mut Call) -> Outcome {
     let x = call.b().convert(x, precision)?;
     let scale = call.b().convert(scale, precision)?;
     let quotient = call.b().map(Func::Div, &[x, scale])?;
-    one(rounded(call.b(), quotient, zero, to)?)
+    let Some(narrow) = narrow else { return one(rounded(call.b(), quotient, zero, to)?) };
+    let y = narrowed(call.b(), quotient, zero, narrow, saturate)?;
+    one(Out::Narrow(Box::new(y.into()), narrow))
+}
+
+/// As [`rounded`], for a type that a byte holds; a float is rounded where it becomes a code.
+fn narrowed(b: &mut Builder, quotient: ValueId, zero: Option<ValueId>, to: Narrow, saturate: bool) -> Result<ValueId> {
+    let rounding = Rounding { saturate, mode: Powers::Up };
+    let quotient = b.widened(quotient)?;
+    let dtype = b.dtype(quotient);
+    let whole = match to {
+        Narrow::Int { .. } => b.map(Func::Round, &[quotient])?,
+        Narrow::Float(_) => quotient,
+    };
+    let moved = match zero {
+        Some(zero) => {
+            let zero = decoded(b, zero, to)?;
+            let zero = b.convert(zero, dtype)?;
+            b.map_broadcast(Func::Add, &[whole, zero])?
+        }
+        None => whole,
+    };
+    let inside = match to {
+        Narrow::Int { bits, signed } => {
+            let most = (1i64 << (bits - u32::from(signed))) - 1;
+            let [low, high] = [if signed { -most - 1 } else { 0 }, most].map(|end| b.number(dtype, end as f64));
+            b.clamp(moved, low, high)?
+        }
+        Narrow::Float(_) => moved,
+    };
+    encoded(b, inside, to, rounding)
 }
 
 /// The type of the result: the zero point's, which `output_dtype` repeats.
-fn quantized_type(call: &Call) -> Result<DType> {
-    let asked = type_attribute(call, "output_dtype", 21)?;
-    let of_zero = call.optional(2).map(|_| call.dtype(2)).transpose()?;
+fn quantized_type(call: &Call) -> Result<Stored> {
+    let asked = stored_attribute(call, "output_dtype", 21)?;
+    let of_zero = call.optional(2).map(|_| Ok((call.dtype(2)?, call.narrow(2)))).transpose()?;
     if let (Some(asked), Some(of_zero)) = (asked, of_zero)
         && asked != of_zero
     {
-        return Err(call.attribute_error(format!("attribute `output_dtype` is {asked}, and the zero point {of_zero}")));
+        let name = |(dtype, narrow): Stored| narrow.map_or(dtype.to_string(), Narrow::name);
+        return Err(call.attribute_error(format!("attribute `output_dtype` is {}, and the zero point {}", name(asked), name(of_zero))));
     }
-    let to = of_zero.or(asked).unwrap_or(DType::U8);
-    check_type(call, to, &[DType::U8, DType::I8, DType::U16, DType::I16])?;
+    let to = of_zero.or(asked).unwrap_or((DType::U8, None));
+    check_type(call, to.0, &[DType::U8, DType::I8, DType::U16, DType::I16])?;
     Ok(to)
 }
 
@@ -152,11 +194,20 @@ fn dequantize(call: &mut Call) -> Outcome {
     if call.optional(2).is_some() && call.dtype(2)? != call.dtype(0)? {
         return Err(call.error(Code::Type, format!("the zero point is {}, and x {}", call.dtype(2)?, call.dtype(0)?)).into());
     }
+    if call.optional(2).is_some() && call.narrow(2) != call.narrow(0) {
+        return Err(call.error(Code::Type, "the zero point is of another type than x").into());
+    }
     let (x, scale) = (call.value(0)?, call.value(1)?);
-    let mut whole = call.b().convert(x, DType::I32)?;
+    let narrow = call.narrow(0);
+    let exact = if let Some(Narrow::Float(_)) = narrow { DType::F32 } else { DType::I32 };
+    let number = |call: &mut Call, x: ValueId| {
+        let x = narrow.map_or(Ok(x), |narrow| decoded(call.b(), x, narrow))?;
+        call.b().convert(x, exact)
+    };
+    let mut whole = number(call, x)?;
     if let Some(zero) = zero_point(call, 2)? {
         let zero = granularity.spread(call, zero)?;
-        let zero = call.b().convert(zero, DType::I32)?;
+        let zero = number(call, zero)?;
         whole = call.b().map(Func::Sub, &[whole, zero])?;
     }
     let whole = call.b().convert(whole, DType::F32)?;
