@@ -74,6 +74,8 @@ pub fn matmul(generator: &mut Generator) -> Option<Id> {
 pub fn multi_head(generator: &mut Generator) -> Option<Id> {
     let (batch, queries, keys, float) = (generator.dim(), generator.dim(), generator.dim(), generator.float);
     let (heads, size) = (generator.random.between(1, 3), generator.random.one_of([1, 2, 4, 8, 9]));
+    let is_causal = generator.random.chance(30);
+    let keys = if is_causal { queries.clone() } else { keys };
     let past = if generator.random.chance(30) { Some(generator.dim()) } else { None };
     let all = past.iter().fold(keys.clone(), |sum, past| &sum + past);
     if !generator.is_quick([&batch, &queries, &all, &Expr::from(2 * heads * size)]) {
@@ -97,7 +99,7 @@ pub fn multi_head(generator: &mut Generator) -> Option<Id> {
         }
     }
     let mut attributes = vec![draft::int("num_heads", heads)];
-    if generator.random.chance(30) {
+    if is_causal {
         attributes.push(draft::int("unidirectional", 1));
     }
     let operands = [Some(q), Some(k?), Some(v?), bias, mask, None, earlier[0], earlier[1]];

@@ -111,6 +111,8 @@ fn masked(call: &mut Call, setting: &Setting, heads: Heads, before: &Expr, paddi
         mask.given(call, bias)?;
     }
     if setting.is_causal {
+        // where queries and new keys differ in number, implementations differ in how they align them
+        call.equal_dims("causal attention: number of queries and keys", std::slice::from_ref(&queries), &[&keys - before])?;
         let first = call.b().size(before, DType::I64)?;
         let places = Places::of(call, first, &queries, &keys)?;
         let allowed = places.no_later_key(call)?;
