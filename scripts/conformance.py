@@ -2,7 +2,7 @@
 """Write ONNX's own test cases in the layout that `inkle test` runs, and the list of those that do not pass.
 
     python3 scripts/conformance.py cases OUT               (needs: pip install onnx numpy)
-    python3 scripts/conformance.py known RESULT.json       prints the list for `inkle test --known`, from `inkle test --json`
+    python3 scripts/conformance.py known RESULT.json..     prints the list for `inkle test --known`, from `inkle test --json`
 
 OUT/node has a case for each form of each operator, which the package makes from its own reference; OUT/simple, OUT/pytorch-operator and
 OUT/pytorch-converted are the cases of these kinds as the package holds them.
@@ -70,21 +70,26 @@ def reason(message):
     return re.sub(r"^(output \d+): .*$", r"\1 differs", text)[:90]
 
 
-def known(path):
-    with open(path) as file:
-        result = json.load(file)
-    for case in result["cases"]:
-        if case["outcome"] != "pass":
-            print(f"{case['name']} {case['outcome']} {reason(case['message'])}")
+def known(paths):
+    outcomes, reasons = {}, {}
+    for path in paths:
+        with open(path) as file:
+            result = json.load(file)
+        for case in result["cases"]:
+            outcomes.setdefault(case["name"], set()).add(case["outcome"])
+            if case["outcome"] != "pass":
+                reasons[case["name"]] = reason(case["message"])
+    for name in sorted(reasons):
+        print(name, "|".join(sorted(outcomes[name])), reasons[name])
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     actions = parser.add_subparsers(dest="action", required=True)
     actions.add_parser("cases").add_argument("out")
-    actions.add_parser("known").add_argument("result")
+    actions.add_parser("known").add_argument("results", nargs="+")
     options = parser.parse_args()
-    cases(options.out) if options.action == "cases" else known(options.result)
+    cases(options.out) if options.action == "cases" else known(options.results)
 
 
 if __name__ == "__main__":

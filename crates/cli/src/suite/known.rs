@@ -6,8 +6,8 @@ use ir::Code;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// The outcome of each such case, by its name.
-pub struct Known(BTreeMap<String, Outcome>);
+/// What may come of each such case, by its name.
+pub struct Known(BTreeMap<String, Vec<Outcome>>);
 
 impl Known {
     pub fn read(path: &Path) -> Result<Known, Failure> {
@@ -15,12 +15,13 @@ impl Known {
         Known::parse(&std::fs::read_to_string(path).map_err(|why| fault(why.to_string()))?).map_err(fault)
     }
 
-    /// A line a case: its name, the outcome, and why; `#` begins a remark.
+    /// A line a case: its name, the outcome, and why; `#` begins a remark. Outcomes that differ from level to level stand with `|` between.
     fn parse(text: &str) -> Result<Known, String> {
         let mut cases = BTreeMap::new();
         for (at, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty() && !line.starts_with('#')) {
             let mut words = line.split_whitespace();
-            let (name, outcome) = (words.next().unwrap_or_default(), words.next().and_then(Outcome::from_name));
+            let name = words.next().unwrap_or_default();
+            let outcome: Option<Vec<Outcome>> = words.next().and_then(|words| words.split('|').map(Outcome::from_name).collect());
             let outcome = outcome.ok_or_else(|| format!("line {}: no outcome after {name}", at + 1))?;
             if words.next().is_none() {
                 return Err(format!("line {}: {name} has no reason", at + 1));
@@ -35,9 +36,10 @@ impl Known {
     /// The cases that did not come out as the list says.
     pub fn surprises(&self, verdicts: &[Verdict]) -> Vec<String> {
         let surprise = |verdict: &Verdict| {
-            let expected = self.0.get(&verdict.name).copied().unwrap_or(Outcome::Pass);
-            let text = || format!("{}: {}, not {}: {}", verdict.name, verdict.outcome.name(), expected.name(), verdict.message);
-            (verdict.outcome != expected).then(text)
+            let expected = self.0.get(&verdict.name).map_or(&[Outcome::Pass][..], Vec::as_slice);
+            let names = || expected.iter().map(|outcome| outcome.name()).collect::<Vec<_>>().join(" or ");
+            let text = || format!("{}: {}, not {}: {}", verdict.name, verdict.outcome.name(), names(), verdict.message);
+            (!expected.contains(&verdict.outcome)).then(text)
         };
         verdicts.iter().filter_map(surprise).collect()
     }
@@ -60,6 +62,8 @@ mod tests {
             verdict("test_d", Outcome::Error),
         ];
         assert_eq!(known.surprises(&verdicts), ["test_b: pass, not mismatch: m", "test_d: error, not pass: m"]);
+        let either = Known::parse("test_a pass|mismatch one rounding\n").unwrap();
+        assert_eq!(either.surprises(&[verdict("test_a", Outcome::Mismatch), verdict("test_a", Outcome::Pass)]), [""; 0]);
         assert!(Known::parse("test_a pass\n").is_err() && Known::parse("a error x\na error y\n").is_err());
     }
 }

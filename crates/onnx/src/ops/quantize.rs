@@ -347,12 +347,21 @@ mod tests {
     }
 
     #[test]
+    fn narrow_types() {
+        let text = |ty: i64| {
+            format!("x: f32[3] s: f32[] = 2 q = QuantizeLinear {{output_dtype = {ty}}} (x, s) y = DequantizeLinear(q, s) => q, y")
+        };
+        check(&text(22), &["f32[3] 5 -40 40"], &["i8[3] 2 -8 7", "f32[3] 4 -16 14"]);
+        check(&text(17), &["f32[3] 4 -6 0.0625"], &["u8[3] 64 196 16", "f32[3] 4 -6 0.0625"]);
+    }
+
+    #[test]
     fn types_must_fit() {
         let problem = |text: &str, want: &str| check_problems(&format!("x: f32[2] s: f32[] = 1 {text} => y"), &[want]);
         problem("y = QuantizeLinear {output_dtype = 1} (x, s)", "[E004] QuantizeLinear#0: QuantizeLinear is not defined on f32");
         problem(
-            "y = QuantizeLinear {output_dtype = 17} (x, s)",
-            "[E006] QuantizeLinear#0: attribute `output_dtype`: element type float8e4m3fn is not supported",
+            "y = QuantizeLinear {output_dtype = 8} (x, s)",
+            "[E006] QuantizeLinear#0: attribute `output_dtype`: element type string is not supported",
         );
         problem("y = DequantizeLinear(x, s)", "[E004] DequantizeLinear#0: DequantizeLinear is not defined on f32");
     }
