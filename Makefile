@@ -1,13 +1,14 @@
 # `make` prints what there is.
 
 PYTHON := build/venv/bin/python
-INKLE := $(or $(CARGO_TARGET_DIR),target)/release/inkle
+BUILT := $(or $(CARGO_TARGET_DIR),target)/release
+INKLE := $(BUILT)/inkle
 MODELS := build/models
 PICTURES := crates/driver/examples/pictures
 CASES := build/cases
 KNOWN := crates/onnx/conformance.txt
 PICTURE ?= $(PICTURES)/english.png
-READ_LINE := cargo run --release --quiet --package driver --example read_line -- $(MODELS)/ppocr4_rec.onnx
+READ_LINE := $(BUILT)/examples/read_line $(MODELS)/ppocr4_rec.onnx
 
 .PHONY: help setup build models run test conformance bench-peers
 
@@ -17,8 +18,8 @@ help: ## Print these lines
 setup: ## Install what is missing: LLVM 19, a C linker, and Python packages in build/venv
 	scripts/setup.sh --python
 
-build: setup ## Build the inkle command
-	cargo build --release
+build: setup ## Build the inkle command and the examples, as the tests do, so that nothing is built twice
+	cargo build --release --workspace --bins --examples
 
 models: setup ## Fetch the models that run, test and bench-peers use
 	$(PYTHON) scripts/fetch_models.py --out $(MODELS)
