@@ -14,7 +14,7 @@ use crate::roofline::{Ceilings, Roofline};
 use crate::summary::Summary;
 use crate::timings::Timings;
 use driver::interpret::{self, Interpreter};
-use driver::values::{compile_for, options_for};
+use driver::values::{compile_for, import_for};
 use driver::verify::{self, Sample};
 use driver::{Compiled, Options, Sabotage, Source};
 use ir::{Graph, Tensor};
@@ -33,8 +33,8 @@ pub fn run(arguments: &RunArgs) -> Result<Report, Failure> {
     let draw = Draw { seed: arguments.seed, most_bytes: machine.most_bytes };
     let progress = Progress::new("compiling");
     if let (Some(Interpret::Graph), Source::Onnx(path)) = (arguments.interpret, &source) {
-        let options = options_for(path, &options, || given(arguments.inputs.as_deref()));
-        return interpreted_graph(arguments, &driver::compile::import(path, &options)?, draw, &progress);
+        let graph = import_for(path, &options, || given(arguments.inputs.as_deref()))?;
+        return interpreted_graph(arguments, &graph, draw, &progress);
     }
     let (compiled, options) = compile_for(&source, options, || given(arguments.inputs.as_deref()))?;
     let inputs = inputs(arguments.inputs.as_deref(), &compiled.image, &compiled.graph, draw)?;

@@ -6,7 +6,7 @@
 use crate::compile::{Compiled, compile, import};
 use crate::error::Error;
 use crate::options::{Options, Source};
-use ir::{Code, Tensor};
+use ir::{Code, Graph, Tensor};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -31,13 +31,15 @@ pub fn compile_for(source: &Source, options: Options, given: impl FnOnce() -> Gi
     }
 }
 
-/// The options under which a model is imported for a call: `options`, or those with the values that it needs.
-pub fn options_for(path: &Path, options: &Options, given: impl FnOnce() -> Given) -> Options {
-    let values = match import(path, options) {
-        Err(error) if is_unsupported(&error) => needed(path, options, given()),
-        _ => None,
-    };
-    Options { values: values.unwrap_or_default(), ..options.clone() }
+/// As [`import`], with the values that the model needs of those that `given` says.
+pub fn import_for(path: &Path, options: &Options, given: impl FnOnce() -> Given) -> Result<Graph, Error> {
+    match import(path, options) {
+        Err(error) if is_unsupported(&error) => match needed(path, options, given()) {
+            Some(values) => import(path, &Options { values, ..options.clone() }),
+            None => Err(error),
+        },
+        imported => imported,
+    }
 }
 
 fn is_unsupported(error: &Error) -> bool {

@@ -5,7 +5,7 @@ use crate::failure::Failure;
 use crate::model::Machine;
 use crate::run::graph_outputs;
 use driver::interpret::{self, Interpreter};
-use driver::values::{compile_for, options_for};
+use driver::values::{compile_for, import_for};
 use driver::{Compiled, Options, Source};
 use ir::{Code, DType, Graph, Literal, Tensor};
 use onnx::{ModelFile, input_names, read_tensor};
@@ -160,7 +160,7 @@ impl Model {
         let compile = || compile_for(&source, options.clone(), given).map(|(compiled, _)| Box::new(compiled));
         Ok(match level {
             None => Model::Compiled(compile()?),
-            Some(Interpret::Graph) => Model::Graph(driver::compile::import(path, &options_for(path, &options, given))?),
+            Some(Interpret::Graph) => Model::Graph(import_for(path, &options, given)?),
             Some(Interpret::Program) => Model::Interpreted(compile()?, Interpreter::Program),
             Some(Interpret::Nest) => Model::Interpreted(compile()?, Interpreter::Nest),
             Some(Interpret::Kernel) => Model::Interpreted(compile()?, Interpreter::Kernel),

@@ -6,7 +6,7 @@
 use super::Entry;
 use super::integer::{Factors, along_rows, convolution, matrix_product};
 use super::narrow::{Powers, Rounding, decoded, encoded};
-use crate::import::{Call, Narrow, Out, Outcome, Stored, element_type_of, one, stored_type_of};
+use crate::import::{Call, Narrow, Out, Outcome, Stored, one, stored_type_of};
 use ::ops::{Builder, Folded};
 use ir::{Code, DType, Diagnostic, Literal, ValueId};
 use nest::{Func, Monoid};
@@ -32,7 +32,7 @@ fn check_type(call: &Call, dtype: DType, allowed: &[DType]) -> Result<()> {
     }
 }
 
-/// As [`type_attribute`], with the types that a byte holds.
+/// An attribute that names an element type, those that a byte holds among them; 0 is as good as none.
 fn stored_attribute(call: &Call, name: &'static str, since: i64) -> Result<Option<Stored>> {
     if call.opset < since {
         return Ok(None);
@@ -42,14 +42,12 @@ fn stored_attribute(call: &Call, name: &'static str, since: i64) -> Result<Optio
     Ok(Some(stored))
 }
 
-/// An attribute that names an element type; 0 is as good as none.
+/// The same, of a type of the graph.
 fn type_attribute(call: &Call, name: &'static str, since: i64) -> Result<Option<DType>> {
-    if call.opset < since {
-        return Ok(None);
+    match stored_attribute(call, name, since)? {
+        Some((_, Some(narrow))) => Err(call.unsupported(format!("attribute `{name}`: element type {}", narrow.name()))),
+        stored => Ok(stored.map(|(dtype, _)| dtype)),
     }
-    let Some(number) = call.int(name)?.filter(|number| *number != 0) else { return Ok(None) };
-    let dtype = element_type_of(number).map_err(|(code, text)| call.error(code, format!("attribute `{name}`: {text}")))?;
-    Ok(Some(dtype))
 }
 
 /// A tensor's axis along which numbers belong to places, or to blocks of places.
