@@ -48,6 +48,12 @@ impl GraphBuilder {
         self.graph.symbols.insert(sym.clone(), fact);
     }
 
+    /// Declares a size that depends on data: the number in an i64 scalar.
+    pub fn computed(&mut self, sym: &Sym, fact: SymbolFact, value: ValueId) {
+        self.symbol(sym, fact);
+        self.graph.computed.push((sym.clone(), value));
+    }
+
     /// The next input of the graph.
     pub fn input(&mut self, name: &str, ty: TensorType) -> ValueId {
         for sym in ty.dims.iter().flat_map(|dim| dim.symbols()) {

@@ -5,6 +5,7 @@
 
 pub mod activation;
 pub mod attention;
+pub mod chosen;
 pub mod columns;
 pub mod constant;
 pub mod control;
@@ -45,6 +46,7 @@ pub mod sequence;
 pub mod signal;
 pub mod slice;
 pub mod softmax;
+pub mod suppression;
 pub mod trigonometry;
 pub mod units;
 mod window;
@@ -96,6 +98,8 @@ static FAMILIES: &[(&str, &[Entry])] = &[
     ("", pool::OPS),
     ("", norm::OPS),
     ("", softmax::OPS),
+    ("", chosen::OPS),
+    ("", suppression::OPS),
     ("", loss::OPS),
     ("", attention::OPS),
     ("ai.onnx.preview", attention::flex::OPS),

@@ -2,6 +2,7 @@
 //! nothing here.
 
 use crate::program::{BufferId, Group, Loop, Program, Role, Stage, Step, Times};
+use ir::graph::SymbolFact;
 use ir::{Array, DType, Guard, Literal, TensorType};
 use std::collections::BTreeMap;
 use sym::Sym;
@@ -10,11 +11,15 @@ use sym::Sym;
 #[derive(Clone, Debug, PartialEq)]
 pub struct BufferValues {
     arrays: Vec<Option<Array>>,
+    /// The values of the sizes: those given, and of those computed the last ones.
+    pub sizes: BTreeMap<Sym, i64>,
+    /// The largest value that each computed size had.
+    pub largest: BTreeMap<Sym, i64>,
 }
 
 impl BufferValues {
-    pub fn new(program: &Program) -> BufferValues {
-        BufferValues { arrays: vec![None; program.buffers.len()] }
+    pub fn new(program: &Program, sizes: &BTreeMap<Sym, i64>) -> BufferValues {
+        BufferValues { arrays: vec![None; program.buffers.len()], sizes: sizes.clone(), largest: BTreeMap::new() }
     }
 
     pub fn get(&self, id: BufferId) -> Option<&Array> {
@@ -35,22 +40,22 @@ impl BufferValues {
     }
 }
 
-/// Runs the prepare steps, then the steps. `inputs` stand in the order of [`Program::inputs`], `sizes` bind every symbol. Elements that
+/// Runs the prepare steps, then the steps. `inputs` stand in the order of [`Program::inputs`], `sizes` bind every symbol that no step computes. Elements that
 /// no step writes are NaN, or the lowest value of an integer type.
 ///
 /// An error that starts with `E008` (a buffer that is too large), `E009` (a guard, a size or an input that does not fit) or `E010` (an index
 /// read from data) is the user's; any other is a fault of the program.
 pub fn run(program: &Program, inputs: &[Array], sizes: &BTreeMap<Sym, i64>) -> Result<BufferValues, String> {
     check_sizes(program, sizes)?;
-    let mut values = BufferValues::new(program);
+    let mut values = BufferValues::new(program, sizes);
     bind_inputs(program, inputs, sizes, &mut values)?;
     for (at, buffer) in program.buffers.iter().enumerate() {
         if let Role::Constant { tensor, .. } = &buffer.role {
             values.set(BufferId(at as u32), tensor.to_array());
         }
     }
-    run_steps(program, &program.prepare, sizes, &mut values)?;
-    run_steps(program, &program.steps, sizes, &mut values)?;
+    run_steps(program, &program.prepare, &mut values)?;
+    run_steps(program, &program.steps, &mut values)?;
     for (name, id) in &program.outputs {
         values.get(*id).ok_or_else(|| format!("output {name}: nothing writes {id:?}"))?;
     }
@@ -58,42 +63,54 @@ pub fn run(program: &Program, inputs: &[Array], sizes: &BTreeMap<Sym, i64>) -> R
 }
 
 /// Runs the stages of a group, one after the other.
-pub fn run_group(program: &Program, group: &Group, sizes: &BTreeMap<Sym, i64>, values: &mut BufferValues) -> Result<(), String> {
-    group.stages.iter().try_for_each(|stage| run_stage(program, stage, sizes, values))
+pub fn run_group(program: &Program, group: &Group, values: &mut BufferValues) -> Result<(), String> {
+    group.stages.iter().try_for_each(|stage| run_stage(program, stage, values))
 }
 
-fn run_steps(program: &Program, steps: &[Step], sizes: &BTreeMap<Sym, i64>, values: &mut BufferValues) -> Result<(), String> {
+fn run_steps(program: &Program, steps: &[Step], values: &mut BufferValues) -> Result<(), String> {
     for step in steps {
         match step {
-            Step::Group(group) => run_group(program, group, sizes, values)?,
+            Step::Group(group) => run_group(program, group, values)?,
             Step::Border(_) => {}
-            Step::Guard(guard) => check_guard(guard, sizes)?,
+            Step::Guard(guard) => check_guard(guard, &values.sizes)?,
+            Step::Size { symbol, from } => compute_size(program, symbol, *from, values)?,
             Step::If { condition, then, otherwise } => {
-                run_steps(program, if holds(program, values, *condition)? { then } else { otherwise }, sizes, values)?;
+                run_steps(program, if holds(program, values, *condition)? { then } else { otherwise }, values)?;
             }
-            Step::Loop(repeat) => run_loop(program, repeat, sizes, values)?,
+            Step::Loop(repeat) => run_loop(program, repeat, values)?,
         }
     }
     Ok(())
 }
 
-fn run_loop(program: &Program, repeat: &Loop, sizes: &BTreeMap<Sym, i64>, values: &mut BufferValues) -> Result<(), String> {
-    let mut inside = sizes.clone();
+fn compute_size(program: &Program, symbol: &Sym, from: BufferId, values: &mut BufferValues) -> Result<(), String> {
+    let (size, fact) = (read(program, values, from)?.get(0).as_i64(), program.symbols.get(symbol).copied().unwrap_or_default());
+    check_size(symbol, size, fact)?;
+    values.sizes.insert(symbol.clone(), size);
+    let largest = values.largest.entry(symbol.clone()).or_insert(size);
+    *largest = size.max(*largest);
+    Ok(())
+}
+
+fn run_loop(program: &Program, repeat: &Loop, values: &mut BufferValues) -> Result<(), String> {
     let mut run = 0;
-    inside.insert(repeat.counter.clone(), run);
-    while again(program, repeat, run, sizes, values)? {
+    values.sizes.insert(repeat.counter.clone(), run);
+    while again(program, repeat, run, values)? {
         run += 1;
-        inside.insert(repeat.counter.clone(), run);
-        run_steps(program, &repeat.body, &inside, values)?;
+        values.sizes.insert(repeat.counter.clone(), run);
+        run_steps(program, &repeat.body, values)?;
     }
     if run == 0 {
-        write_empty(program, &repeat.body, sizes, values)?;
+        write_empty(program, &repeat.body, values)?;
     }
-    run_steps(program, &repeat.last, &inside, values)
+    run_steps(program, &repeat.last, values)?;
+    values.sizes.remove(&repeat.counter);
+    Ok(())
 }
 
 /// Buffers without elements are written where their steps never run: stacked results of a loop of no runs.
-fn write_empty(program: &Program, steps: &[Step], sizes: &BTreeMap<Sym, i64>, values: &mut BufferValues) -> Result<(), String> {
+fn write_empty(program: &Program, steps: &[Step], values: &mut BufferValues) -> Result<(), String> {
+    let sizes = &values.sizes.clone();
     for id in steps.iter().flat_map(Step::groups).flat_map(Group::writes) {
         let ty = &program.buffer(id).ty;
         let is_empty = || ty.dims.iter().any(|dim| dim.eval(&|sym| sizes.get(sym).copied()) == Some(0));
@@ -105,10 +122,10 @@ fn write_empty(program: &Program, steps: &[Step], sizes: &BTreeMap<Sym, i64>, va
 }
 
 /// Whether a loop that has run so often runs once more.
-fn again(program: &Program, repeat: &Loop, runs: i64, sizes: &BTreeMap<Sym, i64>, values: &BufferValues) -> Result<bool, String> {
+fn again(program: &Program, repeat: &Loop, runs: i64, values: &BufferValues) -> Result<bool, String> {
     match &repeat.times {
         Times::Trips(trips) => {
-            let trips = trips.eval(&|sym| sizes.get(sym).copied()).ok_or_else(|| format!("{trips} has no value"))?;
+            let trips = trips.eval(&|sym| values.sizes.get(sym).copied()).ok_or_else(|| format!("{trips} has no value"))?;
             Ok(runs < trips)
         }
         Times::While(condition) => holds(program, values, *condition),
@@ -119,14 +136,14 @@ fn holds(program: &Program, values: &BufferValues, condition: BufferId) -> Resul
     Ok(read(program, values, condition)?.get(0).as_i64() != 0)
 }
 
-fn run_stage(program: &Program, stage: &Stage, sizes: &BTreeMap<Sym, i64>, values: &mut BufferValues) -> Result<(), String> {
+fn run_stage(program: &Program, stage: &Stage, values: &mut BufferValues) -> Result<(), String> {
     let mut results = Vec::with_capacity(stage.writes.len());
     for id in &stage.writes {
         let before = if stage.operands.contains(id) { values.get(*id).cloned() } else { values.take(*id) };
-        results.push(before.map_or_else(|| unwritten(&program.buffer(*id).ty, sizes), Ok)?);
+        results.push(before.map_or_else(|| unwritten(&program.buffer(*id).ty, &values.sizes), Ok)?);
     }
     let operands = stage.operands.iter().map(|id| read(program, values, *id)).collect::<Result<Vec<&Array>, String>>()?;
-    nest::interp::run(&stage.nest, &operands, sizes, &mut results).map_err(|why| located(stage, why))?;
+    nest::interp::run(&stage.nest, &operands, &values.sizes, &mut results).map_err(|why| located(stage, why))?;
     stage.writes.iter().zip(results).for_each(|(id, array)| values.set(*id, array));
     Ok(())
 }
@@ -162,13 +179,19 @@ fn concrete(ty: &TensorType, sizes: &BTreeMap<Sym, i64>) -> Result<Vec<usize>, S
 }
 
 fn check_sizes(program: &Program, sizes: &BTreeMap<Sym, i64>) -> Result<(), String> {
-    for (sym, fact) in &program.symbols {
+    let computed = program.computed();
+    for (sym, fact) in program.symbols.iter().filter(|(sym, _)| !computed.contains(sym)) {
         let size = *sizes.get(sym).ok_or_else(|| format!("E009: the size {sym} is not given"))?;
-        if size < fact.low || size > fact.high {
-            return Err(format!("E009: the size {sym} = {size} is not in {}..={}", fact.low, fact.high));
-        }
+        check_size(sym, size, *fact)?;
     }
     program.guards.iter().try_for_each(|guard| check_guard(guard, sizes))
+}
+
+fn check_size(sym: &Sym, size: i64, fact: SymbolFact) -> Result<(), String> {
+    match (fact.low..=fact.high).contains(&size) {
+        true => Ok(()),
+        false => Err(format!("E009: the size {sym} = {size} is not in {}..={}", fact.low, fact.high)),
+    }
 }
 
 fn check_guard(guard: &Guard, sizes: &BTreeMap<Sym, i64>) -> Result<(), String> {

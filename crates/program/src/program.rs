@@ -4,7 +4,7 @@ use crate::layout::Layout;
 use ir::graph::SymbolFact;
 use ir::{Guard, Location, Tensor, TensorType};
 use nest::{Nest, rewrite};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use sym::{Expr, Sym};
 
@@ -77,6 +77,11 @@ pub enum Step {
     Loop(Loop),
     /// Ends the call with an error where the condition does not hold. The program's own guards hold for every call, this one where it stands.
     Guard(Guard),
+    /// From here on a size is the number in an i64 scalar. The call ends with an error where that is outside of the symbol's bounds.
+    Size {
+        symbol: Sym,
+        from: BufferId,
+    },
 }
 
 /// Steps that run again and again.
@@ -101,7 +106,7 @@ pub enum Times {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Program {
     pub name: String,
-    /// The sizes that a call binds.
+    /// The sizes: those that a call binds, and those that its steps compute.
     pub symbols: BTreeMap<Sym, SymbolFact>,
     pub guards: Vec<Guard>,
     pub buffers: Vec<Buffer>,
@@ -120,6 +125,11 @@ impl Program {
         let layout = Layout::row_major(ty.rank());
         self.buffers.push(Buffer { name: Arc::from(format!("{stem}.{what}{}", id.0)), ty, layout, role });
         id
+    }
+
+    /// The sizes that no call gives.
+    pub fn computed(&self) -> BTreeSet<&Sym> {
+        self.steps.iter().flat_map(Step::computed).collect()
     }
 
     pub fn buffer(&self, id: BufferId) -> &Buffer {
@@ -165,12 +175,19 @@ fn distinct<'a>(ids: impl Iterator<Item = &'a BufferId>) -> Vec<BufferId> {
     out
 }
 
+impl Loop {
+    /// Whether a symbol means something in the body that it does not mean around the loop.
+    pub fn binds(&self, sym: &Sym) -> bool {
+        *sym == self.counter || self.body.iter().flat_map(Step::computed).any(|computed| computed == sym)
+    }
+}
+
 impl Step {
     /// All groups of the step, those inside branches and loops included, in order.
     pub fn groups(&self) -> Vec<&Group> {
         match self {
             Step::Group(group) => vec![group],
-            Step::Border(_) | Step::Guard(_) => vec![],
+            Step::Border(_) | Step::Guard(_) | Step::Size { .. } => vec![],
             Step::If { .. } | Step::Loop(_) => self.blocks().into_iter().flatten().flat_map(Step::groups).collect(),
         }
     }
@@ -178,7 +195,7 @@ impl Step {
     /// The lists of steps inside the step, in order.
     pub fn blocks(&self) -> Vec<&[Step]> {
         match self {
-            Step::Group(_) | Step::Border(_) | Step::Guard(_) => vec![],
+            Step::Group(_) | Step::Border(_) | Step::Guard(_) | Step::Size { .. } => vec![],
             Step::If { then, otherwise, .. } => vec![then, otherwise],
             Step::Loop(repeat) => vec![&repeat.body, &repeat.last],
         }
@@ -187,7 +204,7 @@ impl Step {
     /// The step with each list of steps inside of it changed.
     pub fn with_blocks(self, change: &mut dyn FnMut(Vec<Step>) -> Vec<Step>) -> Step {
         match self {
-            Step::Group(_) | Step::Border(_) | Step::Guard(_) => self,
+            Step::Group(_) | Step::Border(_) | Step::Guard(_) | Step::Size { .. } => self,
             Step::If { condition, then, otherwise } => Step::If { condition, then: change(then), otherwise: change(otherwise) },
             Step::Loop(repeat) => Step::Loop(Loop { body: change(repeat.body), last: change(repeat.last), ..repeat }),
         }
@@ -198,7 +215,17 @@ impl Step {
         match self {
             Step::If { condition, .. } => Some(*condition),
             Step::Loop(Loop { times: Times::While(condition), .. }) => Some(*condition),
-            Step::Loop(Loop { times: Times::Trips(_), .. }) | Step::Group(_) | Step::Border(_) | Step::Guard(_) => None,
+            Step::Loop(Loop { times: Times::Trips(_), .. }) | Step::Group(_) | Step::Border(_) | Step::Guard(_) | Step::Size { .. } => None,
+        }
+    }
+
+    /// The sizes that the step and those inside of it compute.
+    pub fn computed(&self) -> Vec<&Sym> {
+        match self {
+            Step::Size { symbol, .. } => vec![symbol],
+            Step::Group(_) | Step::Border(_) | Step::Guard(_) | Step::If { .. } | Step::Loop(_) => {
+                self.blocks().into_iter().flatten().flat_map(Step::computed).collect()
+            }
         }
     }
 }

@@ -9,6 +9,7 @@ use super::term::{Out, Term};
 use crate::proto::{AttributeProto, AttributeType, GraphProto, NodeProto, TensorProto};
 use ::ops::Builder;
 use ::ops::dims::Guards;
+use ir::graph::SymbolFact;
 use ir::guard::Condition;
 use ir::{Code, DType, Diagnostic, Tensor, TensorType, ValueId};
 use nest::Func;
@@ -86,6 +87,22 @@ impl<'a> Call<'a, '_> {
         }
         let location = self.cx.location().clone();
         self.b().graph.guard(condition, &location);
+    }
+
+    /// The number in a scalar of the current graph as a size, which a call computes and which is at most `most`.
+    pub fn computed_size(&mut self, value: ValueId, most: &Expr) -> Result<Expr> {
+        let value = self.b().reshape(value, &[])?;
+        let value = self.b().convert(value, DType::I64)?;
+        let known = self.b().graph.graph().computed.iter().find(|(_, id)| *id == value).map(|(sym, _)| Expr::sym(sym));
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let sym = self.cx.computed_symbol();
+        let high = most.as_const().unwrap_or(SymbolFact::default().high);
+        self.b().graph.computed(&sym, SymbolFact { low: 0, high }, value);
+        let size = Expr::sym(&sym);
+        self.guard(Condition::AtLeast(most.clone(), size.clone()));
+        Ok(size)
     }
 
     /// Sizes that must be equal: an error where they cannot be, and guards where the sizes of a call decide.

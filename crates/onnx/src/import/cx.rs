@@ -12,6 +12,7 @@ use ::ops::Builder;
 use ir::{Code, Diagnostic, Location, TensorType, ValueId};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use sym::Sym;
 
 /// Domain, name and overload of a function.
 pub(super) type FunctionKey = (String, String, String);
@@ -26,6 +27,8 @@ pub struct Cx<'f> {
     pub(super) scopes: Vec<Scope>,
     pub(super) frames: Vec<Frame>,
     pub(super) nodes_left: usize,
+    /// How many sizes that depend on data were declared.
+    computed: usize,
     terms: Vec<TermData>,
 }
 
@@ -45,6 +48,7 @@ impl<'f> Cx<'f> {
             scopes: vec![main],
             frames: vec![frame],
             nodes_left: MAX_NODES,
+            computed: 0,
             terms: Vec::new(),
         }
     }
@@ -169,6 +173,12 @@ impl<'f> Cx<'f> {
                 Ok(self.built(name, id))
             }
         }
+    }
+
+    /// A new symbol for a size that depends on data.
+    pub(super) fn computed_symbol(&mut self) -> Sym {
+        self.computed += 1;
+        Sym::new(&format!("count.{}", self.computed - 1))
     }
 
     /// The term as a value of the current graph.
