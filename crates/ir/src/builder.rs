@@ -9,7 +9,7 @@ use sym::Sym;
 
 /// Builds one graph, node by node in topological order. Value names are made unique by a suffix. It knows no op: the caller gives
 /// the types of a node's outputs (`ops::Builder` infers them).
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct GraphBuilder {
     graph: Graph,
     /// Every name in use, with the last suffix tried for it.

@@ -140,6 +140,9 @@ fn run_stage(program: &Program, stage: &Stage, values: &mut BufferValues) -> Res
     let mut results = Vec::with_capacity(stage.writes.len());
     for id in &stage.writes {
         let before = if stage.operands.contains(id) { values.get(*id).cloned() } else { values.take(*id) };
+        // what a run before wrote at other computed sizes is another array
+        let dims = concrete(&program.buffer(*id).ty, &values.sizes)?;
+        let before = before.filter(|before| before.dims() == dims);
         results.push(before.map_or_else(|| unwritten(&program.buffer(*id).ty, &values.sizes), Ok)?);
     }
     let operands = stage.operands.iter().map(|id| read(program, values, *id)).collect::<Result<Vec<&Array>, String>>()?;

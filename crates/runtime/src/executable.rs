@@ -160,12 +160,24 @@ impl Executable {
             return Err(RunError::Call(Diagnostics(problems)));
         }
         let sizes = Sizes::new(&self.image, &dims, symbols).ok_or_else(|| RunError::limit("a size overflows 64 bits".to_string()))?;
-        self.check_memory(&sizes)?;
         self.sizes = None;
+        match self.reserve(&sizes) {
+            Ok(()) => {
+                self.sizes = Some(sizes);
+                Ok(())
+            }
+            // another call may do with less
+            Err(error) => {
+                self.room.clear();
+                Err(error)
+            }
+        }
+    }
+
+    fn reserve(&mut self, sizes: &Sizes) -> Result<(), RunError> {
+        self.check_memory(sizes)?;
         self.pool.reserve_scratch(sizes.scratch_bytes)?;
-        self.frame.reserve(&sizes)?;
-        self.sizes = Some(sizes);
-        Ok(())
+        Ok(self.frame.reserve(sizes)?)
     }
 
     fn type_problems(&self, inputs: &[InputRef]) -> Vec<Diagnostic> {

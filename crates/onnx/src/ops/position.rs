@@ -172,10 +172,7 @@ fn one_hot(call: &mut Call) -> Outcome {
 fn depth(call: &mut Call) -> Result<Expr, Diagnostic> {
     let depth = match (call.constant(1), call.known(1)) {
         (Some(depth), None) => Expr::from(depth.as_f64() as i64),
-        _ => match call.sizes(1, "depth")?.as_slice() {
-            [depth] => depth.clone(),
-            other => return Err(call.error(Code::Shape, format!("`depth` has {} elements", other.len()))),
-        },
+        _ => call.computed_number(1, "depth")?,
     };
     call.guard(Condition::AtLeast(depth.clone(), Expr::zero()));
     Ok(depth)
@@ -252,9 +249,8 @@ mod tests {
         let text = |axis: i64| format!("i: i64[n] d: f32[] = 3 v: f32[2] = 5 7 y = OneHot {{axis = {axis}}} (i, d, v) => y");
         check(&text(-1), &["i64[3] 0 -1 9"], &["f32[3, 3] 7 5 5 5 5 7 5 5 5"]);
         check(&text(0), &["i64[2] 1 0"], &["f32[3, 2] 5 7 7 5 5 5"]);
-        check_problems(
-            "i: i64[2] d: i64[] v: f32[2] y = OneHot(i, d, v) => y",
-            &["[E006] OneHot#0: OneHot: `depth` is computed from data, and not known before a call"],
-        );
+        let of_data = "i: i64[n] d: i64[] v: f32[2] = 5 7 y = OneHot(i, d, v) => y";
+        check(of_data, &["i64[3] 0 -1 9", "i64[] 3"], &["f32[3, 3] 7 5 5 5 5 7 5 5 5"]);
+        check(of_data, &["i64[1] 0", "i64[] 0"], &["f32[1, 0]"]);
     }
 }
