@@ -2,7 +2,7 @@
 
 use crate::failure::Failure;
 use ir::{Tensor, TensorType};
-use runtime::{AlignedBuffer, Executable, InputRef, OutputMut};
+use runtime::{AlignedBuffer, Executable, InputRef, OutputMut, RunError};
 use std::time::{Duration, Instant};
 
 /// Calls before the first that counts.
@@ -14,28 +14,41 @@ const LEAST_TIME: Duration = Duration::from_secs(2);
 
 /// The memory of a caller: inputs and outputs of one call, aligned.
 pub struct Caller {
-    inputs: Vec<(ir::DType, Vec<usize>, AlignedBuffer)>,
-    outputs: Vec<(ir::DType, Vec<usize>, AlignedBuffer)>,
+    inputs: Vec<Part>,
+    outputs: Vec<Part>,
 }
+
+/// A tensor in the caller's memory.
+type Part = (ir::DType, Vec<usize>, AlignedBuffer);
 
 impl Caller {
     pub fn new(executable: &Executable, inputs: &[Tensor]) -> Result<Caller, Failure> {
-        let sizes = executable.bind(&inputs.iter().map(|tensor| tensor.dims().to_vec()).collect::<Vec<_>>())?;
-        let dims = executable.output_room(&sizes).ok_or_else(|| Failure::bug("an output's size has no value"))?;
-        let short = |error| Failure::from(runtime::RunError::from(error));
+        let short = |error| Failure::from(RunError::from(error));
         let copy = |tensor: &Tensor| Ok((tensor.dtype(), tensor.dims().to_vec(), AlignedBuffer::copy_of(tensor.bytes()).map_err(short)?));
-        let room = |((_, ty), dims): (&(String, TensorType), Vec<usize>)| {
-            let bytes = dims.iter().product::<usize>() * ty.dtype.size();
-            Ok((ty.dtype, dims, AlignedBuffer::zeroed(bytes).map_err(short)?))
-        };
-        Ok(Caller {
-            inputs: inputs.iter().map(copy).collect::<Result<_, Failure>>()?,
-            outputs: executable.image().outputs.iter().zip(dims).map(room).collect::<Result<_, Failure>>()?,
-        })
+        let inputs: Vec<_> = inputs.iter().map(copy).collect::<Result<_, Failure>>()?;
+        let outputs = rooms(executable, &inputs)?;
+        Ok(Caller { inputs, outputs })
     }
 
     /// The seconds of one call.
     pub fn call(&mut self, executable: &mut Executable) -> Result<f64, Failure> {
+        loop {
+            match self.try_call(executable) {
+                // computed sizes have outgrown the room that the caller gave
+                Err(error) if !executable.image().computed.is_empty() => {
+                    let outputs = rooms(executable, &self.inputs)?;
+                    let grown = outputs.iter().zip(&self.outputs).any(|(new, old)| new.1 != old.1);
+                    self.outputs = outputs;
+                    if !grown {
+                        return Err(error.into());
+                    }
+                }
+                result => return Ok(result?),
+            }
+        }
+    }
+
+    fn try_call(&mut self, executable: &mut Executable) -> Result<f64, RunError> {
         let inputs: Vec<InputRef> =
             self.inputs.iter().map(|(dtype, dims, buffer)| InputRef { dtype: *dtype, dims, bytes: buffer.as_slice() }).collect();
         let outputs = self.outputs.iter_mut();
@@ -53,6 +66,17 @@ impl Caller {
         let bytes = dims.iter().product::<usize>() * dtype.size();
         Tensor::new(*dtype, dims, std::sync::Arc::new(buffer.as_slice().get(..bytes)?.to_vec()))
     }
+}
+
+/// Room for the outputs of a call.
+fn rooms(executable: &Executable, inputs: &[Part]) -> Result<Vec<Part>, Failure> {
+    let sizes = executable.bind(&inputs.iter().map(|(_, dims, _)| dims.clone()).collect::<Vec<_>>())?;
+    let dims = executable.output_room(&sizes).ok_or_else(|| Failure::bug("an output's size has no value"))?;
+    let room = |((_, ty), dims): (&(String, TensorType), Vec<usize>)| {
+        let bytes = dims.iter().product::<usize>() * ty.dtype.size();
+        Ok((ty.dtype, dims, AlignedBuffer::zeroed(bytes).map_err(RunError::from)?))
+    };
+    executable.image().outputs.iter().zip(dims).map(room).collect()
 }
 
 /// The seconds of calls, sorted; and of the very first call.

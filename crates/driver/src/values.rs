@@ -6,7 +6,7 @@
 use crate::compile::{Compiled, compile, import};
 use crate::error::Error;
 use crate::options::{Options, Source};
-use ir::{Code, Graph, Tensor};
+use ir::{Graph, Tensor};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -20,7 +20,7 @@ pub type Given = BTreeMap<String, Tensor>;
 pub fn compile_for(source: &Source, options: Options, given: impl FnOnce() -> Given) -> Result<(Compiled, Options), Error> {
     let compiled = compile(source, &options);
     match (&compiled, source) {
-        (Err(error), Source::Onnx(path)) if is_unsupported(error) => match needed(path, &options, given()) {
+        (Err(Error::Diagnostics(_)), Source::Onnx(path)) => match needed(path, &options, given()) {
             Some(values) => {
                 let options = Options { values, ..options };
                 Ok((compile(source, &options)?, options))
@@ -34,16 +34,12 @@ pub fn compile_for(source: &Source, options: Options, given: impl FnOnce() -> Gi
 /// As [`import`], with the values that the model needs of those that `given` says.
 pub fn import_for(path: &Path, options: &Options, given: impl FnOnce() -> Given) -> Result<Graph, Error> {
     match import(path, options) {
-        Err(error) if is_unsupported(&error) => match needed(path, options, given()) {
+        Err(Error::Diagnostics(problems)) => match needed(path, options, given()) {
             Some(values) => import(path, &Options { values, ..options.clone() }),
-            None => Err(error),
+            None => Err(Error::Diagnostics(problems)),
         },
         imported => imported,
     }
-}
-
-fn is_unsupported(error: &Error) -> bool {
-    matches!(error, Error::Diagnostics(problems) if problems.0.iter().any(|problem| problem.code == Code::Unsupported))
 }
 
 /// As few of the small inputs as make the model one that can be imported; None where all of them do not.

@@ -159,7 +159,13 @@ impl Executable {
         if !problems.is_empty() {
             return Err(RunError::Call(Diagnostics(problems)));
         }
-        let sizes = Sizes::new(&self.image, &dims, symbols).ok_or_else(|| RunError::limit("a size overflows 64 bits".to_string()))?;
+        let mut sizes = Sizes::new(&self.image, &dims, symbols);
+        if self.room.is_empty() && !self.image.computed.is_empty() && sizes.as_ref().is_none_or(|sizes| sizes.bytes() > FIRST_BYTES) {
+            // several computed sizes multiply: the room of each grows by itself
+            self.room = self.image.computed.iter().map(|sym| (sym.clone(), 1)).collect();
+            sizes = Sizes::new(&self.image, &dims, self.bound(&dims)?);
+        }
+        let sizes = sizes.ok_or_else(|| RunError::limit("a size overflows 64 bits".to_string()))?;
         self.sizes = None;
         match self.reserve(&sizes) {
             Ok(()) => {
@@ -190,8 +196,7 @@ impl Executable {
 
     fn check_memory(&self, sizes: &Sizes) -> Result<(), RunError> {
         let scratch = sizes.scratch_bytes.saturating_mul(self.pool.threads() + 1);
-        let parts = [self.prepared.len(), sizes.arena_bytes, scratch];
-        let bytes = parts.iter().chain(&sizes.output_bytes).fold(0usize, |sum, bytes| sum.saturating_add(*bytes));
+        let bytes = [self.prepared.len(), sizes.bytes(), scratch].iter().fold(0usize, |sum, bytes| sum.saturating_add(*bytes));
         within(self.most_bytes, &format!("a call with {}", self.named_sizes(sizes)), bytes)
     }
 
@@ -256,7 +261,9 @@ impl Executable {
             let message = format!("the model computes a size of {size}, which is not in {}..={}", fact.low, fact.high);
             return Err(Diagnostics::one(ir::Code::Input, &Location::of(sym.name()), message).into());
         }
-        let room = u64::try_from(size).ok().and_then(u64::checked_next_power_of_two).and_then(|room| i64::try_from(room).ok());
+        // somewhat more than is needed, so that sizes that grow from call to call seldom come here
+        let step = 1 << (i64::BITS - size.leading_zeros()).saturating_sub(4);
+        let room = size.unsigned_abs().checked_next_multiple_of(step).and_then(|room| i64::try_from(room).ok());
         self.room.insert(sym.clone(), room.unwrap_or(size).min(fact.high));
         self.sizes = None;
         Ok(())
@@ -347,6 +354,9 @@ impl Executable {
         &self.code
     }
 }
+
+/// The most memory that a call starts with where sizes are computed.
+const FIRST_BYTES: usize = 64 << 20;
 
 /// What became of a call.
 enum Call {

@@ -42,6 +42,11 @@ impl Sizes {
         })
     }
 
+    /// The bytes of the arena and the outputs.
+    pub fn bytes(&self) -> usize {
+        self.output_bytes.iter().fold(self.arena_bytes, |sum, bytes| sum.saturating_add(*bytes))
+    }
+
     /// Whether these are the sizes of a call with such inputs; allocates nothing.
     pub fn fit(&self, inputs: &[InputRef]) -> bool {
         self.inputs.len() == inputs.len() && self.inputs.iter().zip(inputs).all(|(dims, input)| dims == input.dims)

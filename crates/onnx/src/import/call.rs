@@ -233,7 +233,7 @@ impl<'a> Call<'a, '_> {
         }
     }
 
-    /// The elements of an operand that is a list of few integers, each as an i64 scalar.
+    /// The elements of an operand that is a list of few numbers, each as an i64 scalar.
     pub fn scalars(&mut self, at: usize, what: &str) -> Result<Vec<ValueId>> {
         let ty = self.ty(at)?.clone();
         let count = match ty.const_dims().as_deref() {
@@ -241,9 +241,6 @@ impl<'a> Call<'a, '_> {
             Some([count]) if *count <= MAX_RANK => *count,
             _ => return Err(self.unsupported(format!("`{what}` is {ty}, computed from data, and not known before a call"))),
         };
-        if ty.dtype.is_float() {
-            return Err(self.error(Code::Type, format!("`{what}` is {ty}")));
-        }
         let list = self.value(at)?;
         let b = self.b();
         let list = b.reshape(list, &[Expr::from(count as i64)])?;
