@@ -7,6 +7,7 @@ pub mod branch;
 pub mod bytes;
 pub mod cast;
 pub mod chain;
+pub mod chosen;
 pub mod einsum;
 pub mod fold;
 pub mod fourier;
@@ -82,6 +83,11 @@ pub static STEPS: &[(usize, Step)] = &[
     (1, fourier::transform),
     (1, fourier::frames),
     (2, order::top),
+    (1, chosen::non_zero),
+    (1, chosen::compress),
+    (1, chosen::unique),
+    (1, chosen::suppression),
+    (1, chosen::slice),
     (1, resample::depth_to_space),
     (1, resample::space_to_depth),
     (2, norm::batch_norm),

@@ -177,6 +177,12 @@ impl Generator {
         Some(ids)
     }
 
+    /// Keeps a value from being an operand of other steps and an output of the model, or lets it be.
+    pub fn hide(&mut self, id: Id, hidden: bool) {
+        let value = &mut self.values[id.0];
+        (value.is_parameter, value.used) = (hidden, hidden);
+    }
+
     /// The name of a value that a node reads.
     pub fn used(&mut self, id: Id) -> String {
         self.values[id.0].used = true;

@@ -243,6 +243,7 @@ fn unbound_symbols(graph: &Graph, faults: &mut Faults) {
 mod tests {
     use super::*;
     use crate::text::parse_graph;
+    use sym::Expr;
 
     const LEGAL: &str = r#"graph "g" {
         symbol n in 0..=9

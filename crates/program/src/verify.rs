@@ -260,7 +260,10 @@ fn nest_faults(program: &Program, stage: &Stage, facts: &Premises, sizes: Option
     match sizes {
         Some(sizes) if faults.iter().any(is_open) => {
             let nest = nest::rewrite::at_sizes(&stage.nest, &|sym| sizes.get(sym).copied());
-            nest::verify::verify(&nest, &facts.substitute(&|sym| sizes.get(sym).map(|size| Expr::from(*size))))
+            let faults = nest::verify::verify(&nest, &facts.substitute(&|sym| sizes.get(sym).map(|size| Expr::from(*size))));
+            // what steps compute is not known yet
+            let open = program.symbols.keys().any(|sym| !sizes.contains_key(sym)) && guarded(program, stage);
+            faults.into_iter().filter(|why| !open || !is_open(why)).collect()
         }
         None if guarded(program, stage) => faults.into_iter().filter(|why| !is_open(why)).collect(),
         Some(_) | None => faults,

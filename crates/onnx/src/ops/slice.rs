@@ -138,7 +138,8 @@ fn computed_part(call: &mut Call, dim: &Expr, start: ValueId, end: ValueId, step
     let gap = b.map_number(Func::Add, gap, (step.abs() - 1) as f64)?;
     let count = b.map_number(Func::Div, gap, step.abs() as f64)?;
     let start = b.map(Func::Max, &[start, zero])?;
-    let (start, count) = (call.computed_size(start, dim)?, call.computed_size(count, dim)?);
+    let most = if step > 0 { dim.clone() } else { sizes::maximum(&(dim - 1), &Expr::zero()) };
+    let (start, count) = (call.computed_size(start, &most)?, call.computed_size(count, dim)?);
     let last = &start + &(&(&count - 1) * step);
     call.guard(if step > 0 { Condition::AtLeast(dim - 1, last) } else { Condition::AtLeast(last, Expr::zero()) });
     Ok((start, count))
