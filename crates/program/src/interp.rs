@@ -1,8 +1,8 @@
 //! The interpreter: what a program means, on logical arrays in f64 and exact integers. Layouts, borders and the grouping of stages change
 //! nothing here.
 
-use crate::program::{BufferId, Group, Loop, Program, Role, Stage, Step, Times};
-use ir::{Array, DType, Guard, Literal, TensorType};
+use crate::program::{BufferId, Group, HostStep, Loop, Program, Role, Stage, Step, Times};
+use ir::{Array, DType, Guard, Literal, Strings, TensorType};
 use std::collections::BTreeMap;
 use sym::Sym;
 
@@ -41,6 +41,11 @@ impl BufferValues {
 /// An error that starts with `E008` (a buffer that is too large), `E009` (a guard, a size or an input that does not fit) or `E010` (an index
 /// read from data) is the user's; any other is a fault of the program.
 pub fn run(program: &Program, inputs: &[Array], sizes: &BTreeMap<Sym, i64>) -> Result<BufferValues, String> {
+    run_with(program, inputs, sizes, &Strings::of(&program.texts))
+}
+
+/// As [`run`], with a table of strings that begins with the program's own.
+pub fn run_with(program: &Program, inputs: &[Array], sizes: &BTreeMap<Sym, i64>, strings: &Strings) -> Result<BufferValues, String> {
     check_sizes(program, sizes)?;
     let mut values = BufferValues::new(program);
     bind_inputs(program, inputs, sizes, &mut values)?;
@@ -49,8 +54,8 @@ pub fn run(program: &Program, inputs: &[Array], sizes: &BTreeMap<Sym, i64>) -> R
             values.set(BufferId(at as u32), tensor.to_array());
         }
     }
-    run_steps(program, &program.prepare, sizes, &mut values)?;
-    run_steps(program, &program.steps, sizes, &mut values)?;
+    run_steps(program, &program.prepare, sizes, strings, &mut values)?;
+    run_steps(program, &program.steps, sizes, strings, &mut values)?;
     for (name, id) in &program.outputs {
         values.get(*id).ok_or_else(|| format!("output {name}: nothing writes {id:?}"))?;
     }
@@ -62,34 +67,62 @@ pub fn run_group(program: &Program, group: &Group, sizes: &BTreeMap<Sym, i64>, v
     group.stages.iter().try_for_each(|stage| run_stage(program, stage, sizes, values))
 }
 
-fn run_steps(program: &Program, steps: &[Step], sizes: &BTreeMap<Sym, i64>, values: &mut BufferValues) -> Result<(), String> {
+fn run_steps(
+    program: &Program,
+    steps: &[Step],
+    sizes: &BTreeMap<Sym, i64>,
+    strings: &Strings,
+    values: &mut BufferValues,
+) -> Result<(), String> {
     for step in steps {
         match step {
             Step::Group(group) => run_group(program, group, sizes, values)?,
+            Step::Host(step) => run_host(program, step, sizes, strings, values)?,
             Step::Border(_) => {}
             Step::Guard(guard) => check_guard(guard, sizes)?,
             Step::If { condition, then, otherwise } => {
-                run_steps(program, if holds(program, values, *condition)? { then } else { otherwise }, sizes, values)?;
+                run_steps(program, if holds(program, values, *condition)? { then } else { otherwise }, sizes, strings, values)?;
             }
-            Step::Loop(repeat) => run_loop(program, repeat, sizes, values)?,
+            Step::Loop(repeat) => run_loop(program, repeat, sizes, strings, values)?,
         }
     }
     Ok(())
 }
 
-fn run_loop(program: &Program, repeat: &Loop, sizes: &BTreeMap<Sym, i64>, values: &mut BufferValues) -> Result<(), String> {
+fn run_host(
+    program: &Program,
+    step: &HostStep,
+    sizes: &BTreeMap<Sym, i64>,
+    strings: &Strings,
+    values: &mut BufferValues,
+) -> Result<(), String> {
+    let operands = step.operands.iter().map(|id| read(program, values, *id)).collect::<Result<Vec<&Array>, String>>()?;
+    let dims = step.results.iter().map(|id| concrete(&program.buffer(*id).ty, sizes)).collect::<Result<Vec<Vec<usize>>, String>>()?;
+    let results = step.call(program).interpreted(&operands, &dims, strings);
+    let results = results.map_err(|fault| format!("{} {}: {}", fault.code.name(), step.location, fault.message))?;
+    step.results.iter().zip(results).for_each(|(id, array)| values.set(*id, array));
+    Ok(())
+}
+
+fn run_loop(
+    program: &Program,
+    repeat: &Loop,
+    sizes: &BTreeMap<Sym, i64>,
+    strings: &Strings,
+    values: &mut BufferValues,
+) -> Result<(), String> {
     let mut inside = sizes.clone();
     let mut run = 0;
     inside.insert(repeat.counter.clone(), run);
     while again(program, repeat, run, sizes, values)? {
         run += 1;
         inside.insert(repeat.counter.clone(), run);
-        run_steps(program, &repeat.body, &inside, values)?;
+        run_steps(program, &repeat.body, &inside, strings, values)?;
     }
     if run == 0 {
         write_empty(program, &repeat.body, sizes, values)?;
     }
-    run_steps(program, &repeat.last, &inside, values)
+    run_steps(program, &repeat.last, &inside, strings, values)
 }
 
 /// Buffers without elements are written where their steps never run: stacked results of a loop of no runs.

@@ -146,7 +146,7 @@ impl Walk {
         for step in steps {
             let here = Life { first: self.at, last: self.at };
             match step {
-                Step::Group(_) | Step::Border(_) | Step::Guard(_) => {
+                Step::Group(_) | Step::Host(_) | Step::Border(_) | Step::Guard(_) => {
                     let (reads, writes) = step_uses(step);
                     reads.into_iter().chain(writes).for_each(|id| self.used(id, here));
                 }
@@ -155,7 +155,7 @@ impl Walk {
             self.at += 1;
             match step {
                 Step::Loop(repeat) => self.repeat(program, repeat),
-                Step::Group(_) | Step::Border(_) | Step::Guard(_) | Step::If { .. } => {
+                Step::Group(_) | Step::Host(_) | Step::Border(_) | Step::Guard(_) | Step::If { .. } => {
                     step.blocks().into_iter().for_each(|block| self.steps(program, block));
                 }
             }

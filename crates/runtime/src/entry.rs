@@ -1,6 +1,7 @@
 //! How generated entry functions are called, and what their results mean.
 
 use crate::pool::{ParallelFor, Pool};
+use crate::steps::{HostFn, Steps, host_step};
 use std::ffi::c_void;
 
 /// An entry function of an image: runs the steps of `main` or `prepare`; see [`Outcome`] for its result.
@@ -30,6 +31,9 @@ pub struct Context {
     pub profile: *mut u64,
     /// Nanoseconds since some fixed moment.
     pub clock: extern "C" fn() -> u64,
+    /// What `host_step` gets.
+    pub host: *const c_void,
+    pub host_step: HostFn,
 }
 
 /// The parallel-for of [`Pool`], under the name that entries know it by.
@@ -48,6 +52,10 @@ pub enum Outcome {
     NotFinite {
         step: usize,
     },
+    /// A step of the host failed.
+    Host {
+        step: usize,
+    },
     /// A guard does not hold.
     Guard(usize),
     /// A code that no correct program returns.
@@ -58,6 +66,9 @@ pub enum Outcome {
 const STEP: i32 = 1 << 16;
 const FINITE: i32 = 1 << 15;
 
+/// The last of them all is a failed step of the host.
+pub const HOST_FAULT: i32 = STEP - 1;
+
 impl Outcome {
     pub fn of(code: i32) -> Outcome {
         match code {
@@ -65,6 +76,7 @@ impl Outcome {
             crate::pool::SCRATCH_TOO_SMALL | crate::pool::POOL_BUSY => Outcome::Broken(code),
             ..0 => Outcome::Guard((-(code + 1)) as usize),
             _ => match (code / STEP, code % STEP) {
+                (1.., HOST_FAULT) => Outcome::Host { step: (code / STEP - 1) as usize },
                 (1.., 1..) if code % STEP > FINITE => Outcome::NotFinite { step: (code / STEP - 1) as usize },
                 (1.., 1..) => Outcome::Check { step: (code / STEP - 1) as usize, check: (code % STEP - 1) as usize },
                 _ => Outcome::Broken(code),
@@ -74,9 +86,25 @@ impl Outcome {
 }
 
 impl Context {
-    pub fn new(constants: &[*const u8], prepared: *mut u8, pool: &Pool, scratch: *mut u8, profile: Option<&mut [u64]>) -> Context {
+    pub fn new(
+        constants: &[*const u8],
+        prepared: *mut u8,
+        pool: &Pool,
+        scratch: *mut u8,
+        profile: Option<&mut [u64]>,
+        steps: &Steps,
+    ) -> Context {
         let profile = profile.map_or(std::ptr::null_mut(), <[u64]>::as_mut_ptr);
-        Context { constants: constants.as_ptr(), prepared, pool: pool.handle(), scratch, profile, clock: nanoseconds }
+        Context {
+            constants: constants.as_ptr(),
+            prepared,
+            pool: pool.handle(),
+            scratch,
+            profile,
+            clock: nanoseconds,
+            host: std::ptr::from_ref(steps).cast(),
+            host_step,
+        }
     }
 }
 
@@ -99,6 +127,7 @@ mod tests {
         assert_eq!(Outcome::of(3 * 65536 + 5), Outcome::Check { step: 2, check: 4 });
         assert_eq!(Outcome::of(3 * 65536 + 32768), Outcome::Check { step: 2, check: 32767 });
         assert_eq!(Outcome::of(3 * 65536 + 32769), Outcome::NotFinite { step: 2 });
+        assert_eq!(Outcome::of(3 * 65536 + 65535), Outcome::Host { step: 2 });
         assert_eq!(Outcome::of(-1), Outcome::Guard(0));
         assert_eq!(Outcome::of(-8), Outcome::Guard(7));
         for code in [1, 65535, 65536, i32::MIN, i32::MIN + 1] {
@@ -115,7 +144,9 @@ mod tests {
             offset_of!(Context, scratch),
             offset_of!(Context, profile),
             offset_of!(Context, clock),
+            offset_of!(Context, host),
+            offset_of!(Context, host_step),
         ];
-        assert_eq!(offsets, [0, 8, 16, 24, 32, 40]);
+        assert_eq!(offsets, [0, 8, 16, 24, 32, 40, 48, 56]);
     }
 }

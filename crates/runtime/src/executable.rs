@@ -9,8 +9,10 @@ use crate::image::Image;
 use crate::load::Code;
 use crate::memory::AlignedBuffer;
 use crate::pool::Pool;
+use crate::steps::Steps;
 use crate::tensors::{InputRef, OutputMut};
-use ir::{Diagnostic, Diagnostics, Location, Tensor};
+use host::Fault;
+use ir::{Diagnostic, Diagnostics, Location, Strings, Tensor};
 use std::sync::Arc;
 
 /// A model that can be called. One call runs at a time; its memory is kept for the next.
@@ -30,6 +32,8 @@ pub struct Executable {
     /// Calls of `prepare` and of `main` since loading or the last reset.
     calls: [u64; 2],
     most_bytes: usize,
+    /// Begins with the model's own.
+    strings: Arc<Strings>,
     sizes: Option<Sizes>,
     frame: Frame,
 }
@@ -71,6 +75,7 @@ impl Executable {
             profile: vec![0; if image.profiled { image.steps.len() } else { 0 }],
             calls: [1, 0],
             most_bytes,
+            strings: Arc::new(Strings::of(&image.texts)),
             sizes: None,
             frame: Frame::default(),
             image,
@@ -91,6 +96,22 @@ impl Executable {
     /// guard that does not hold.
     pub fn bind(&self, dims: &[Vec<usize>]) -> Result<Vec<i64>, Diagnostics> {
         bind(&self.image, &dims.iter().map(Vec::as_slice).collect::<Vec<_>>())
+    }
+
+    /// The table behind the tensors of strings that calls take and give: i64, each element the number of a string. It keeps what calls add
+    /// to it; [`Executable::forget_strings`] empties it.
+    pub fn strings(&self) -> &Arc<Strings> {
+        &self.strings
+    }
+
+    /// Forgets all strings but the model's own; tensors of other strings mean nothing any more.
+    pub fn forget_strings(&mut self) {
+        self.strings.shorten(1 + self.image.texts.table.len());
+    }
+
+    /// Takes another table, which begins with the model's own strings too.
+    pub fn share_strings(&mut self, strings: &Arc<Strings>) {
+        self.strings = strings.clone();
     }
 
     /// The outputs for `inputs`, in the model's order.
@@ -205,15 +226,17 @@ impl Executable {
     fn call(&mut self, entry: EntryFn, inputs: *const *const u8, outputs: *const *mut u8, dims: &[i64]) -> Result<(), RunError> {
         let profile = (!self.profile.is_empty()).then_some(self.profile.as_mut_slice());
         let scratch = self.frame.scratch.as_mut_ptr();
-        let context = Context::new(&self.constants, self.prepared.as_mut_ptr(), &self.pool, scratch, profile);
+        let steps = Steps::new(&self.image, &self.strings);
+        let context = Context::new(&self.constants, self.prepared.as_mut_ptr(), &self.pool, scratch, profile, &steps);
         let _mode = DefaultFloatMode::enter();
         // SAFETY: the image's author answers for the code; the pointers lead to tensors of the image's types, of the sizes that
         // `dims` give, and to an arena and scratch as large as the image asks for with them.
         let code = unsafe { entry(&context, inputs, outputs, dims.as_ptr(), self.frame.arena.as_mut_ptr(), PARALLEL_FOR) };
-        self.outcome(code)
+        let fault = steps.fault();
+        self.outcome(code, fault)
     }
 
-    fn outcome(&self, code: i32) -> Result<(), RunError> {
+    fn outcome(&self, code: i32, fault: Option<Fault>) -> Result<(), RunError> {
         match Outcome::of(code) {
             Outcome::Done => Ok(()),
             Outcome::Check { step, .. } if step < self.image.steps.len() => {
@@ -224,12 +247,16 @@ impl Executable {
                 let message = "a value is infinite or no number, which minimal filtering would spread over its tile; compile without it";
                 Err(Diagnostics::one(ir::Code::NotFinite, &Location::of(&self.image.steps[step]), message).into())
             }
+            Outcome::Host { step } if step < self.image.steps.len() => {
+                let fault = fault.ok_or_else(|| RunError::Bug("a step of the host failed and does not say why".to_string()))?;
+                Err(Diagnostics::one(fault.code, &Location::of(&self.image.steps[step]), fault.message).into())
+            }
             Outcome::Guard(number) => {
                 let guard = self.image.guards.iter().chain(&self.image.step_guards).nth(number);
                 let guard = guard.ok_or_else(|| RunError::Bug(format!("generated code returned {code:#x}")))?;
                 Err(Diagnostics::one(ir::Code::Input, &guard.location, format!("{} does not hold", guard.condition)).into())
             }
-            Outcome::Check { .. } | Outcome::NotFinite { .. } | Outcome::Broken(_) => {
+            Outcome::Check { .. } | Outcome::NotFinite { .. } | Outcome::Host { .. } | Outcome::Broken(_) => {
                 Err(RunError::Bug(format!("generated code returned {code:#x}")))
             }
         }

@@ -27,7 +27,8 @@ impl Scope<'_> {
         for step in steps {
             match step {
                 Step::Group(group) => self.mentioned(PhysicalGroup::new(self.program, group).0.sizes(), &group.location().to_string()),
-                Step::Border(_) => {}
+                // sizes of buffers are those of the program
+                Step::Host(_) | Step::Border(_) => {}
                 Step::Guard(Guard {
                     condition: Condition::Equal(a, b) | Condition::OneOrEqual(a, b) | Condition::AtLeast(a, b),
                     location,
