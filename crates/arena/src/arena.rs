@@ -3,7 +3,7 @@
 use crate::life::{Life, Lives};
 use crate::place::{Effort, Plan};
 use std::collections::HashMap;
-use sym::{Expr, Sym};
+use sym::Expr;
 
 /// What is to be placed.
 #[derive(Clone, Debug)]
@@ -49,14 +49,15 @@ impl Arena {
         self.size_of.is_empty()
     }
 
-    /// The places at some sizes: always the same for the same. None where a size has no value or is negative, or where their sum overflows.
-    pub fn plan(&self, value: &dyn Fn(&Sym) -> Option<i64>, effort: Effort) -> Option<Plan> {
-        self.lives.plan(&self.bytes(value)?, effort)
+    /// The places for tenants of which `size` says the bytes: always the same for the same. None where it says nothing or a negative
+    /// number, or where the sum overflows.
+    pub fn plan(&self, size: &dyn Fn(&Expr) -> Option<i64>, effort: Effort) -> Option<Plan> {
+        self.lives.plan(&self.bytes(size)?, effort)
     }
 
     /// The bytes of each tenant.
-    fn bytes(&self, value: &dyn Fn(&Sym) -> Option<i64>) -> Option<Vec<i64>> {
-        let sizes: Vec<i64> = self.sizes.iter().map(|size| size.eval(value)).collect::<Option<_>>()?;
+    fn bytes(&self, size: &dyn Fn(&Expr) -> Option<i64>) -> Option<Vec<i64>> {
+        let sizes: Vec<i64> = self.sizes.iter().map(size).collect::<Option<_>>()?;
         Some(self.size_of.iter().map(|at| sizes[*at]).collect())
     }
 }
@@ -65,6 +66,7 @@ impl Arena {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use sym::Sym;
 
     fn any_tenants() -> impl Strategy<Value = Vec<Tenant>> {
         let sizes =
@@ -80,7 +82,7 @@ mod tests {
         #[test]
         fn plans_hold_at_all_sizes(tenants in any_tenants(), n in 0..200i64, m in 0..200i64) {
             let value = |sym: &Sym| Some(if sym.name() == "n" { n } else { m });
-            let plan = Arena::new(&tenants).plan(&value, Effort::CALL).unwrap();
+            let plan = Arena::new(&tenants).plan(&|size: &Expr| size.eval(&value), Effort::CALL).unwrap();
             let span = |k: usize| (plan.offsets[k], plan.offsets[k] + tenants[k].bytes.eval(&value).unwrap());
             for k in 0..tenants.len() {
                 let (start, end) = span(k);

@@ -37,7 +37,7 @@ pub fn timed(problem: Problem, machine: &MachineArgs, exact: &dyn Fn(usize) -> f
     let before = peak.flops_per_second()?;
     let times = Times::of(&mut executable, &mut callers)?;
     let after = peak.flops_per_second()?;
-    let max_error = max_error(&callers[0].output(0), exact);
+    let max_error = max_error(&callers[0].output(&executable, 0), exact);
     drop(progress);
     let gflops = 2.0 * problem.multiply_adds / times.median() / 1e9;
     let peak_gflops = before.max(after) / 1e9;

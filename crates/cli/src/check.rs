@@ -36,7 +36,7 @@ fn text(compiled: &Compiled, warnings: &[Diagnostic]) -> String {
     let list = |kind: &str, list: &[(String, TensorType)]| -> String {
         list.iter().map(|(name, ty)| format!("{kind} {BOLD}{name}{BOLD:#}  {ty}\n")).collect()
     };
-    let facts = image.symbols.iter().map(|sym| {
+    let facts = image.given().map(|sym| {
         let fact = image.symbol_facts.get(sym).copied().unwrap_or_default();
         format!("size   {BOLD}{sym}{BOLD:#}  {}..={}\n", fact.low, fact.high)
     });

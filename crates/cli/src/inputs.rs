@@ -74,7 +74,7 @@ pub fn read(path: &Path, image: &Image, strings: &Strings) -> Result<Vec<Tensor>
 pub fn drawn_sizes(image: &Image) -> Result<BTreeMap<Sym, i64>, Failure> {
     let leads = |sym: &Sym| image.inputs.iter().any(|(_, ty)| ty.dims.first().and_then(Expr::as_sym) == Some(sym));
     let least = |sym: &Sym| image.symbol_facts.get(sym).copied().unwrap_or_default().low.max(1);
-    let (leading, free): (Vec<&Sym>, Vec<&Sym>) = image.symbols.iter().partition(|sym| leads(sym));
+    let (leading, free): (Vec<&Sym>, Vec<&Sym>) = image.given().partition(|sym| leads(sym));
     let problem = |sym: &Sym| {
         let message = format!("its size is free; say --dim {sym}=SIZE or give --inputs");
         Diagnostic::new(Code::Input, &Location::of(&place_of(sym, image)), message)

@@ -21,7 +21,7 @@ pub struct Caller {
 impl Caller {
     pub fn new(executable: &Executable, inputs: &[Tensor]) -> Result<Caller, Failure> {
         let sizes = executable.bind(&inputs.iter().map(|tensor| tensor.dims().to_vec()).collect::<Vec<_>>())?;
-        let dims = executable.output_dims(&sizes).ok_or_else(|| Failure::bug("an output's size has no value"))?;
+        let dims = executable.output_room(&sizes).ok_or_else(|| Failure::bug("an output's size has no value"))?;
         let short = |error| Failure::from(runtime::RunError::from(error));
         let copy = |tensor: &Tensor| Ok((tensor.dtype(), tensor.dims().to_vec(), AlignedBuffer::copy_of(tensor.bytes()).map_err(short)?));
         let room = |((_, ty), dims): (&(String, TensorType), Vec<usize>)| {
@@ -46,10 +46,12 @@ impl Caller {
         Ok(start.elapsed().as_secs_f64())
     }
 
-    /// What the last call wrote to an output.
-    pub fn output(&self, at: usize) -> Option<Tensor> {
-        let (dtype, dims, buffer) = self.outputs.get(at)?;
-        Tensor::new(*dtype, dims.clone(), std::sync::Arc::new(buffer.as_slice().to_vec()))
+    /// What the last call, which was this caller's, wrote to an output.
+    pub fn output(&self, executable: &Executable, at: usize) -> Option<Tensor> {
+        let (dtype, _, buffer) = self.outputs.get(at)?;
+        let dims = executable.output_dims(executable.computed_sizes())?.swap_remove(at);
+        let bytes = dims.iter().product::<usize>() * dtype.size();
+        Tensor::new(*dtype, dims, std::sync::Arc::new(buffer.as_slice().get(..bytes)?.to_vec()))
     }
 }
 

@@ -67,9 +67,9 @@ impl Memory {
     pub fn plan(&self, compiled: &Compiled) -> Plan {
         let (program, memory) = (&compiled.program, &compiled.memory);
         let mut sizes: BTreeMap<Sym, i64> = compiled.image.symbols.iter().cloned().zip(self.sizes.iter().copied()).collect();
-        let offsets = memory.at(&|sym| sizes.get(sym).copied()).map(|(offsets, _)| offsets).unwrap_or_default();
+        let offsets = memory.at(&|expr| compiled.image.most(expr, &self.sizes)).map(|(offsets, _)| offsets).unwrap_or_default();
         sizes.extend(offsets);
-        let value = |expr: &Expr| expr.eval(&|sym| sizes.get(sym).copied());
+        let value = |expr: &Expr| expr.span(&|sym| sizes.get(sym).map(|size| (*size, *size))).map(|(_, most)| most);
         let bytes = |expr: &Expr| value(expr).and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(0);
         let place = |at: usize| {
             let (offset, Life { first, last }) = (memory.arena[at].as_ref()?, memory.lives[at]?);

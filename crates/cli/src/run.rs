@@ -146,6 +146,7 @@ fn interpreted_graph(arguments: &RunArgs, graph: &Graph, draw: Draw, progress: &
     let image = Image {
         symbols: graph.symbols.keys().cloned().collect(),
         symbol_facts: graph.symbols.clone(),
+        computed: graph.computed.iter().map(|(sym, _)| sym.clone()).collect(),
         inputs: graph.inputs.iter().map(named).collect(),
         outputs: graph.outputs.iter().map(|(name, id)| (name.clone(), graph.ty(*id).clone())).collect(),
         texts: graph.texts.clone(),

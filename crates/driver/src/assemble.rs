@@ -164,7 +164,7 @@ impl Assembler<'_> {
         for step in steps {
             let launch = match step {
                 Planned::Launch(launch) => Some(launch).filter(|launch| self.choices[launch.group].grain == 1),
-                Planned::Host(_) | Planned::If { .. } | Planned::Guard(_) | Planned::Loop { .. } => None,
+                Planned::Host(_) | Planned::If { .. } | Planned::Guard(_) | Planned::Size { .. } | Planned::Loop { .. } => None,
             };
             let joins = launch.is_some_and(|launch| run.iter().all(|other| self.independent(launch, other)));
             let beside = joins && !run.is_empty();
@@ -207,6 +207,10 @@ impl Assembler<'_> {
                 let condition = guard.condition.clone();
                 self.out.step_guards.push(guard);
                 EntryStep::Guard { condition, guard: number }
+            }
+            Planned::Size { symbol, from } => {
+                let least = self.program.symbols.get(&symbol).copied().unwrap_or_default().low;
+                EntryStep::Size { symbol, from: self.place(from), least }
             }
             Planned::Loop { counter, times, body, last } => {
                 let times = match times {

@@ -197,6 +197,7 @@ fn image(program: &Program, memory: &MemoryPlan, assembly: &Assembly, objects: V
         prepare: assembly.module.prepare.name.clone(),
         symbols: program.symbols.keys().cloned().collect(),
         symbol_facts: program.symbols.clone(),
+        computed: program.computed().into_iter().cloned().collect(),
         guards: program.guards.clone(),
         step_guards: assembly.step_guards.clone(),
         inputs: named(&program.inputs),

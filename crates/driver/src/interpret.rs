@@ -4,7 +4,7 @@ use crate::assemble::Assembly;
 use crate::compile::Compiled;
 use crate::error::Error;
 use host::{View, ViewMut};
-use ir::{Array, Code, Diagnostics, Graph, Location, Strings, Tensor};
+use ir::{Array, Code, Diagnostics, Graph, Location, Strings, Tensor, TensorType};
 use kernel::interp::{Compiled as CompiledKernel, Memory};
 use kernel::kernel::Space;
 use kernel::module::{Entry, EntryStep, HostLaunch, Launch, Loop, Place, Times};
@@ -95,13 +95,24 @@ pub fn bind(program: &Program, inputs: &[Tensor]) -> Result<Sizes, Error> {
     Ok(sizes)
 }
 
+/// The largest value of each computed size in a call: what the memory must have room for.
+fn computed_room(program: &Program, inputs: &[Tensor], sizes: &Sizes, strings: &Strings) -> Result<Sizes, Error> {
+    if program.computed().is_empty() {
+        return Ok(Sizes::new());
+    }
+    let arrays: Vec<Array> = inputs.iter().map(Tensor::to_array).collect();
+    Ok(program::interp::run_with(program, &arrays, sizes, strings).map_err(fault)?.largest)
+}
+
 /// The memory of a call and of what was prepared for it, with kernels run by their interpreter.
 pub struct Machine<'a> {
     assembly: &'a Assembly,
     kernels: HashMap<usize, CompiledKernel>,
     pub sizes: Sizes,
     inputs: Vec<Vec<u8>>,
-    outputs: Vec<(Tensor, Vec<u8>)>,
+    outputs: Vec<(TensorType, Vec<u8>)>,
+    /// The largest value of each computed size.
+    room: Sizes,
     constants: Vec<Tensor>,
     pub strings: Arc<Strings>,
     prepared: Vec<u8>,
@@ -120,7 +131,9 @@ impl<'a> Machine<'a> {
         mut sizes: Sizes,
         strings: &Arc<Strings>,
     ) -> Result<Machine<'a>, Error> {
-        let bytes = |e: &Expr| e.eval(&|s| sizes.get(s).copied()).map(|n| n.max(0) as usize);
+        let room = computed_room(program, inputs, &sizes, strings)?;
+        let most = |e: &Expr| Some(e.span(&|s| sizes.get(s).map(|size| (*size, *size)).or_else(|| Some((0, *room.get(s)?))))?.1);
+        let bytes = |e: &Expr| most(e).map(|n| n.max(0) as usize);
         let missing = || Error::Bug("a size of the memory plan has no value".to_string());
         let constant = |id: &program::BufferId| match &program.buffer(*id).role {
             Role::Constant { tensor, .. } => Some(tensor.clone()),
@@ -130,13 +143,11 @@ impl<'a> Machine<'a> {
         for (_, id) in &program.outputs {
             let ty = &program.buffer(*id).ty;
             let dims: Option<Vec<usize>> = ty.dims.iter().map(&bytes).collect();
-            let dims = dims.ok_or_else(missing)?;
-            let count = dims.iter().try_fold(ty.dtype.size(), |bytes, dim| bytes.checked_mul(*dim)).ok_or_else(missing)?;
-            let empty = Tensor::new(ty.dtype, dims, Arc::new(garbage(count)?)).ok_or_else(missing)?;
-            outputs.push((empty, garbage(count)?));
+            let count = dims.ok_or_else(missing)?.iter().try_fold(ty.dtype.size(), |bytes, dim| bytes.checked_mul(*dim));
+            outputs.push((ty.clone(), garbage(count.ok_or_else(missing)?)?));
         }
         let prepared = garbage(bytes(&memory.prepared_bytes).ok_or_else(missing)?)?;
-        let (offsets, arena_bytes) = memory.at(&|s| sizes.get(s).copied()).ok_or_else(missing)?;
+        let (offsets, arena_bytes) = memory.at(&most).ok_or_else(missing)?;
         sizes.extend(offsets);
         Ok(Machine {
             assembly,
@@ -148,6 +159,7 @@ impl<'a> Machine<'a> {
             prepared,
             arena: garbage(arena_bytes as usize)?,
             sizes,
+            room,
         })
     }
 
@@ -176,6 +188,7 @@ impl<'a> Machine<'a> {
                     self.steps(if self.holds(condition)? { then } else { otherwise }, watch)?;
                 }
                 EntryStep::Loop(repeat) => self.repeat(repeat, watch)?,
+                EntryStep::Size { symbol, from, least } => self.size(symbol, from, *least)?,
                 EntryStep::Guard { condition, guard } => {
                     if condition.holds(&|s| self.sizes.get(s).copied()) != Some(true) {
                         return Err(Error::input(format!("guard {guard} does not hold: {condition}")));
@@ -183,6 +196,16 @@ impl<'a> Machine<'a> {
                 }
             }
         }
+        Ok(())
+    }
+
+    fn size(&mut self, symbol: &Sym, from: &Place, least: i64) -> Result<(), Error> {
+        let bytes: Option<[u8; 8]> = self.bytes(from, 8)?.try_into().ok();
+        let size = i64::from_le_bytes(bytes.unwrap_or_default());
+        if size < least || self.room.get(symbol).is_none_or(|most| size > *most) {
+            return Err(Error::Bug(format!("the size {symbol} is computed as {size}, not as the program says")));
+        }
+        self.sizes.insert(symbol.clone(), size);
         Ok(())
     }
 
@@ -310,7 +333,11 @@ impl<'a> Machine<'a> {
     }
 
     pub fn outputs(&self) -> Result<Vec<Tensor>, Error> {
-        let make = |(empty, bytes): &(Tensor, Vec<u8>)| Tensor::new(empty.dtype(), empty.dims().to_vec(), Arc::new(bytes.clone()));
+        let make = |(ty, bytes): &(TensorType, Vec<u8>)| {
+            let dims = ty.dims.iter().map(|dim| usize::try_from(self.eval(dim).ok()?).ok()).collect::<Option<Vec<usize>>>()?;
+            let count = dims.iter().product::<usize>() * ty.dtype.size();
+            Tensor::new(ty.dtype, dims, Arc::new(bytes.get(..count)?.to_vec()))
+        };
         self.outputs.iter().map(|o| make(o).ok_or_else(|| Error::Bug("an output's size".into()))).collect()
     }
 }

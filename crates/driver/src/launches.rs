@@ -11,6 +11,7 @@ pub enum Planned {
     Host(HostStep),
     If { condition: BufferId, then: Vec<Planned>, otherwise: Vec<Planned> },
     Guard(Guard),
+    Size { symbol: Sym, from: BufferId },
     Loop { counter: Sym, times: Times, body: Vec<Planned>, last: Vec<Planned> },
 }
 
@@ -56,6 +57,7 @@ impl<'a> Planner<'a> {
                 vec![Planned::If { condition: *condition, then: self.launches(then), otherwise: self.launches(otherwise) }]
             }
             Step::Guard(guard) => vec![Planned::Guard(guard.clone())],
+            Step::Size { symbol, from } => vec![Planned::Size { symbol: symbol.clone(), from: *from }],
             Step::Loop(Loop { counter, times, body, last }) => {
                 let (body, last) = (self.launches(body), self.launches(last));
                 vec![Planned::Loop { counter: counter.clone(), times: times.clone(), body, last }]
@@ -85,7 +87,7 @@ pub fn flat(planned: &[Planned]) -> Vec<&PlannedLaunch> {
     for step in planned {
         match step {
             Planned::Launch(launch) => out.push(launch),
-            Planned::Host(_) | Planned::Guard(_) => {}
+            Planned::Host(_) | Planned::Guard(_) | Planned::Size { .. } => {}
             Planned::If { then: first, otherwise: second, .. } | Planned::Loop { body: first, last: second, .. } => {
                 out.extend(flat(first).into_iter().chain(flat(second)));
             }

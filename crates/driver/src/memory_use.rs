@@ -2,7 +2,7 @@
 
 use crate::compile::Compiled;
 use program::memory;
-use sym::Sym;
+use sym::Expr;
 
 /// Bytes of the temporaries of a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,10 +16,10 @@ pub struct MemoryUse {
 impl MemoryUse {
     /// For sizes in the order of the image's symbols, as `Executable::bind` gives them; None where one overflows.
     pub fn of(compiled: &Compiled, sizes: &[i64]) -> Option<MemoryUse> {
-        let value = |sym: &Sym| compiled.image.symbols.iter().position(|other| other == sym).and_then(|at| sizes.get(at).copied());
-        let live = memory::live_bytes(&compiled.program, &compiled.memory, &value)?;
+        let most = |expr: &Expr| compiled.image.most(expr, sizes);
+        let live = memory::live_bytes(&compiled.program, &compiled.memory, &most)?;
         Some(MemoryUse {
-            arena_bytes: usize::try_from(compiled.memory.at(&value)?.1).ok()?,
+            arena_bytes: usize::try_from(compiled.memory.at(&most)?.1).ok()?,
             live_bytes: live.into_iter().map(|bytes| usize::try_from(bytes).ok()).collect::<Option<_>>()?,
         })
     }

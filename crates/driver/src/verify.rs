@@ -183,13 +183,14 @@ const ROUNDED: f64 = 4.0;
 fn rounded_constants(graph: &Graph, call: &Call) -> Result<Vec<Array>, Error> {
     let diagnosed = |problem: ir::Diagnostic| Error::Diagnostics(problem.into());
     let mut values: Values = (0..graph.values.len()).map(|at| Some(graph.constant(ValueId(at as u32))?.to_array())).collect();
-    let mut constant: Vec<bool> = values.iter().map(Option::is_some).collect();
+    let (mut sizes, mut constant) = (call.sizes.clone(), values.iter().map(Option::is_some).collect::<Vec<bool>>());
     for (id, input) in graph.inputs.iter().zip(&call.arrays) {
         values[id.0 as usize] = Some(input.clone());
     }
     for node in &graph.nodes {
+        ops::interp::compute_sizes(graph, &values, &mut sizes).map_err(diagnosed)?;
         let known = node.inputs.iter().all(|id| constant[id.0 as usize]);
-        let results = ops::interp::node_results(graph, node, &values, &call.sizes, &call.strings).map_err(diagnosed)?;
+        let results = ops::interp::node_results(graph, node, &values, &sizes, &call.strings).map_err(diagnosed)?;
         for (id, result) in node.outputs.iter().zip(results) {
             constant[id.0 as usize] = known;
             values[id.0 as usize] = Some(if known { Tensor::from_array(&result).to_array() } else { result });
@@ -398,7 +399,7 @@ impl<'a> Watch<'a> {
                 Step::Border(id) => {
                     physical::border_groups(self.program, *id).iter().for_each(|_| drop(launches.next()));
                 }
-                Step::If { .. } | Step::Loop(_) | Step::Guard(_) => {
+                Step::If { .. } | Step::Loop(_) | Step::Guard(_) | Step::Size { .. } => {
                     step.blocks().into_iter().for_each(|block| self.pair_steps(block, launches))
                 }
             }
@@ -409,7 +410,7 @@ impl<'a> Watch<'a> {
         match step {
             EntryStep::Launch(launch) => self.launch(machine, launch, assembly),
             EntryStep::Host(host) => self.host(machine, host, assembly),
-            EntryStep::If { .. } | EntryStep::Loop(_) | EntryStep::Guard { .. } => Ok(()),
+            EntryStep::If { .. } | EntryStep::Loop(_) | EntryStep::Guard { .. } | EntryStep::Size { .. } => Ok(()),
         }
     }
 
@@ -548,7 +549,7 @@ fn flatten<'a>(steps: &'a [EntryStep], out: &mut Vec<&'a EntryStep>) {
     for step in steps {
         match step {
             EntryStep::Launch(_) | EntryStep::Host(_) => out.push(step),
-            EntryStep::If { .. } | EntryStep::Loop(_) | EntryStep::Guard { .. } => {
+            EntryStep::If { .. } | EntryStep::Loop(_) | EntryStep::Guard { .. } | EntryStep::Size { .. } => {
                 step.blocks().into_iter().for_each(|block| flatten(block, out));
             }
         }

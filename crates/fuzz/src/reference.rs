@@ -22,7 +22,7 @@
 
 use ir::array::Data;
 use ir::graph::{Attr, Node};
-use ir::{Array, DType, Diagnostic, Graph, ValueId};
+use ir::{Array, DType, Diagnostic, Graph, Strings, ValueId};
 use nest::Func;
 use ops::interp::{self, Values};
 use random::Random;
@@ -139,6 +139,8 @@ impl Changed {
         for (id, input) in graph.inputs.iter().zip(inputs) {
             values[id.0 as usize] = Some(input.clone());
         }
+        let mut sizes = sizes.clone();
+        interp::compute_sizes(graph, &values, &mut sizes)?;
         for node in &graph.nodes {
             let exact = is_exact(graph, node);
             let kept: Vec<(ValueId, Option<Array>)> = node.inputs.iter().map(|id| (*id, values[id.0 as usize].clone())).collect();
@@ -146,11 +148,11 @@ impl Changed {
                 node.inputs.iter().for_each(|id| self.change(&mut values[id.0 as usize]));
             }
             let results = match node.regions.is_empty() {
-                true => interp::node_results(graph, node, &values, sizes, &self.strings)?,
+                true => interp::node_results(graph, node, &values, &sizes, &self.strings)?,
                 false => {
                     let operands: Vec<Array> = node.inputs.iter().filter_map(|id| values[id.0 as usize].clone()).collect();
-                    let mut run = |region: &Graph, inputs: &[Array]| self.outputs(region, inputs, sizes);
-                    interp::regions::results(node, &operands, sizes, &mut run)?
+                    let mut run = |region: &Graph, inputs: &[Array]| self.outputs(region, inputs, &sizes);
+                    interp::regions::results(node, &operands, &sizes, &mut run)?
                 }
             };
             kept.into_iter().for_each(|(id, value)| values[id.0 as usize] = value);
@@ -160,6 +162,7 @@ impl Changed {
                     self.change(&mut values[id.0 as usize]);
                 }
             }
+            interp::compute_sizes(graph, &values, &mut sizes)?;
         }
         Ok(graph.outputs.iter().filter_map(|(_, id)| values[id.0 as usize].clone()).collect())
     }

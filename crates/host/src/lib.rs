@@ -4,6 +4,7 @@
 //! - [`view`]: the tensors that an operation is given
 //! - [`call`]: an operation with its attributes, ready to be called
 //! - [`concat`], [`pattern`], [`number`], [`case`], [`split`]: the operations on strings
+//! - [`picture`]: pictures
 //!
 //! To add one: write its file with its types, its meaning and its tests, and add it to [`OPS`], to the list in `ops` and to the page.
 
@@ -12,6 +13,7 @@ pub mod case;
 pub mod concat;
 pub mod number;
 pub mod pattern;
+pub mod picture;
 pub mod split;
 pub mod view;
 
@@ -35,7 +37,8 @@ pub struct HostOp {
 }
 
 /// Every operation.
-pub static OPS: [HostOp; 7] = [concat::OP, pattern::OP, number::TO_STRING, number::OF_STRING, case::OP, split::COUNTS, split::OP];
+pub static OPS: [HostOp; 9] =
+    [concat::OP, pattern::OP, number::TO_STRING, number::OF_STRING, case::OP, split::COUNTS, split::OP, picture::SIZE, picture::OP];
 
 pub fn find(name: &str) -> Option<&'static HostOp> {
     OPS.iter().find(|op| op.name == name)

@@ -10,7 +10,7 @@ use sym::Sym;
 
 /// Builds one graph, node by node in topological order. Value names are made unique by a suffix. It knows no op: the caller gives
 /// the types of a node's outputs (`ops::Builder` infers them).
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct GraphBuilder {
     graph: Graph,
     /// Every name in use, with the last suffix tried for it.
@@ -47,6 +47,12 @@ impl GraphBuilder {
     /// Declares what is known of a symbol; the symbols of inputs are declared by `input`, without bounds.
     pub fn symbol(&mut self, sym: &Sym, fact: SymbolFact) {
         self.graph.symbols.insert(sym.clone(), fact);
+    }
+
+    /// Declares a size that depends on data: the number in an i64 scalar.
+    pub fn computed(&mut self, sym: &Sym, fact: SymbolFact, value: ValueId) {
+        self.symbol(sym, fact);
+        self.graph.computed.push((sym.clone(), value));
     }
 
     /// The next input of the graph.

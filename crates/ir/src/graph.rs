@@ -4,7 +4,7 @@ use crate::dtype::DType;
 use crate::guard::Guard;
 use crate::strings::Texts;
 use crate::tensor::Tensor;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt;
 use std::sync::Arc;
 use sym::{Expr, Sym};
@@ -144,6 +144,21 @@ pub struct Node {
     pub location: Location,
 }
 
+impl Node {
+    /// The attributes that may mention symbols.
+    pub fn expr_attrs(&self) -> impl Iterator<Item = (&'static str, &[Expr])> {
+        self.attrs.iter().filter_map(|(name, attr)| match attr {
+            Attr::Exprs(exprs) => Some((*name, exprs.as_slice())),
+            Attr::Int(_) | Attr::Float(_) | Attr::Text(_) | Attr::Ints(_) | Attr::DType(_) => None,
+        })
+    }
+}
+
+/// All symbols that some expressions mention.
+pub fn symbols_of(exprs: &[Expr]) -> BTreeSet<Sym> {
+    exprs.iter().flat_map(Expr::symbols).collect()
+}
+
 /// What is known of a symbol: inclusive bounds.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SymbolFact {
@@ -161,8 +176,11 @@ impl Default for SymbolFact {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Graph {
     pub name: String,
-    /// The free sizes, each bound by a dim of an input.
+    /// The free sizes, each bound by a dim of an input or computed.
     pub symbols: BTreeMap<Sym, SymbolFact>,
+    /// Sizes that depend on data: each symbol is the number that an i64 scalar holds. What mentions it stands behind what makes that.
+    pub computed: Vec<(Sym, ValueId)>,
+    /// They hold for every call; one that mentions a computed size, where that is known.
     pub guards: Vec<Guard>,
     pub values: Vec<Value>,
     pub nodes: Vec<Node>,
@@ -201,7 +219,29 @@ impl Graph {
         }
     }
 
-    /// The nodes that read each value, and how often graph outputs name it: `(readers, outputs)` per value.
+    /// All symbols that a node of the graph mentions, in its regions too.
+    pub fn symbols_of(&self, node: &Node) -> BTreeSet<Sym> {
+        let mut symbols: BTreeSet<Sym> = node.outputs.iter().flat_map(|id| symbols_of(&self.ty(*id).dims)).collect();
+        symbols.extend(node.expr_attrs().flat_map(|(_, exprs)| symbols_of(exprs)));
+        for region in &node.regions {
+            symbols.extend(region.values.iter().flat_map(|value| symbols_of(&value.ty.dims)));
+            symbols.extend(region.guards.iter().flat_map(|guard| guard.condition.symbols()));
+            symbols.extend(region.nodes.iter().flat_map(|node| region.symbols_of(node)));
+        }
+        symbols
+    }
+
+    /// The outputs, and what says the computed sizes.
+    pub fn roots(&self) -> impl Iterator<Item = ValueId> + '_ {
+        self.outputs.iter().map(|(_, id)| *id).chain(self.computed.iter().map(|(_, id)| *id))
+    }
+
+    /// Whether a size depends on data in this graph.
+    pub fn is_computed(&self, sym: &Sym) -> bool {
+        self.computed.iter().any(|(computed, _)| computed == sym)
+    }
+
+    /// The nodes that read each value, and how often graph outputs or computed sizes need it: `(readers, outputs)` per value.
     pub fn uses(&self) -> Vec<(Vec<NodeId>, usize)> {
         let mut uses = vec![(Vec::new(), 0); self.values.len()];
         for (at, node) in self.nodes.iter().enumerate() {
@@ -209,7 +249,7 @@ impl Graph {
                 uses[input.0 as usize].0.push(NodeId(at as u32));
             }
         }
-        for (_, value) in &self.outputs {
+        for value in self.roots() {
             uses[value.0 as usize].1 += 1;
         }
         uses

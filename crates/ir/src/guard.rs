@@ -1,6 +1,7 @@
 //! Conditions on sizes that a compile assumes and a call checks.
 
 use crate::graph::Location;
+use std::collections::BTreeSet;
 use std::fmt;
 use sym::Expr;
 
@@ -29,6 +30,12 @@ impl Condition {
             Condition::OneOrEqual(a, b) => a.eval(value)? == 1 || a.eval(value)? == b.eval(value)?,
             Condition::AtLeast(a, b) => a.eval(value)? >= b.eval(value)?,
         })
+    }
+
+    /// The symbols of both sides.
+    pub fn symbols(&self) -> BTreeSet<sym::Sym> {
+        let (Condition::Equal(a, b) | Condition::OneOrEqual(a, b) | Condition::AtLeast(a, b)) = self;
+        &a.symbols() | &b.symbols()
     }
 
     pub fn substitute(&self, value: &dyn Fn(&sym::Sym) -> Option<Expr>) -> Condition {

@@ -11,13 +11,15 @@
 //! - G6: output names are unique.
 //! - G7: a constant's tensor has the type of its value.
 //! - G8: every region is a legal graph.
-//! - G9: every symbol of the whole graph occurs in a dim of an input.
+//! - G9: every symbol of the whole graph occurs in a dim of an input, or is computed.
+//! - G10: a computed size is declared, is no negative number by its bounds, is computed once, from an i64 scalar, and nothing that stands
+//!   before what makes that mentions it.
 
-use crate::graph::{Attr, Def, Graph, Location, Node, NodeId, ValueId};
-use crate::guard::Condition;
+use crate::dtype::DType;
+use crate::graph::{Def, Graph, Location, NodeId, ValueId, symbols_of};
 use std::collections::BTreeSet;
 use std::fmt;
-use sym::{Expr, Sym};
+use sym::Sym;
 
 /// An invariant that does not hold: a fault of the compiler, or of a text written by hand.
 #[derive(Clone, Debug, PartialEq)]
@@ -71,6 +73,7 @@ fn graph_faults(graph: &Graph, around: &BTreeSet<Sym>, faults: &mut Faults) {
     constants_fit(graph, faults);
     let declared: BTreeSet<Sym> = around.iter().chain(graph.symbols.keys()).cloned().collect();
     symbols_declared(graph, &declared, faults);
+    computed_sizes(graph, around, faults);
     for node in &graph.nodes {
         for region in &node.regions {
             faults.regions.push(format!("{:?} of {}", region.name, node.location));
@@ -88,7 +91,7 @@ fn ids_in_range(graph: &Graph, faults: &mut Faults) {
             faults.add("G1", &node.location, format!("{} mentions {id:?} of {values} values", node.op));
         }
     }
-    if let Some(id) = graph.inputs.iter().chain(graph.outputs.iter().map(|(_, id)| id)).find(is_out) {
+    if let Some(id) = graph.inputs.iter().copied().chain(graph.roots()).find(|id| is_out(&id)) {
         faults.add("G1", &Location::default(), format!("the graph mentions {id:?} of {values} values"));
     }
     for value in &graph.values {
@@ -168,8 +171,8 @@ fn constants_fit(graph: &Graph, faults: &mut Faults) {
 }
 
 fn symbols_declared(graph: &Graph, declared: &BTreeSet<Sym>, faults: &mut Faults) {
-    let mut check = |location: &Location, what: &dyn fmt::Display, exprs: &[&Expr]| {
-        if let Some(sym) = exprs.iter().flat_map(|expr| expr.symbols()).find(|sym| !declared.contains(sym)) {
+    let mut check = |location: &Location, what: &dyn fmt::Display, symbols: &BTreeSet<Sym>| {
+        if let Some(sym) = symbols.iter().find(|sym| !declared.contains(sym)) {
             faults.add("G5", location, format!("the symbol {sym} of {what} is not declared"));
         }
     };
@@ -178,15 +181,14 @@ fn symbols_declared(graph: &Graph, declared: &BTreeSet<Sym>, faults: &mut Faults
             Def::Node(node, _) => &graph.node(node).location,
             Def::Input(_) | Def::Constant { .. } => &Location::default(),
         };
-        check(location, &format!("{:?}: {}", value.name, value.ty), &value.ty.dims.iter().collect::<Vec<_>>());
+        check(location, &format!("{:?}: {}", value.name, value.ty), &symbols_of(&value.ty.dims));
     }
     for guard in &graph.guards {
-        let (Condition::Equal(a, b) | Condition::OneOrEqual(a, b) | Condition::AtLeast(a, b)) = &guard.condition;
-        check(&guard.location, &format!("the guard {}", guard.condition), &[a, b]);
+        check(&guard.location, &format!("the guard {}", guard.condition), &guard.condition.symbols());
     }
     for node in &graph.nodes {
-        for (name, exprs) in expr_attrs(node) {
-            check(&node.location, &format!("{} of {}", name, node.op), &exprs.iter().collect::<Vec<_>>());
+        for (name, exprs) in node.expr_attrs() {
+            check(&node.location, &format!("{} of {}", name, node.op), &symbols_of(exprs));
         }
     }
     for (sym, fact) in graph.symbols.iter().filter(|(_, fact)| fact.low > fact.high) {
@@ -194,17 +196,45 @@ fn symbols_declared(graph: &Graph, declared: &BTreeSet<Sym>, faults: &mut Faults
     }
 }
 
-fn expr_attrs(node: &Node) -> impl Iterator<Item = (&'static str, &[Expr])> {
-    node.attrs.iter().filter_map(|(name, attr)| match attr {
-        Attr::Exprs(exprs) => Some((*name, exprs.as_slice())),
-        Attr::Int(_) | Attr::Float(_) | Attr::Text(_) | Attr::Ints(_) | Attr::DType(_) => None,
-    })
+/// G10.
+fn computed_sizes(graph: &Graph, around: &BTreeSet<Sym>, faults: &mut Faults) {
+    let mut known: BTreeSet<&Sym> = BTreeSet::new();
+    for (sym, id) in &graph.computed {
+        let fact = graph.symbols.get(sym);
+        let why = match (fact, graph.ty(*id)) {
+            (None, _) => "is not declared".to_string(),
+            (Some(fact), _) if fact.low < 0 => format!("may be {}", fact.low),
+            (_, ty) if ty.dtype != DType::I64 || ty.rank() != 0 => format!("is a number of {ty}"),
+            _ if around.contains(sym) => "means something else around here".to_string(),
+            _ if !known.insert(sym) => "is computed twice".to_string(),
+            _ => continue,
+        };
+        faults.add("G10", &Location::default(), format!("the size {sym} {why}"));
+    }
+    let mut open: Vec<(&Sym, usize)> = Vec::new();
+    for (sym, id) in &graph.computed {
+        if let Def::Node(maker, _) = graph.value(*id).def {
+            open.push((sym, maker.0 as usize));
+        }
+        if graph.inputs.iter().any(|input| graph.ty(*input).dims.iter().any(|dim| dim.mentions(sym))) {
+            faults.add("G10", &Location::default(), format!("the size {sym} is computed, and a dim of an input"));
+        }
+    }
+    if open.is_empty() {
+        return;
+    }
+    for (at, node) in graph.nodes.iter().enumerate() {
+        let early = graph.symbols_of(node).into_iter().find(|sym| open.iter().any(|(open, maker)| *open == sym && *maker >= at));
+        if let Some(sym) = early {
+            faults.add("G10", &node.location, format!("{} mentions {sym} before it is computed", node.op));
+        }
+    }
 }
 
 fn unbound_symbols(graph: &Graph, faults: &mut Faults) {
     let inputs = graph.values.iter().filter(|value| matches!(value.def, Def::Input(_)));
     let bound: BTreeSet<Sym> = inputs.flat_map(|value| &value.ty.dims).flat_map(|dim| dim.symbols()).collect();
-    for sym in graph.symbols.keys().filter(|sym| !bound.contains(sym)) {
+    for sym in graph.symbols.keys().filter(|sym| !bound.contains(sym) && !graph.is_computed(sym)) {
         faults.add("G9", &Location::default(), format!("no dim of an input says what the symbol {sym} is"));
     }
 }
@@ -309,6 +339,19 @@ mod tests {
             "= map(%1) {func = \"abs\"}",
             &["G3: /Abs: region \"else\" of /If: map reads %1, which is output 0 of node0, before it is made"],
         );
+    }
+
+    #[test]
+    fn g10_computed_sizes_are_known_where_they_are_mentioned() {
+        let computed = |from: &str, to: &str| LEGAL.replacen(from, to, 1).replacen("constant", "symbol m in 0..=9 size m = %6 constant", 1);
+        let counted = "%6 \"count\": i64[] = map() {func = \"count\"} @ [\"/Count\"]";
+        let with = |from: &str, to: &str| texts(&parse(&computed(from, to)));
+        let behind = format!("{counted} %7 \"v\": f32[m] = broadcast(%6) {{dims = exprs[m]}} @ [\"/Use\"] output \"w\"");
+        assert_eq!(with("output \"w\"", &behind), Vec::<String>::new());
+        let before = format!("%7 \"v\": f32[m] = broadcast(%3) {{dims = exprs[m]}} @ [\"/Use\"] {counted} output \"w\"");
+        assert_eq!(with("output \"w\"", &before), ["G10: /Use: broadcast mentions m before it is computed"]);
+        let wrong = counted.replace("i64[]", "i64[2]") + " output \"w\"";
+        assert_eq!(with("output \"w\"", &wrong), ["G10: model: the size m is a number of i64[2]"]);
     }
 
     #[test]

@@ -10,7 +10,7 @@
 //! | --- | --- | --- |
 //! | `ctx` | `const Context *` | see below |
 //! | `inputs`, `outputs` | `uint8_t *const *` | the start of each tensor, 64-byte aligned |
-//! | `dims` | `const int64_t *` | the values of [`Entry::sizes`] |
+//! | `dims` | `int64_t *` | the values of [`Entry::sizes`]; for a size that a step computes, the largest that there is memory for, in place of which the step puts the value |
 //! | `arena` | `uint8_t *` | temporary memory, 64-byte aligned |
 //! | `parallel_for` | function | `int32 (pool, kernel, args, tasks, grain, scratch_bytes)`; runs a kernel over its tasks |
 //!
@@ -27,11 +27,13 @@
 //! | 48 | `host: *const c_void` | first argument of `host_step` |
 //! | 56 | `host_step: extern "C" fn(host, u32 call, const uint64_t *words) -> i32` | runs a step of the host: its number, and [`HostLaunch`]'s words; 0, or [`HOST_FAULT`] |
 //!
-//! The result is 0; `-(g + 1)` where guard number g does not hold; `(s + 1) * 65536 + c` where the kernel of step s gave the code
-//! c > 0, or the host for step s; what `parallel_for` gives below 0 as it is. So steps stay below 32767, codes and guards below 65536.
+//! The result is 0; `-(g + 1)` where guard number g does not hold; `-(65536 + d + 1)` where a step put a size into word d of `dims` that
+//! is below the least of its symbol or beyond the memory; `(s + 1) * 65536 + c` where the kernel of step s gave the code c > 0, or the host
+//! for step s; what `parallel_for` gives below 0 as it is. So steps stay below 32767, codes, guards and sizes below 65536.
 
 use crate::interface::Interface;
 use ir::guard::Condition;
+use std::collections::BTreeSet;
 use sym::{Expr, Sym};
 
 /// The kernels of an executable and its two functions. `prepare` runs once, before the first `main`.
@@ -71,6 +73,12 @@ pub enum EntryStep {
         condition: Condition,
         guard: u32,
     },
+    /// From here on a size is the I64 at a place.
+    Size {
+        symbol: Sym,
+        from: Place,
+        least: i64,
+    },
 }
 
 /// Steps that run again and again.
@@ -92,13 +100,30 @@ pub enum Times {
 }
 
 impl EntryStep {
+    /// The sizes that the step and those inside of it compute.
+    pub fn computed(&self) -> Vec<&Sym> {
+        match self {
+            EntryStep::Size { symbol, .. } => vec![symbol],
+            EntryStep::Launch(_) | EntryStep::Host(_) | EntryStep::Guard { .. } | EntryStep::If { .. } | EntryStep::Loop(_) => {
+                self.blocks().into_iter().flatten().flat_map(EntryStep::computed).collect()
+            }
+        }
+    }
+
     /// The lists of steps inside the step, in order.
     pub fn blocks(&self) -> Vec<&[EntryStep]> {
         match self {
-            EntryStep::Launch(_) | EntryStep::Host(_) | EntryStep::Guard { .. } => vec![],
+            EntryStep::Host(_) | EntryStep::Launch(_) | EntryStep::Guard { .. } | EntryStep::Size { .. } => vec![],
             EntryStep::If { then, otherwise, .. } => vec![then, otherwise],
             EntryStep::Loop(repeat) => vec![&repeat.body, &repeat.last],
         }
+    }
+}
+
+impl Entry {
+    /// The sizes that steps compute.
+    pub fn computed(&self) -> BTreeSet<&Sym> {
+        self.steps.iter().flat_map(EntryStep::computed).collect()
     }
 }
 

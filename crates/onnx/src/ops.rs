@@ -5,6 +5,7 @@
 
 pub mod activation;
 pub mod attention;
+pub mod chosen;
 pub mod columns;
 pub mod constant;
 pub mod control;
@@ -31,6 +32,7 @@ mod narrow;
 pub mod norm;
 pub mod order;
 pub mod pad;
+pub mod picture;
 pub mod pool;
 pub mod position;
 pub mod quantize;
@@ -47,6 +49,7 @@ pub mod signal;
 pub mod slice;
 pub mod softmax;
 pub mod strings;
+pub mod suppression;
 pub mod trigonometry;
 pub mod units;
 mod window;
@@ -60,7 +63,8 @@ pub const LATEST_OPSET: i64 = 28;
 const NARROW: [&str; 4] = ["Cast", "CastLike", "QuantizeLinear", "DequantizeLinear"];
 
 /// Operators that take strings and know what they are.
-const STRINGS: [&str; 8] = ["Cast", "CastLike", "Equal", "Shape", "Size", "StringConcat", "RegexFullMatch", "LabelEncoder"];
+const STRINGS: [&str; 10] =
+    ["Cast", "CastLike", "Equal", "Shape", "Size", "StringConcat", "StringNormalizer", "StringSplit", "RegexFullMatch", "LabelEncoder"];
 
 /// Operators that give elements of their first operand, whatever these stand for.
 const MOVES: [&str; 9] = ["Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Slice", "Gather", "Expand"];
@@ -147,6 +151,8 @@ static FAMILIES: &[(&str, &[Entry])] = &[
     ("", pool::OPS),
     ("", norm::OPS),
     ("", softmax::OPS),
+    ("", chosen::OPS),
+    ("", suppression::OPS),
     ("", loss::OPS),
     ("", attention::OPS),
     ("ai.onnx.preview", attention::flex::OPS),
@@ -175,6 +181,7 @@ static FAMILIES: &[(&str, &[Entry])] = &[
     ("", recurrent::OPS),
     ("", sequence::OPS),
     ("", strings::OPS),
+    ("", picture::OPS),
     ("ai.onnx.ml", labels::OPS),
     ("com.microsoft", microsoft::OPS),
     ("", microsoft::norm::OF_ONNX),

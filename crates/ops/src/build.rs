@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use sym::Expr;
 
 /// A `GraphBuilder` with shape rules. Every node gets the location that is current. Errors carry it too.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Builder {
     pub graph: GraphBuilder,
     /// The model nodes that the next nodes come from.

@@ -12,7 +12,8 @@ use sym::{Expr, Sym};
 pub type Values = Vec<Option<Array>>;
 
 /// Evaluates every node; gives the value of everything that was computed or read. `inputs` stand in the graph's order, `symbols` has
-/// every symbol (see [`bind_symbols`]). Errors: a guard that does not hold (E009), an index outside its tensor (E010).
+/// every symbol that is not computed (see [`bind_symbols`]). Errors: a guard that does not hold, a computed size outside its bounds (E009),
+/// an index outside its tensor (E010).
 pub fn interpret(graph: &Graph, inputs: &[Array], symbols: &BTreeMap<Sym, i64>) -> Result<Values, Diagnostic> {
     interpret_keeping(graph, inputs, symbols, &Strings::of(&graph.texts), &|_| true)
 }
@@ -27,17 +28,21 @@ pub fn interpret_keeping(
     keep: &dyn Fn(ValueId) -> bool,
 ) -> Result<Values, Diagnostic> {
     check_guards(graph, symbols)?;
+    let mut symbols = symbols.clone();
     let mut values: Values = vec![None; graph.values.len()];
     for (id, input) in graph.inputs.iter().zip(inputs) {
-        check_input(graph, *id, input, symbols)?;
+        check_input(graph, *id, input, &symbols)?;
         values[id.0 as usize] = Some(input.clone());
     }
     let last_uses = last_uses(graph);
+    load_constants(graph, &graph.computed.iter().map(|(_, id)| *id).collect::<Vec<_>>(), &mut values);
+    compute_sizes(graph, &values, &mut symbols)?;
     for (at, node) in graph.nodes.iter().enumerate() {
         load_constants(graph, &node.inputs, &mut values);
-        for (id, array) in node.outputs.iter().zip(node_results(graph, node, &values, symbols, strings)?) {
+        for (id, array) in node.outputs.iter().zip(node_results(graph, node, &values, &symbols, strings)?) {
             values[id.0 as usize] = Some(array);
         }
+        compute_sizes(graph, &values, &mut symbols)?;
         for id in node.inputs.iter().chain(&node.outputs).filter(|id| last_uses[id.0 as usize] <= at && !keep(**id)) {
             values[id.0 as usize] = None;
         }
@@ -45,6 +50,22 @@ pub fn interpret_keeping(
     let outputs: Vec<ValueId> = graph.outputs.iter().map(|(_, id)| *id).collect();
     load_constants(graph, &outputs, &mut values);
     Ok(values)
+}
+
+/// Adds the computed sizes that the values say and `symbols` has not yet, and checks the guards that wait for them.
+pub fn compute_sizes(graph: &Graph, values: &Values, symbols: &mut BTreeMap<Sym, i64>) -> Result<(), Diagnostic> {
+    let mut new = false;
+    for (sym, id) in graph.computed.iter().filter(|(_, id)| values[id.0 as usize].is_some()) {
+        let (Some(array), false) = (&values[id.0 as usize], symbols.contains_key(sym)) else { continue };
+        let (size, fact) = (array.get(0).as_i64(), graph.symbols.get(sym).copied().unwrap_or_default());
+        if size < fact.low || size > fact.high {
+            let message = format!("the size {sym} is computed as {size}, which is not in {}..={}", fact.low, fact.high);
+            return Err(Diagnostic::new(Code::Input, &Location::of(&graph.value(*id).name), message));
+        }
+        symbols.insert(sym.clone(), size);
+        new = true;
+    }
+    if new { check_known_guards(graph, symbols) } else { Ok(()) }
 }
 
 /// The graph's outputs alone, in order.
@@ -105,9 +126,18 @@ fn check_input(graph: &Graph, id: ValueId, input: &Array, symbols: &BTreeMap<Sym
     }
 }
 
-/// E009 at the place of the first guard that does not hold.
+/// E009 at the place of the first guard that does not hold, of those that mention no computed size.
 pub fn check_guards(graph: &Graph, symbols: &BTreeMap<Sym, i64>) -> Result<(), Diagnostic> {
-    for guard in &graph.guards {
+    check_guards_of(graph, symbols, &|sym| !graph.is_computed(sym))
+}
+
+/// The same for those whose sizes are known.
+fn check_known_guards(graph: &Graph, symbols: &BTreeMap<Sym, i64>) -> Result<(), Diagnostic> {
+    check_guards_of(graph, symbols, &|sym| symbols.contains_key(sym))
+}
+
+fn check_guards_of(graph: &Graph, symbols: &BTreeMap<Sym, i64>, decides: &dyn Fn(&Sym) -> bool) -> Result<(), Diagnostic> {
+    for guard in graph.guards.iter().filter(|guard| graph.computed.is_empty() || guard.condition.symbols().iter().all(decides)) {
         if guard.condition.holds(&|sym| symbols.get(sym).copied()) != Some(true) {
             let message = format!("{} does not hold for {}", guard.condition, assignment(symbols));
             return Err(Diagnostic::new(Code::Input, &guard.location, message));
@@ -135,6 +165,9 @@ fn last_uses(graph: &Graph) -> Vec<usize> {
         node.inputs.iter().for_each(|id| last[id.0 as usize] = at);
     }
     graph.outputs.iter().for_each(|(_, id)| last[id.0 as usize] = graph.nodes.len());
+    for id in graph.computed.iter().filter_map(|(_, id)| graph.constant(*id).is_some().then_some(id)) {
+        last[id.0 as usize] = graph.nodes.len();
+    }
     last
 }
 

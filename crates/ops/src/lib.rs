@@ -37,7 +37,7 @@ pub use core::region::repeat::Parts;
 pub use def::{ConcreteType, Decompose, InferCx, Inferred, Kind, LowerCx, OpDef, OpError, Reference};
 pub use verify::verify;
 
-static OPS: [OpDef; 39] = [
+static OPS: [OpDef; 41] = [
     core::map::DEF,
     core::convert::DEF,
     core::broadcast::DEF,
@@ -77,6 +77,8 @@ static OPS: [OpDef; 39] = [
     steps::def::<4>(),
     steps::def::<5>(),
     steps::def::<6>(),
+    steps::def::<7>(),
+    steps::def::<8>(),
 ];
 
 /// Every op.
@@ -94,7 +96,7 @@ pub fn is_host_step(op: &str) -> bool {
 }
 
 /// Names of attributes, as the ops read them.
-const ATTRIBUTES: [&str; 43] = [
+const ATTRIBUTES: [&str; 44] = [
     "alpha",
     "approximate",
     "axes",
@@ -114,6 +116,7 @@ const ATTRIBUTES: [&str; 43] = [
     "epsilon",
     "exclude",
     "extrapolation",
+    "format",
     "func",
     "groups",
     "high",

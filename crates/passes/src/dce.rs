@@ -1,9 +1,11 @@
 //! `dce`: drops what no output needs.
 
 use ir::{Def, Graph, Node, NodeId, ValueId};
+use std::collections::BTreeSet;
+use sym::Sym;
 
 /// Drops nodes and constants that no output needs, and operands that no region of their node reads. Ids are renumbered in order. Inputs,
-/// outputs, guards and symbols stay.
+/// outputs and guards stay, and symbols but for computed ones that nothing mentions.
 ///
 /// ```text
 /// y = add(x, c); z = mul(x, d); output y   ->   y = add(x, c); output y
@@ -15,29 +17,57 @@ pub fn dce(graph: &Graph) -> Graph {
 /// `dce` of a graph that nobody else needs.
 pub fn without_dead(mut graph: Graph) -> Graph {
     graph.nodes.iter_mut().for_each(prune_regions);
-    let (needed, inputs) = (needed_values(&graph), vec![true; graph.inputs.len()]);
+    let (needed, inputs) = (Needed::of(&graph), vec![true; graph.inputs.len()]);
     pruned(graph, needed, &inputs)
 }
 
-/// For each value, whether an output depends on it, or on another output of its node. Regions are pruned already.
-fn needed_values(graph: &Graph) -> Vec<bool> {
-    let mut needed = vec![false; graph.values.len()];
-    graph.outputs.iter().for_each(|(_, id)| needed[id.0 as usize] = true);
-    for node in graph.nodes.iter().rev() {
-        if node.outputs.iter().any(|id| needed[id.0 as usize]) {
-            node.inputs.iter().chain(&node.outputs).for_each(|id| needed[id.0 as usize] = true);
+struct Needed {
+    /// For each value, whether an output depends on it, or on another output of its node.
+    values: Vec<bool>,
+    /// The computed sizes that something needed mentions.
+    sizes: BTreeSet<Sym>,
+}
+
+impl Needed {
+    /// Regions are pruned already.
+    fn of(graph: &Graph) -> Needed {
+        let mut needed = Needed { values: vec![false; graph.values.len()], sizes: BTreeSet::new() };
+        graph.outputs.iter().for_each(|(_, id)| needed.value(graph, *id));
+        graph.guards.iter().for_each(|guard| needed.sizes(graph, guard.condition.symbols()));
+        for node in graph.nodes.iter().rev() {
+            if node.outputs.iter().any(|id| needed.values[id.0 as usize]) {
+                node.inputs.iter().chain(&node.outputs).for_each(|id| needed.value(graph, *id));
+                if !graph.computed.is_empty() {
+                    needed.sizes(graph, graph.symbols_of(node));
+                }
+            }
+        }
+        needed
+    }
+
+    fn value(&mut self, graph: &Graph, id: ValueId) {
+        if !std::mem::replace(&mut self.values[id.0 as usize], true) && !graph.computed.is_empty() {
+            self.sizes(graph, ir::graph::symbols_of(&graph.ty(id).dims));
         }
     }
-    needed
+
+    fn sizes(&mut self, graph: &Graph, mentioned: BTreeSet<Sym>) {
+        let computed: Vec<(Sym, ValueId)> = graph.computed.iter().filter(|(sym, _)| mentioned.contains(sym)).cloned().collect();
+        for (sym, id) in computed {
+            self.sizes.insert(sym);
+            self.value(graph, id);
+        }
+    }
 }
 
 /// Drops the dead parts of a node's regions, and with them the captures that no region reads. Carried values and slices stay.
 fn prune_regions(node: &mut Node) {
     let Some(captures) = node.regions.first().map(|region| region.inputs.len()) else { return };
     node.regions.iter_mut().for_each(|region| region.nodes.iter_mut().for_each(prune_regions));
-    let needed: Vec<Vec<bool>> = node.regions.iter().map(needed_values).collect();
+    let needed: Vec<Needed> = node.regions.iter().map(Needed::of).collect();
     let fixed = ops::fixed_inputs(node);
-    let reads = |at: usize| at < fixed || node.regions.iter().zip(&needed).any(|(region, needed)| needed[region.inputs[at].0 as usize]);
+    let reads =
+        |at: usize| at < fixed || node.regions.iter().zip(&needed).any(|(region, needed)| needed.values[region.inputs[at].0 as usize]);
     let read: Vec<bool> = (0..captures).map(reads).collect();
     let first = node.inputs.len() - captures;
     let mut at = 0..;
@@ -47,7 +77,12 @@ fn prune_regions(node: &mut Node) {
 }
 
 /// The graph without what is not needed; of its inputs those stay that `inputs` marks.
-fn pruned(mut graph: Graph, mut needed: Vec<bool>, inputs: &[bool]) -> Graph {
+fn pruned(mut graph: Graph, Needed { values: mut needed, sizes }: Needed, inputs: &[bool]) -> Graph {
+    let unused: Vec<Sym> = graph.computed.iter().map(|(sym, _)| sym).filter(|sym| !sizes.contains(sym)).cloned().collect();
+    graph.computed.retain(|(sym, _)| sizes.contains(sym));
+    unused.iter().for_each(|sym| {
+        graph.symbols.remove(sym);
+    });
     let mut keep = inputs.iter();
     graph.inputs.retain(|_| keep.next() == Some(&true));
     graph.inputs.iter().for_each(|id| needed[id.0 as usize] = true);
@@ -74,6 +109,7 @@ fn renumber(graph: &mut Graph, ids: &[ValueId]) {
     let renew = |id: &mut ValueId| *id = ids[id.0 as usize];
     graph.inputs.iter_mut().for_each(renew);
     graph.outputs.iter_mut().for_each(|(_, id)| renew(id));
+    graph.computed.iter_mut().for_each(|(_, id)| renew(id));
     for (at, node) in graph.nodes.iter_mut().enumerate() {
         node.inputs.iter_mut().chain(&mut node.outputs).for_each(renew);
         for (output, id) in node.outputs.iter().enumerate() {

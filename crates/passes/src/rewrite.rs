@@ -10,6 +10,7 @@ use ir::graph::Def;
 use ir::{Graph, Location, NewNode, Node, TensorType, ValueId};
 use ops::Builder;
 use std::collections::BTreeMap;
+use sym::Sym;
 
 /// A node whose turn it is.
 pub struct Site<'a> {
@@ -171,7 +172,9 @@ impl<'a> Rewriter<'a> {
             let after = self.after(*id);
             self.b.output(name, after);
         }
+        let computed: Vec<(Sym, ValueId)> = self.before.computed.iter().map(|(sym, id)| (sym.clone(), self.after(*id))).collect();
         let mut graph = self.b.finish();
+        graph.computed = computed;
         graph.symbols = self.before.symbols.clone();
         graph.texts = self.before.texts.clone();
         let added = std::mem::replace(&mut graph.guards, self.before.guards.clone());

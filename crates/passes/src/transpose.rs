@@ -93,8 +93,8 @@ impl<'a> Turner<'a> {
                 }
             }
         }
-        before.outputs.iter().for_each(|(_, id)| {
-            self.plain(*id);
+        before.roots().for_each(|id| {
+            self.plain(id);
         });
         self.rewriter.finish()
     }

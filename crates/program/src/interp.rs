@@ -2,6 +2,7 @@
 //! nothing here.
 
 use crate::program::{BufferId, Group, HostStep, Loop, Program, Role, Stage, Step, Times};
+use ir::graph::SymbolFact;
 use ir::{Array, DType, Guard, Literal, Strings, TensorType};
 use std::collections::BTreeMap;
 use sym::Sym;
@@ -10,11 +11,15 @@ use sym::Sym;
 #[derive(Clone, Debug, PartialEq)]
 pub struct BufferValues {
     arrays: Vec<Option<Array>>,
+    /// The values of the sizes: those given, and of those computed the last ones.
+    pub sizes: BTreeMap<Sym, i64>,
+    /// The largest value that each computed size had.
+    pub largest: BTreeMap<Sym, i64>,
 }
 
 impl BufferValues {
-    pub fn new(program: &Program) -> BufferValues {
-        BufferValues { arrays: vec![None; program.buffers.len()] }
+    pub fn new(program: &Program, sizes: &BTreeMap<Sym, i64>) -> BufferValues {
+        BufferValues { arrays: vec![None; program.buffers.len()], sizes: sizes.clone(), largest: BTreeMap::new() }
     }
 
     pub fn get(&self, id: BufferId) -> Option<&Array> {
@@ -35,7 +40,7 @@ impl BufferValues {
     }
 }
 
-/// Runs the prepare steps, then the steps. `inputs` stand in the order of [`Program::inputs`], `sizes` bind every symbol. Elements that
+/// Runs the prepare steps, then the steps. `inputs` stand in the order of [`Program::inputs`], `sizes` bind every symbol that no step computes. Elements that
 /// no step writes are NaN, or the lowest value of an integer type.
 ///
 /// An error that starts with `E008` (a buffer that is too large), `E009` (a guard, a size or an input that does not fit) or `E010` (an index
@@ -47,15 +52,15 @@ pub fn run(program: &Program, inputs: &[Array], sizes: &BTreeMap<Sym, i64>) -> R
 /// As [`run`], with a table of strings that begins with the program's own.
 pub fn run_with(program: &Program, inputs: &[Array], sizes: &BTreeMap<Sym, i64>, strings: &Strings) -> Result<BufferValues, String> {
     check_sizes(program, sizes)?;
-    let mut values = BufferValues::new(program);
+    let mut values = BufferValues::new(program, sizes);
     bind_inputs(program, inputs, sizes, &mut values)?;
     for (at, buffer) in program.buffers.iter().enumerate() {
         if let Role::Constant { tensor, .. } = &buffer.role {
             values.set(BufferId(at as u32), tensor.to_array());
         }
     }
-    run_steps(program, &program.prepare, sizes, strings, &mut values)?;
-    run_steps(program, &program.steps, sizes, strings, &mut values)?;
+    run_steps(program, &program.prepare, strings, &mut values)?;
+    run_steps(program, &program.steps, strings, &mut values)?;
     for (name, id) in &program.outputs {
         values.get(*id).ok_or_else(|| format!("output {name}: nothing writes {id:?}"))?;
     }
@@ -63,70 +68,65 @@ pub fn run_with(program: &Program, inputs: &[Array], sizes: &BTreeMap<Sym, i64>,
 }
 
 /// Runs the stages of a group, one after the other.
-pub fn run_group(program: &Program, group: &Group, sizes: &BTreeMap<Sym, i64>, values: &mut BufferValues) -> Result<(), String> {
-    group.stages.iter().try_for_each(|stage| run_stage(program, stage, sizes, values))
+pub fn run_group(program: &Program, group: &Group, values: &mut BufferValues) -> Result<(), String> {
+    group.stages.iter().try_for_each(|stage| run_stage(program, stage, values))
 }
 
-fn run_steps(
-    program: &Program,
-    steps: &[Step],
-    sizes: &BTreeMap<Sym, i64>,
-    strings: &Strings,
-    values: &mut BufferValues,
-) -> Result<(), String> {
+fn run_steps(program: &Program, steps: &[Step], strings: &Strings, values: &mut BufferValues) -> Result<(), String> {
     for step in steps {
         match step {
-            Step::Group(group) => run_group(program, group, sizes, values)?,
-            Step::Host(step) => run_host(program, step, sizes, strings, values)?,
+            Step::Group(group) => run_group(program, group, values)?,
+            Step::Host(step) => run_host(program, step, strings, values)?,
             Step::Border(_) => {}
-            Step::Guard(guard) => check_guard(guard, sizes)?,
+            Step::Guard(guard) => check_guard(guard, &values.sizes)?,
+            Step::Size { symbol, from } => compute_size(program, symbol, *from, values)?,
             Step::If { condition, then, otherwise } => {
-                run_steps(program, if holds(program, values, *condition)? { then } else { otherwise }, sizes, strings, values)?;
+                run_steps(program, if holds(program, values, *condition)? { then } else { otherwise }, strings, values)?;
             }
-            Step::Loop(repeat) => run_loop(program, repeat, sizes, strings, values)?,
+            Step::Loop(repeat) => run_loop(program, repeat, strings, values)?,
         }
     }
     Ok(())
 }
 
-fn run_host(
-    program: &Program,
-    step: &HostStep,
-    sizes: &BTreeMap<Sym, i64>,
-    strings: &Strings,
-    values: &mut BufferValues,
-) -> Result<(), String> {
+fn run_host(program: &Program, step: &HostStep, strings: &Strings, values: &mut BufferValues) -> Result<(), String> {
     let operands = step.operands.iter().map(|id| read(program, values, *id)).collect::<Result<Vec<&Array>, String>>()?;
-    let dims = step.results.iter().map(|id| concrete(&program.buffer(*id).ty, sizes)).collect::<Result<Vec<Vec<usize>>, String>>()?;
+    let dims = step.results.iter().map(|id| concrete(&program.buffer(*id).ty, &values.sizes));
+    let dims = dims.collect::<Result<Vec<Vec<usize>>, String>>()?;
     let results = step.call(program).interpreted(&operands, &dims, strings);
     let results = results.map_err(|fault| format!("{} {}: {}", fault.code.name(), step.location, fault.message))?;
     step.results.iter().zip(results).for_each(|(id, array)| values.set(*id, array));
     Ok(())
 }
 
-fn run_loop(
-    program: &Program,
-    repeat: &Loop,
-    sizes: &BTreeMap<Sym, i64>,
-    strings: &Strings,
-    values: &mut BufferValues,
-) -> Result<(), String> {
-    let mut inside = sizes.clone();
+fn compute_size(program: &Program, symbol: &Sym, from: BufferId, values: &mut BufferValues) -> Result<(), String> {
+    let (size, fact) = (read(program, values, from)?.get(0).as_i64(), program.symbols.get(symbol).copied().unwrap_or_default());
+    check_size(symbol, size, fact)?;
+    values.sizes.insert(symbol.clone(), size);
+    let largest = values.largest.entry(symbol.clone()).or_insert(size);
+    *largest = size.max(*largest);
+    Ok(())
+}
+
+fn run_loop(program: &Program, repeat: &Loop, strings: &Strings, values: &mut BufferValues) -> Result<(), String> {
     let mut run = 0;
-    inside.insert(repeat.counter.clone(), run);
-    while again(program, repeat, run, sizes, values)? {
+    values.sizes.insert(repeat.counter.clone(), run);
+    while again(program, repeat, run, values)? {
         run += 1;
-        inside.insert(repeat.counter.clone(), run);
-        run_steps(program, &repeat.body, &inside, strings, values)?;
+        values.sizes.insert(repeat.counter.clone(), run);
+        run_steps(program, &repeat.body, strings, values)?;
     }
     if run == 0 {
-        write_empty(program, &repeat.body, sizes, values)?;
+        write_empty(program, &repeat.body, values)?;
     }
-    run_steps(program, &repeat.last, &inside, strings, values)
+    run_steps(program, &repeat.last, strings, values)?;
+    values.sizes.remove(&repeat.counter);
+    Ok(())
 }
 
 /// Buffers without elements are written where their steps never run: stacked results of a loop of no runs.
-fn write_empty(program: &Program, steps: &[Step], sizes: &BTreeMap<Sym, i64>, values: &mut BufferValues) -> Result<(), String> {
+fn write_empty(program: &Program, steps: &[Step], values: &mut BufferValues) -> Result<(), String> {
+    let sizes = &values.sizes.clone();
     for id in steps.iter().flat_map(Step::groups).flat_map(Group::writes) {
         let ty = &program.buffer(id).ty;
         let is_empty = || ty.dims.iter().any(|dim| dim.eval(&|sym| sizes.get(sym).copied()) == Some(0));
@@ -138,10 +138,10 @@ fn write_empty(program: &Program, steps: &[Step], sizes: &BTreeMap<Sym, i64>, va
 }
 
 /// Whether a loop that has run so often runs once more.
-fn again(program: &Program, repeat: &Loop, runs: i64, sizes: &BTreeMap<Sym, i64>, values: &BufferValues) -> Result<bool, String> {
+fn again(program: &Program, repeat: &Loop, runs: i64, values: &BufferValues) -> Result<bool, String> {
     match &repeat.times {
         Times::Trips(trips) => {
-            let trips = trips.eval(&|sym| sizes.get(sym).copied()).ok_or_else(|| format!("{trips} has no value"))?;
+            let trips = trips.eval(&|sym| values.sizes.get(sym).copied()).ok_or_else(|| format!("{trips} has no value"))?;
             Ok(runs < trips)
         }
         Times::While(condition) => holds(program, values, *condition),
@@ -152,14 +152,17 @@ fn holds(program: &Program, values: &BufferValues, condition: BufferId) -> Resul
     Ok(read(program, values, condition)?.get(0).as_i64() != 0)
 }
 
-fn run_stage(program: &Program, stage: &Stage, sizes: &BTreeMap<Sym, i64>, values: &mut BufferValues) -> Result<(), String> {
+fn run_stage(program: &Program, stage: &Stage, values: &mut BufferValues) -> Result<(), String> {
     let mut results = Vec::with_capacity(stage.writes.len());
     for id in &stage.writes {
         let before = if stage.operands.contains(id) { values.get(*id).cloned() } else { values.take(*id) };
-        results.push(before.map_or_else(|| unwritten(&program.buffer(*id).ty, sizes), Ok)?);
+        // what a run before wrote at other computed sizes is another array
+        let dims = concrete(&program.buffer(*id).ty, &values.sizes)?;
+        let before = before.filter(|before| before.dims() == dims);
+        results.push(before.map_or_else(|| unwritten(&program.buffer(*id).ty, &values.sizes), Ok)?);
     }
     let operands = stage.operands.iter().map(|id| read(program, values, *id)).collect::<Result<Vec<&Array>, String>>()?;
-    nest::interp::run(&stage.nest, &operands, sizes, &mut results).map_err(|why| located(stage, why))?;
+    nest::interp::run(&stage.nest, &operands, &values.sizes, &mut results).map_err(|why| located(stage, why))?;
     stage.writes.iter().zip(results).for_each(|(id, array)| values.set(*id, array));
     Ok(())
 }
@@ -195,13 +198,19 @@ fn concrete(ty: &TensorType, sizes: &BTreeMap<Sym, i64>) -> Result<Vec<usize>, S
 }
 
 fn check_sizes(program: &Program, sizes: &BTreeMap<Sym, i64>) -> Result<(), String> {
-    for (sym, fact) in &program.symbols {
+    let computed = program.computed();
+    for (sym, fact) in program.symbols.iter().filter(|(sym, _)| !computed.contains(sym)) {
         let size = *sizes.get(sym).ok_or_else(|| format!("E009: the size {sym} is not given"))?;
-        if size < fact.low || size > fact.high {
-            return Err(format!("E009: the size {sym} = {size} is not in {}..={}", fact.low, fact.high));
-        }
+        check_size(sym, size, *fact)?;
     }
     program.guards.iter().try_for_each(|guard| check_guard(guard, sizes))
+}
+
+fn check_size(sym: &Sym, size: i64, fact: SymbolFact) -> Result<(), String> {
+    match (fact.low..=fact.high).contains(&size) {
+        true => Ok(()),
+        false => Err(format!("E009: the size {sym} = {size} is not in {}..={}", fact.low, fact.high)),
+    }
 }
 
 fn check_guard(guard: &Guard, sizes: &BTreeMap<Sym, i64>) -> Result<(), String> {

@@ -40,14 +40,14 @@ fn taken_out(program: &Program, repeat: &mut Loop) -> Vec<Step> {
     }
 }
 
-/// Whether a step gives the same in all runs and can't fail: it reads nothing that the body writes, nor the counter, nor at an index from
+/// Whether a step gives the same in all runs and can't fail: it reads nothing that the body writes, nor the counter or a size that the body computes, nor at an index from
 /// data; and it alone writes what it writes.
 fn is_invariant(program: &Program, repeat: &Loop, body_writes: &[BufferId], step: &Step) -> bool {
     let group = match step {
         Step::Group(group) => group,
         // what stands behind it may rely on it, and moves as well
-        Step::Guard(_) => return true,
-        Step::Host(_) | Step::Border(_) | Step::If { .. } | Step::Loop(_) => return false,
+        Step::Guard(guard) => return guard.condition.symbols().iter().all(|sym| !repeat.binds(sym)),
+        Step::Host(_) | Step::Border(_) | Step::Size { .. } | Step::If { .. } | Step::Loop(_) => return false,
     };
     let (own, written): (Vec<BufferId>, BTreeSet<&BufferId>) = (group.writes(), body_writes.iter().collect());
     let alone = |id: &BufferId| {
@@ -56,7 +56,7 @@ fn is_invariant(program: &Program, repeat: &Loop, body_writes: &[BufferId], step
     };
     own.iter().all(alone)
         && group.reads().iter().all(|id| !written.contains(id))
-        && !PhysicalGroup::new(program, group).0.sizes().contains(&repeat.counter)
+        && PhysicalGroup::new(program, group).0.sizes().iter().all(|sym| !repeat.binds(sym))
         && !indexes_by_data(group)
 }
 

@@ -8,12 +8,13 @@ mod repeat;
 
 use crate::layout::Layout;
 use crate::program::{Buffer, BufferId, Group, HostStep, Program, Role, Stage, Step};
-use ir::{Code, Def, Diagnostics, Graph, Literal, Location, Node, TensorType, ValueId};
+use ir::{Code, Def, Diagnostics, Graph, Guard, Literal, Location, Node, TensorType, ValueId};
 use nest::{Nest, ScalarOp, rewrite};
 use ops::lower::operand_places;
 use ops::{Kind, LowerCx};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+use sym::Sym;
 
 pub fn lower(graph: &Graph) -> Result<Program, Diagnostics> {
     let mut lowering = Lowering { program: empty_program(graph), names: HashMap::new(), depth: 0 };
@@ -52,12 +53,35 @@ fn region_prefix(graph: &Graph, node: &Node, prefix: &str, at: usize) -> String 
 type Values = HashMap<ValueId, BufferId>;
 
 fn empty_program(graph: &Graph) -> Program {
-    Program {
-        name: graph.name.clone(),
-        symbols: graph.symbols.clone(),
-        guards: graph.guards.clone(),
-        texts: graph.texts.clone(),
-        ..Program::default()
+    let guards = early_guards(graph).cloned().collect();
+    Program { name: graph.name.clone(), symbols: graph.symbols.clone(), guards, texts: graph.texts.clone(), ..Program::default() }
+}
+
+/// The guards that mention no size that the graph computes.
+fn early_guards(graph: &Graph) -> impl Iterator<Item = &Guard> {
+    graph.guards.iter().filter(|guard| !graph.computed.iter().any(|(sym, _)| guard.condition.symbols().contains(sym)))
+}
+
+/// The sizes that a graph computes and that are not known yet, and the guards that wait for them.
+struct ComputedSizes<'a> {
+    unknown: BTreeSet<&'a Sym>,
+    guards: Vec<&'a Guard>,
+}
+
+impl<'a> ComputedSizes<'a> {
+    fn of(graph: &'a Graph) -> ComputedSizes<'a> {
+        let unknown: BTreeSet<&Sym> = graph.computed.iter().map(|(sym, _)| sym).collect();
+        let guards = graph.guards.iter().filter(|guard| guard.condition.symbols().iter().any(|sym| unknown.contains(sym))).collect();
+        ComputedSizes { unknown, guards }
+    }
+
+    /// The guards that wait for no other size once this one is known.
+    fn known(&mut self, symbol: &Sym) -> Vec<Guard> {
+        self.unknown.remove(symbol);
+        let waits = |guard: &&Guard| guard.condition.symbols().iter().any(|sym| self.unknown.contains(sym));
+        let (waiting, ready): (Vec<&Guard>, Vec<&Guard>) = std::mem::take(&mut self.guards).into_iter().partition(waits);
+        self.guards = waiting;
+        ready.into_iter().cloned().collect()
     }
 }
 
@@ -100,12 +124,32 @@ impl Lowering {
 
     fn nodes(&mut self, graph: &Graph, prefix: &str, values: &mut Values, steps: &mut Vec<Step>) -> Result<(), Diagnostics> {
         let mut problems = Vec::new();
+        let mut sizes = ComputedSizes::of(graph);
+        self.sizes(graph, |id| !matches!(graph.value(id).def, Def::Node(..)), &mut sizes, prefix, values, steps);
         for node in &graph.nodes {
             if let Err(problem) = self.node(graph, node, prefix, values, steps) {
                 problems.extend(problem.0);
             }
+            self.sizes(graph, |id| node.outputs.contains(&id), &mut sizes, prefix, values, steps);
         }
         if problems.is_empty() { Ok(()) } else { Err(Diagnostics(problems)) }
+    }
+
+    /// The sizes that `made` values say, each followed by the guards that waited for it.
+    fn sizes(
+        &mut self,
+        graph: &Graph,
+        made: impl Fn(ValueId) -> bool,
+        open: &mut ComputedSizes,
+        prefix: &str,
+        values: &mut Values,
+        steps: &mut Vec<Step>,
+    ) {
+        for (symbol, id) in graph.computed.iter().filter(|(_, id)| made(*id)) {
+            self.program.symbols.insert(symbol.clone(), graph.symbols.get(symbol).copied().unwrap_or_default());
+            steps.push(Step::Size { symbol: symbol.clone(), from: self.place(graph, *id, prefix, values) });
+            steps.extend(open.known(symbol).into_iter().map(Step::Guard));
+        }
     }
 
     fn node(&mut self, graph: &Graph, node: &Node, prefix: &str, values: &mut Values, steps: &mut Vec<Step>) -> Result<(), Diagnostics> {
@@ -197,7 +241,7 @@ impl Lowering {
         for (at, region) in node.regions.iter().enumerate() {
             let prefix = region_prefix(graph, node, prefix, at);
             let mut inner: Values = region.inputs.iter().copied().zip(captures.iter().copied()).collect();
-            let mut list: Vec<Step> = region.guards.iter().cloned().map(Step::Guard).collect();
+            let mut list: Vec<Step> = early_guards(region).cloned().map(Step::Guard).collect();
             self.nodes(region, &prefix, &mut inner, &mut list)?;
             for ((_, value), to) in region.outputs.iter().zip(&results) {
                 self.copy_result(region, *value, *to, &prefix, &mut inner, &mut list);

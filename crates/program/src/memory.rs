@@ -26,9 +26,10 @@ pub struct MemoryPlan {
 }
 
 impl MemoryPlan {
-    /// The values of `offsets`, and the bytes of the arena. None where a size has no value or the arena is too large for 64 bits.
-    pub fn at(&self, value: &dyn Fn(&Sym) -> Option<i64>) -> Option<(BTreeMap<Sym, i64>, i64)> {
-        let plan = self.tenants.plan(value, Effort::CALL)?;
+    /// The values of `offsets`, and the bytes of the arena, where `size` gives the largest value of an expression over the sizes. None where
+    /// there is none or the arena is too large for 64 bits.
+    pub fn at(&self, size: &dyn Fn(&Expr) -> Option<i64>) -> Option<(BTreeMap<Sym, i64>, i64)> {
+        let plan = self.tenants.plan(size, Effort::CALL)?;
         Some((self.offsets.iter().cloned().zip(plan.offsets).collect(), plan.bytes))
     }
 }
@@ -58,7 +59,7 @@ fn place_prepared(program: &Program, lives: &[Option<Life>]) -> (Vec<Option<Expr
     let buffers = all_with(program, &Role::Prepared).filter_map(|id| Some((id, tenant(program, lives, id)?)));
     let (ids, tenants): (Vec<BufferId>, Vec<Tenant>) = buffers.unzip();
     let mut places = vec![None; program.buffers.len()];
-    if let Some(plan) = Arena::new(&tenants).plan(&|_| None, Effort::ONCE) {
+    if let Some(plan) = Arena::new(&tenants).plan(&Expr::as_const, Effort::ONCE) {
         ids.iter().zip(plan.offsets).for_each(|(id, offset)| places[id.0 as usize] = Some(Expr::from(offset)));
         return (places, Expr::from(plan.bytes));
     }
@@ -91,7 +92,7 @@ fn place(program: &Program, temps: &[(BufferId, Tenant)]) -> (Arena, Vec<Sym>, V
     let all: Vec<Tenant> = temps.iter().map(|(_, tenant)| tenant.clone()).collect();
     let arena = Arena::new(&all);
     // without a value for any symbol, there is a plan where none is needed
-    if let Some(plan) = arena.plan(&|_| None, Effort::ONCE) {
+    if let Some(plan) = arena.plan(&Expr::as_const, Effort::ONCE) {
         let block = Arena::block(Expr::from(plan.bytes));
         return (block, offset_symbols(program, 1), plan.offsets.into_iter().map(Expr::from).collect());
     }
@@ -146,7 +147,7 @@ impl Walk {
         for step in steps {
             let here = Life { first: self.at, last: self.at };
             match step {
-                Step::Group(_) | Step::Host(_) | Step::Border(_) | Step::Guard(_) => {
+                Step::Host(_) | Step::Group(_) | Step::Border(_) | Step::Guard(_) | Step::Size { .. } => {
                     let (reads, writes) = step_uses(step);
                     reads.into_iter().chain(writes).for_each(|id| self.used(id, here));
                 }
@@ -155,7 +156,7 @@ impl Walk {
             self.at += 1;
             match step {
                 Step::Loop(repeat) => self.repeat(program, repeat),
-                Step::Group(_) | Step::Host(_) | Step::Border(_) | Step::Guard(_) | Step::If { .. } => {
+                Step::Host(_) | Step::Group(_) | Step::Border(_) | Step::Guard(_) | Step::Size { .. } | Step::If { .. } => {
                     step.blocks().into_iter().for_each(|block| self.steps(program, block));
                 }
             }
@@ -176,8 +177,8 @@ impl Walk {
 
 /// The bytes that are live at each place in the order of the text, each buffer in whole cache lines; no plan can do with an arena smaller
 /// than the largest of them. None where a size has no value or the sum overflows.
-pub fn live_bytes(program: &Program, plan: &MemoryPlan, value: &dyn Fn(&Sym) -> Option<i64>) -> Option<Vec<i64>> {
+pub fn live_bytes(program: &Program, plan: &MemoryPlan, size: &dyn Fn(&Expr) -> Option<i64>) -> Option<Vec<i64>> {
     let temps = all_with(program, &Role::Temp).filter_map(|id| tenant(program, &plan.lives, id));
-    let (lives, sizes): (Vec<Life>, Vec<Option<i64>>) = temps.map(|tenant| (tenant.life, tenant.bytes.eval(value))).unzip();
+    let (lives, sizes): (Vec<Life>, Vec<Option<i64>>) = temps.map(|tenant| (tenant.life, size(&tenant.bytes))).unzip();
     arena::live_bytes(&lives, &sizes.into_iter().collect::<Option<Vec<i64>>>()?)
 }

@@ -5,7 +5,7 @@ use host::{HostCall, HostOp};
 use ir::graph::SymbolFact;
 use ir::{Attrs, Guard, Location, Tensor, TensorType, Texts};
 use nest::{Nest, rewrite};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use sym::{Expr, Sym};
 
@@ -101,6 +101,11 @@ pub enum Step {
     Loop(Loop),
     /// Ends the call with an error where the condition does not hold. The program's own guards hold for every call, this one where it stands.
     Guard(Guard),
+    /// From here on a size is the number in an i64 scalar. The call ends with an error where that is outside of the symbol's bounds.
+    Size {
+        symbol: Sym,
+        from: BufferId,
+    },
 }
 
 /// Steps that run again and again.
@@ -125,7 +130,7 @@ pub enum Times {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Program {
     pub name: String,
-    /// The sizes that a call binds.
+    /// The sizes: those that a call binds, and those that its steps compute.
     pub symbols: BTreeMap<Sym, SymbolFact>,
     pub guards: Vec<Guard>,
     pub buffers: Vec<Buffer>,
@@ -145,6 +150,11 @@ impl Program {
         let layout = Layout::row_major(ty.rank());
         self.buffers.push(Buffer { name: Arc::from(format!("{stem}.{what}{}", id.0)), ty, layout, role });
         id
+    }
+
+    /// The sizes that no call gives.
+    pub fn computed(&self) -> BTreeSet<&Sym> {
+        self.steps.iter().flat_map(Step::computed).collect()
     }
 
     pub fn buffer(&self, id: BufferId) -> &Buffer {
@@ -190,12 +200,19 @@ fn distinct<'a>(ids: impl Iterator<Item = &'a BufferId>) -> Vec<BufferId> {
     out
 }
 
+impl Loop {
+    /// Whether a symbol means something in the body that it does not mean around the loop.
+    pub fn binds(&self, sym: &Sym) -> bool {
+        *sym == self.counter || self.body.iter().flat_map(Step::computed).any(|computed| computed == sym)
+    }
+}
+
 impl Step {
     /// All groups of the step, those inside branches and loops included, in order.
     pub fn groups(&self) -> Vec<&Group> {
         match self {
             Step::Group(group) => vec![group],
-            Step::Host(_) | Step::Border(_) | Step::Guard(_) => vec![],
+            Step::Host(_) | Step::Border(_) | Step::Guard(_) | Step::Size { .. } => vec![],
             Step::If { .. } | Step::Loop(_) => self.blocks().into_iter().flatten().flat_map(Step::groups).collect(),
         }
     }
@@ -204,7 +221,7 @@ impl Step {
     pub fn host_steps(&self) -> Vec<&HostStep> {
         match self {
             Step::Host(step) => vec![step],
-            Step::Group(_) | Step::Border(_) | Step::Guard(_) => vec![],
+            Step::Group(_) | Step::Border(_) | Step::Guard(_) | Step::Size { .. } => vec![],
             Step::If { .. } | Step::Loop(_) => self.blocks().into_iter().flatten().flat_map(Step::host_steps).collect(),
         }
     }
@@ -212,7 +229,7 @@ impl Step {
     /// The lists of steps inside the step, in order.
     pub fn blocks(&self) -> Vec<&[Step]> {
         match self {
-            Step::Group(_) | Step::Host(_) | Step::Border(_) | Step::Guard(_) => vec![],
+            Step::Host(_) | Step::Group(_) | Step::Border(_) | Step::Guard(_) | Step::Size { .. } => vec![],
             Step::If { then, otherwise, .. } => vec![then, otherwise],
             Step::Loop(repeat) => vec![&repeat.body, &repeat.last],
         }
@@ -221,7 +238,7 @@ impl Step {
     /// The step with each list of steps inside of it changed.
     pub fn with_blocks(self, change: &mut dyn FnMut(Vec<Step>) -> Vec<Step>) -> Step {
         match self {
-            Step::Group(_) | Step::Host(_) | Step::Border(_) | Step::Guard(_) => self,
+            Step::Host(_) | Step::Group(_) | Step::Border(_) | Step::Guard(_) | Step::Size { .. } => self,
             Step::If { condition, then, otherwise } => Step::If { condition, then: change(then), otherwise: change(otherwise) },
             Step::Loop(repeat) => Step::Loop(Loop { body: change(repeat.body), last: change(repeat.last), ..repeat }),
         }
@@ -232,7 +249,22 @@ impl Step {
         match self {
             Step::If { condition, .. } => Some(*condition),
             Step::Loop(Loop { times: Times::While(condition), .. }) => Some(*condition),
-            Step::Loop(Loop { times: Times::Trips(_), .. }) | Step::Group(_) | Step::Host(_) | Step::Border(_) | Step::Guard(_) => None,
+            Step::Loop(Loop { times: Times::Trips(_), .. })
+            | Step::Group(_)
+            | Step::Host(_)
+            | Step::Border(_)
+            | Step::Guard(_)
+            | Step::Size { .. } => None,
+        }
+    }
+
+    /// The sizes that the step and those inside of it compute.
+    pub fn computed(&self) -> Vec<&Sym> {
+        match self {
+            Step::Size { symbol, .. } => vec![symbol],
+            Step::Group(_) | Step::Host(_) | Step::Border(_) | Step::Guard(_) | Step::If { .. } | Step::Loop(_) => {
+                self.blocks().into_iter().flatten().flat_map(Step::computed).collect()
+            }
         }
     }
 }

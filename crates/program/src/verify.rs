@@ -18,10 +18,11 @@
 //! - P13: a group has stages; one exactly where it has no outer iterators; else these are the leading parallel iterators of every stage, in
 //!   order, with one extent each.
 //! - P14: at a point of the outer iterators a stage reads of what the group writes only what the same point wrote.
-//! - P15: a condition is a bool scalar.
+//! - P15: a condition is a bool scalar, what says a size an i64 scalar.
 //! - P16: a border is of a buffer that has a halo and that steps may write.
 //! - P17: a loop's counter is neither a symbol of the program nor the counter of a loop around it; nests, guards and numbers of trips
-//!   mention the program's symbols and the counters of the loops around them alone.
+//!   mention the program's symbols and the counters of the loops around them alone. A symbol that a step computes is mentioned behind that
+//!   step alone, where it runs, and is computed nowhere else there; it is no negative number.
 //! - P18: a stage that updates is the only one of its group, and does not read what it updates.
 //! - P19: the results of a step of the host have the types that its operation gives for its operands; operands and results are row-major, and
 //!   no buffer is both, or a result twice.
@@ -36,6 +37,7 @@ use crate::layout::{Axis, Layout};
 use crate::program::{Buffer, BufferId, HostStep, Loop, Program, Role, Stage, Step, Times};
 use ir::guard::Condition;
 use ir::{Guard, TensorType};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use sym::{Expr, Premises, Sym};
 
@@ -76,10 +78,18 @@ fn faults(program: &Program, sizes: Option<&BTreeMap<Sym, i64>>) -> Vec<String> 
     faults
 }
 
-/// The faults of P1, P9 to P11, P15 and P16, which need no proof about sizes: what is read was written. Each compile looks for them.
+/// The faults of P1, P9 to P11, P15 and P16, and where sizes are computed P17, which need no proof about sizes: what is read was written.
+/// Each compile looks for them.
 pub fn verify_flow(program: &Program) -> Vec<String> {
     let missing = missing_buffers(program);
-    if missing.is_empty() { flow::faults(program) } else { missing }
+    if !missing.is_empty() {
+        return missing;
+    }
+    let mut faults = flow::faults(program);
+    if !program.computed().is_empty() {
+        faults.extend(scope::faults(program));
+    }
+    faults
 }
 
 fn stages(program: &Program) -> impl Iterator<Item = &Stage> {
@@ -88,14 +98,16 @@ fn stages(program: &Program) -> impl Iterator<Item = &Stage> {
 
 /// Calls `judge` with each stage and what is known of the symbols where it runs.
 fn each_stage(steps: &[Step], facts: &Premises, judge: &mut dyn FnMut(&Stage, &Premises)) {
+    let mut facts = Cow::Borrowed(facts);
     for step in steps {
         match step {
-            Step::Group(group) => group.stages.iter().for_each(|stage| judge(stage, facts)),
-            Step::Host(_) | Step::Border(_) | Step::Guard(_) => {}
-            Step::If { then, otherwise, .. } => [then, otherwise].into_iter().for_each(|steps| each_stage(steps, facts, judge)),
+            Step::Group(group) => group.stages.iter().for_each(|stage| judge(stage, &facts)),
+            Step::Host(_) | Step::Border(_) | Step::Size { .. } => {}
+            Step::Guard(guard) => assume(facts.to_mut(), &guard.condition),
+            Step::If { then, otherwise, .. } => [then, otherwise].into_iter().for_each(|steps| each_stage(steps, &facts, judge)),
             Step::Loop(repeat) => {
-                each_stage(&repeat.body, &counted(facts, repeat, 1), judge);
-                each_stage(&repeat.last, &counted(facts, repeat, 0), judge);
+                each_stage(&repeat.body, &counted(&facts, repeat, 1), judge);
+                each_stage(&repeat.last, &counted(&facts, repeat, 0), judge);
             }
         }
     }
@@ -126,7 +138,7 @@ fn direct_uses(steps: &[Step]) -> Vec<BufferId> {
     let of = |step: &Step| match step {
         Step::Group(_) | Step::Guard(_) => vec![],
         Step::Host(step) => step.buffers().collect(),
-        Step::Border(id) => vec![*id],
+        Step::Border(id) | Step::Size { from: id, .. } => vec![*id],
         Step::If { .. } | Step::Loop(_) => step.condition().into_iter().chain(step.blocks().into_iter().flat_map(direct_uses)).collect(),
     };
     steps.iter().flat_map(of).collect()
@@ -286,14 +298,16 @@ fn facts(program: &Program) -> Premises {
             facts.nonnegative(-Expr::sym(sym) + fact.high);
         }
     }
-    for guard in &program.guards {
-        match &guard.condition {
-            Condition::Equal(a, b) => facts.equal(a, b),
-            Condition::OneOrEqual(a, b) => facts.one_or_equal(a, b),
-            Condition::AtLeast(a, b) => facts.nonnegative(a - b),
-        }
-    }
+    program.guards.iter().for_each(|guard| assume(&mut facts, &guard.condition));
     facts
+}
+
+fn assume(facts: &mut Premises, condition: &Condition) {
+    match condition {
+        Condition::Equal(a, b) => facts.equal(a, b),
+        Condition::OneOrEqual(a, b) => facts.one_or_equal(a, b),
+        Condition::AtLeast(a, b) => facts.nonnegative(a - b),
+    }
 }
 
 /// Whether a guard constrains a size that the stage mentions.
@@ -301,21 +315,15 @@ fn guarded(program: &Program, stage: &Stage) -> bool {
     let dims = stage.nest.operands.iter().map(|o| &o.ty).chain(stage.nest.writes.iter().map(|w| &w.ty)).flat_map(|ty| &ty.dims);
     let sizes: BTreeSet<Sym> = dims.chain(stage.nest.iters.iter().map(|iter| &iter.extent)).flat_map(Expr::symbols).collect();
     let inside = program.steps.iter().flat_map(guards);
-    program.guards.iter().chain(inside).flat_map(|guard| constrained(&guard.condition)).any(|sym| sizes.contains(&sym))
+    program.guards.iter().chain(inside).flat_map(|guard| guard.condition.symbols()).any(|sym| sizes.contains(&sym))
 }
 
 /// The guards among a step and those inside of it.
 fn guards(step: &Step) -> Vec<&Guard> {
     match step {
         Step::Guard(guard) => vec![guard],
-        Step::Group(_) | Step::Host(_) | Step::Border(_) | Step::If { .. } | Step::Loop(_) => {
+        Step::Host(_) | Step::Group(_) | Step::Border(_) | Step::Size { .. } | Step::If { .. } | Step::Loop(_) => {
             step.blocks().into_iter().flatten().flat_map(guards).collect()
         }
-    }
-}
-
-fn constrained(condition: &Condition) -> BTreeSet<Sym> {
-    match condition {
-        Condition::Equal(a, b) | Condition::OneOrEqual(a, b) | Condition::AtLeast(a, b) => &a.symbols() | &b.symbols(),
     }
 }

@@ -156,6 +156,7 @@ pub fn step_uses(step: &Step) -> (Vec<BufferId>, Vec<BufferId>) {
         Step::Host(step) => (step.operands.clone(), step.results.clone()),
         Step::Border(id) => (vec![], vec![*id]),
         Step::Guard(_) => (vec![], vec![]),
+        Step::Size { from, .. } => (vec![*from], vec![]),
         Step::If { .. } | Step::Loop(_) => {
             let (mut reads, mut writes) = (Vec::from_iter(step.condition()), vec![]);
             for (r, w) in step.blocks().into_iter().flatten().map(step_uses) {

@@ -7,7 +7,7 @@ use ir::{Code, Diagnostic, Diagnostics, Location};
 use std::collections::BTreeMap;
 use sym::{Expr, Sym};
 
-/// The symbols' values in the image's order. Errors: E009 at an input whose rank or dims do not fit or that puts a symbol outside its
+/// The symbols' values in the image's order; for those that are computed, the room that the first call has. Errors: E009 at an input whose rank or dims do not fit or that puts a symbol outside its
 /// bounds, and at the place of a guard that does not hold.
 pub fn bind(image: &Image, dims: &[&[usize]]) -> Result<Vec<i64>, Diagnostics> {
     if dims.len() != image.inputs.len() {
@@ -20,12 +20,12 @@ pub fn bind(image: &Image, dims: &[&[usize]]) -> Result<Vec<i64>, Diagnostics> {
     let known = Known::solve(&pairs);
     problems.extend(pairs.iter().filter_map(|pair| known.mismatch(pair)));
     problems.extend(image.symbols.iter().filter_map(|sym| known.outside(sym, image.symbol_facts.get(sym)?)));
-    let unsolved = image.symbols.iter().filter(|sym| !known.0.contains_key(*sym));
+    let unsolved = image.given().filter(|sym| !known.0.contains_key(*sym));
     problems.extend(unsolved.filter_map(|sym| unsolved_problem(sym, &pairs, ranks_fit)));
     let broken = image.guards.iter().filter(|guard| guard.condition.holds(&|sym| known.value(sym)) == Some(false));
     problems.extend(broken.map(|guard| Diagnostic::new(Code::Input, &guard.location, known.broken(&guard.condition))));
     match problems.is_empty() {
-        true => Ok(image.symbols.iter().filter_map(|sym| known.value(sym)).collect()),
+        true => Ok(image.symbols.iter().map(|sym| known.value(sym).unwrap_or_else(|| image.first_room(sym))).collect()),
         false => Err(Diagnostics(problems)),
     }
 }

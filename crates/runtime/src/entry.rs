@@ -11,7 +11,7 @@ pub type EntryFn = unsafe extern "C" fn(
     context: *const Context,
     inputs: *const *const u8,
     outputs: *const *mut u8,
-    dims: *const i64,
+    dims: *mut i64,
     arena: *mut u8,
     parallel_for: ParallelFor,
 ) -> i32;
@@ -58,9 +58,14 @@ pub enum Outcome {
     },
     /// A guard does not hold.
     Guard(usize),
+    /// The size in this word of `dims` is outside of its bounds, or beyond the memory.
+    Size(usize),
     /// A code that no correct program returns.
     Broken(i32),
 }
+
+/// Guards have the codes from -1 to this, sizes those below.
+const SIZES: i32 = -(1 << 16);
 
 /// A failed check's code is `(step + 1) * STEP + check + 1`; checks from `FINITE` on are of values that are to be finite.
 const STEP: i32 = 1 << 16;
@@ -74,7 +79,9 @@ impl Outcome {
         match code {
             0 => Outcome::Done,
             crate::pool::SCRATCH_TOO_SMALL | crate::pool::POOL_BUSY => Outcome::Broken(code),
-            ..0 => Outcome::Guard((-(code + 1)) as usize),
+            SIZES..0 => Outcome::Guard((-(code + 1)) as usize),
+            ..SIZES if code >= 2 * SIZES => Outcome::Size((SIZES - 1 - code) as usize),
+            ..SIZES => Outcome::Broken(code),
             _ => match (code / STEP, code % STEP) {
                 (1.., HOST_FAULT) => Outcome::Host { step: (code / STEP - 1) as usize },
                 (1.., 1..) if code % STEP > FINITE => Outcome::NotFinite { step: (code / STEP - 1) as usize },
@@ -130,6 +137,10 @@ mod tests {
         assert_eq!(Outcome::of(3 * 65536 + 65535), Outcome::Host { step: 2 });
         assert_eq!(Outcome::of(-1), Outcome::Guard(0));
         assert_eq!(Outcome::of(-8), Outcome::Guard(7));
+        assert_eq!(
+            [-65536, -65537, -65540, -131072].map(Outcome::of),
+            [Outcome::Guard(65535), Outcome::Size(0), Outcome::Size(3), Outcome::Size(65535)]
+        );
         for code in [1, 65535, 65536, i32::MIN, i32::MIN + 1] {
             assert_eq!(Outcome::of(code), Outcome::Broken(code));
         }

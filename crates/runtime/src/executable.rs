@@ -12,8 +12,10 @@ use crate::pool::Pool;
 use crate::steps::Steps;
 use crate::tensors::{InputRef, OutputMut};
 use host::Fault;
-use ir::{Diagnostic, Diagnostics, Location, Strings, Tensor};
+use ir::{DType, Diagnostic, Diagnostics, Location, Strings, Tensor};
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use sym::{Expr, Sym};
 
 /// A model that can be called. One call runs at a time; its memory is kept for the next.
 #[derive(Debug)]
@@ -35,6 +37,8 @@ pub struct Executable {
     /// Begins with the model's own.
     strings: Arc<Strings>,
     sizes: Option<Sizes>,
+    /// The room for computed sizes that calls have asked for.
+    room: BTreeMap<Sym, i64>,
     frame: Frame,
 }
 
@@ -77,6 +81,7 @@ impl Executable {
             most_bytes,
             strings: Arc::new(Strings::of(&image.texts)),
             sizes: None,
+            room: BTreeMap::new(),
             frame: Frame::default(),
             image,
         };
@@ -89,13 +94,27 @@ impl Executable {
         let scratch_bytes = self.image.size(&self.image.scratch_bytes, &smallest).unwrap_or(0);
         self.pool.reserve_scratch(scratch_bytes)?;
         self.frame.reserve(&Sizes { scratch_bytes, ..Sizes::default() })?;
-        self.call(prepare, std::ptr::null(), std::ptr::null(), &[])
+        let ended = self.call(prepare, std::ptr::null(), std::ptr::null());
+        self.outcome(ended)
     }
 
-    /// The symbols' values for inputs of these dims, in the image's order. Every mismatch is told: E009 at an input, or at the place of a
+    /// The symbols' values for inputs of these dims, in the image's order; of computed ones the largest that there is room for. Every mismatch is told: E009 at an input, or at the place of a
     /// guard that does not hold.
     pub fn bind(&self, dims: &[Vec<usize>]) -> Result<Vec<i64>, Diagnostics> {
-        bind(&self.image, &dims.iter().map(Vec::as_slice).collect::<Vec<_>>())
+        self.bound(&dims.iter().map(Vec::as_slice).collect::<Vec<_>>())
+    }
+
+    fn bound(&self, dims: &[&[usize]]) -> Result<Vec<i64>, Diagnostics> {
+        let mut sizes = bind(&self.image, dims)?;
+        for (sym, size) in self.image.symbols.iter().zip(&mut sizes) {
+            *size = self.room.get(sym).copied().unwrap_or(*size);
+        }
+        Ok(sizes)
+    }
+
+    /// The symbols' values in the last call, in the image's order, computed ones too.
+    pub fn computed_sizes(&self) -> &[i64] {
+        &self.frame.dims[..self.image.symbols.len().min(self.frame.dims.len())]
     }
 
     /// The table behind the tensors of strings that calls take and give: i64, each element the number of a string. It keeps what calls add
@@ -117,25 +136,36 @@ impl Executable {
     /// The outputs for `inputs`, in the model's order.
     pub fn run(&mut self, inputs: &[Tensor]) -> Result<Vec<Tensor>, RunError> {
         let inputs: Vec<InputRef> = inputs.iter().map(InputRef::from).collect();
-        self.size(&inputs)?;
-        let sizes = self.sizes.as_ref().map(|sizes| (sizes.outputs.clone(), sizes.output_bytes.clone()));
-        let (dims, bytes) = sizes.unwrap_or_default();
-        let mut buffers = bytes.iter().map(|bytes| AlignedBuffer::zeroed(*bytes)).collect::<Result<Vec<_>, _>>()?;
         let types = self.image.outputs.iter().map(|(_, ty)| ty.dtype).collect::<Vec<_>>();
-        let parts = types.iter().zip(&dims).zip(&mut buffers);
-        let mut outputs: Vec<OutputMut> =
-            parts.map(|((dtype, dims), buffer)| OutputMut { dtype: *dtype, dims, bytes: buffer.as_mut_slice() }).collect();
-        self.run_sized(&inputs, &mut outputs)?;
+        let buffers = loop {
+            self.size(&inputs)?;
+            let sizes = self.sizes.as_ref().map(|sizes| (sizes.outputs.clone(), sizes.output_bytes.clone()));
+            let (dims, bytes) = sizes.unwrap_or_default();
+            let mut buffers = bytes.iter().map(|bytes| AlignedBuffer::zeroed(*bytes)).collect::<Result<Vec<_>, _>>()?;
+            let parts = types.iter().zip(&dims).zip(&mut buffers);
+            let mut outputs: Vec<OutputMut> =
+                parts.map(|((dtype, dims), buffer)| OutputMut { dtype: *dtype, dims, bytes: buffer.as_mut_slice() }).collect();
+            if let Call::Done = self.run_sized(&inputs, &mut outputs)? {
+                break buffers;
+            }
+        };
+        let dims = self.output_dims(&self.frame.dims).ok_or_else(|| RunError::Bug("an output's size has no value".to_string()))?;
         let tensors = types.into_iter().zip(dims).zip(buffers);
-        Ok(tensors.filter_map(|((dtype, dims), buffer)| Tensor::new(dtype, dims, Arc::new(buffer))).collect())
+        Ok(tensors.filter_map(|((dtype, dims), buffer)| part_of(dtype, dims, buffer)).collect())
     }
 
-    /// Writes the outputs for `inputs` to the caller's memory. Nothing is allocated where the sizes are those of the call before and
+    /// Writes the outputs for `inputs` to the caller's memory. Where the sizes of outputs are computed, the outputs given have the dims that
+    /// [`Executable::output_room`] gives for those of [`Executable::bind`], and what is written are the first of their elements, by the dims
+    /// that [`Executable::output_dims`] gives for [`Executable::computed_sizes`]; E009 tells that they have become too small. Nothing is allocated where the sizes are those of the call before and
     /// the tensors lie as they did then.
     pub fn run_into(&mut self, inputs: &[InputRef], outputs: &mut [OutputMut]) -> Result<(), RunError> {
-        self.size(inputs)?;
-        self.check_outputs(outputs)?;
-        self.run_sized(inputs, outputs)
+        loop {
+            self.size(inputs)?;
+            self.check_outputs(outputs)?;
+            if let Call::Done = self.run_sized(inputs, outputs)? {
+                return Ok(());
+            }
+        }
     }
 
     /// Checks the inputs, and sees to it that `sizes` are theirs and that the memory is there.
@@ -146,17 +176,29 @@ impl Executable {
         }
         let dims: Vec<&[usize]> = inputs.iter().map(|input| input.dims).collect();
         let mut problems = self.type_problems(inputs);
-        let symbols = bind(&self.image, &dims).map_err(|more| problems.extend(more.0)).unwrap_or_default();
+        let symbols = self.bound(&dims).map_err(|more| problems.extend(more.0)).unwrap_or_default();
         if !problems.is_empty() {
             return Err(RunError::Call(Diagnostics(problems)));
         }
         let sizes = Sizes::new(&self.image, &dims, symbols).ok_or_else(|| RunError::limit("a size overflows 64 bits".to_string()))?;
-        self.check_memory(&sizes)?;
         self.sizes = None;
+        match self.reserve(&sizes) {
+            Ok(()) => {
+                self.sizes = Some(sizes);
+                Ok(())
+            }
+            // another call may do with less
+            Err(error) => {
+                self.room.clear();
+                Err(error)
+            }
+        }
+    }
+
+    fn reserve(&mut self, sizes: &Sizes) -> Result<(), RunError> {
+        self.check_memory(sizes)?;
         self.pool.reserve_scratch(sizes.scratch_bytes)?;
-        self.frame.reserve(&sizes)?;
-        self.sizes = Some(sizes);
-        Ok(())
+        Ok(self.frame.reserve(sizes)?)
     }
 
     fn type_problems(&self, inputs: &[InputRef]) -> Vec<Diagnostic> {
@@ -209,34 +251,52 @@ impl Executable {
     }
 
     /// Needs: `sizes` are those of the inputs.
-    fn run_sized(&mut self, inputs: &[InputRef], outputs: &mut [OutputMut]) -> Result<(), RunError> {
+    fn run_sized(&mut self, inputs: &[InputRef], outputs: &mut [OutputMut]) -> Result<Call, RunError> {
         check_bytes(inputs.iter().map(|input| (input.dtype, input.dims, input.bytes.len())))?;
         self.check_values(inputs)?;
         check_bytes(outputs.iter().map(|output| (output.dtype, output.dims, output.bytes.len())))?;
         let (input_pointers, output_pointers) = self.frame.pointers(inputs, outputs)?;
-        let sizes = self.sizes.take().unwrap_or_default();
+        self.frame.dims.clear();
+        self.frame.dims.extend(self.sizes.iter().flat_map(|sizes| &sizes.dims));
         self.calls[1] += 1;
-        let result = self.call(self.main, input_pointers, output_pointers, &sizes.dims);
-        self.sizes = Some(sizes);
-        result?;
+        let ended = self.call(self.main, input_pointers, output_pointers);
+        if let Outcome::Size(word) = Outcome::of(ended.code) {
+            return self.grow(word).map(|()| Call::Again);
+        }
+        self.outcome(ended)?;
         self.frame.copy_back(outputs);
+        Ok(Call::Done)
+    }
+
+    /// Sees to it that the next try has room for the size in a word of `dims`; E009 where the symbol does not allow it.
+    fn grow(&mut self, word: usize) -> Result<(), RunError> {
+        let bug = || RunError::Bug(format!("generated code names size {word}"));
+        let (sym, size) = (self.image.symbols.get(word).ok_or_else(bug)?, *self.frame.dims.get(word).ok_or_else(bug)?);
+        let fact = self.image.symbol_facts.get(sym).copied().unwrap_or_default();
+        if !(fact.low..=fact.high).contains(&size) {
+            let message = format!("the model computes a size of {size}, which is not in {}..={}", fact.low, fact.high);
+            return Err(Diagnostics::one(ir::Code::Input, &Location::of(sym.name()), message).into());
+        }
+        let room = u64::try_from(size).ok().and_then(u64::checked_next_power_of_two).and_then(|room| i64::try_from(room).ok());
+        self.room.insert(sym.clone(), room.unwrap_or(size).min(fact.high));
+        self.sizes = None;
         Ok(())
     }
 
-    fn call(&mut self, entry: EntryFn, inputs: *const *const u8, outputs: *const *mut u8, dims: &[i64]) -> Result<(), RunError> {
+    fn call(&mut self, entry: EntryFn, inputs: *const *const u8, outputs: *const *mut u8) -> Ended {
         let profile = (!self.profile.is_empty()).then_some(self.profile.as_mut_slice());
         let scratch = self.frame.scratch.as_mut_ptr();
         let steps = Steps::new(&self.image, &self.strings);
         let context = Context::new(&self.constants, self.prepared.as_mut_ptr(), &self.pool, scratch, profile, &steps);
         let _mode = DefaultFloatMode::enter();
+        let (dims, arena) = (self.frame.dims.as_mut_ptr(), self.frame.arena.as_mut_ptr());
         // SAFETY: the image's author answers for the code; the pointers lead to tensors of the image's types, of the sizes that
         // `dims` give, and to an arena and scratch as large as the image asks for with them.
-        let code = unsafe { entry(&context, inputs, outputs, dims.as_ptr(), self.frame.arena.as_mut_ptr(), PARALLEL_FOR) };
-        let fault = steps.fault();
-        self.outcome(code, fault)
+        let code = unsafe { entry(&context, inputs, outputs, dims, arena, PARALLEL_FOR) };
+        Ended { code, fault: steps.fault() }
     }
 
-    fn outcome(&self, code: i32, fault: Option<Fault>) -> Result<(), RunError> {
+    fn outcome(&self, Ended { code, fault }: Ended) -> Result<(), RunError> {
         match Outcome::of(code) {
             Outcome::Done => Ok(()),
             Outcome::Check { step, .. } if step < self.image.steps.len() => {
@@ -256,7 +316,7 @@ impl Executable {
                 let guard = guard.ok_or_else(|| RunError::Bug(format!("generated code returned {code:#x}")))?;
                 Err(Diagnostics::one(ir::Code::Input, &guard.location, format!("{} does not hold", guard.condition)).into())
             }
-            Outcome::Check { .. } | Outcome::NotFinite { .. } | Outcome::Host { .. } | Outcome::Broken(_) => {
+            Outcome::Check { .. } | Outcome::NotFinite { .. } | Outcome::Host { .. } | Outcome::Size(_) | Outcome::Broken(_) => {
                 Err(RunError::Bug(format!("generated code returned {code:#x}")))
             }
         }
@@ -285,7 +345,13 @@ impl Executable {
         usize::try_from(self.image.arena_plan(sizes)?.bytes).ok()
     }
 
-    /// Dims of each output for sizes as of [`Executable::bind`].
+    /// The largest dims of each output for sizes as of [`Executable::bind`].
+    pub fn output_room(&self, sizes: &[i64]) -> Option<Vec<Vec<usize>>> {
+        let most = |dim: &Expr| usize::try_from(self.image.most(dim, sizes)?).ok();
+        self.image.outputs.iter().map(|(_, ty)| ty.dims.iter().map(most).collect()).collect()
+    }
+
+    /// Dims of each output for sizes as of [`Executable::computed_sizes`].
     pub fn output_dims(&self, sizes: &[i64]) -> Option<Vec<Vec<usize>>> {
         let dims = |(_, ty): &(String, ir::TensorType)| ty.dims.iter().map(|dim| self.image.size(dim, sizes)).collect();
         self.image.outputs.iter().map(dims).collect()
@@ -307,6 +373,25 @@ impl Executable {
     pub fn code(&self) -> &Code {
         &self.code
     }
+}
+
+/// How an entry ended: its code, and why a step of the host failed.
+struct Ended {
+    code: i32,
+    fault: Option<Fault>,
+}
+
+/// What became of a call.
+enum Call {
+    Done,
+    /// A computed size is larger than the memory; it has been made larger.
+    Again,
+}
+
+/// The tensor of the first elements of a buffer; None where it has fewer.
+fn part_of(dtype: DType, dims: Vec<usize>, buffer: AlignedBuffer) -> Option<Tensor> {
+    let len = dims.iter().try_fold(dtype.size(), |bytes, dim| bytes.checked_mul(*dim))?;
+    Tensor::new(dtype, dims, Arc::new(buffer.shortened(len)?))
 }
 
 fn entry(code: &Code, name: &str) -> Result<EntryFn, RunError> {

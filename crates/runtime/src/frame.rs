@@ -9,10 +9,11 @@ use crate::tensors::{InputRef, OutputMut};
 pub struct Sizes {
     /// The dims of each input that these sizes are of.
     pub inputs: Vec<Vec<usize>>,
-    /// The symbols' values.
+    /// The symbols' values; of computed ones the largest that there is room for.
     pub symbols: Vec<i64>,
     /// What the entry gets: the symbols' values and the offsets in the arena.
     pub dims: Vec<i64>,
+    /// The dims of each output; the largest ones where sizes are computed.
     pub outputs: Vec<Vec<usize>>,
     pub output_bytes: Vec<usize>,
     pub arena_bytes: usize,
@@ -22,7 +23,9 @@ pub struct Sizes {
 impl Sizes {
     /// The sizes for inputs of these dims, bound to `symbols`. None where one overflows.
     pub fn new(image: &Image, inputs: &[&[usize]], symbols: Vec<i64>) -> Option<Sizes> {
-        let dims = |ty: &ir::TensorType| ty.dims.iter().map(|dim| image.size(dim, &symbols)).collect::<Option<Vec<usize>>>();
+        let dims = |ty: &ir::TensorType| {
+            ty.dims.iter().map(|dim| usize::try_from(image.most(dim, &symbols)?).ok()).collect::<Option<Vec<usize>>>()
+        };
         let outputs: Vec<Vec<usize>> = image.outputs.iter().map(|(_, ty)| dims(ty)).collect::<Option<_>>()?;
         let bytes = |((_, ty), dims): (&(String, ir::TensorType), &Vec<usize>)| {
             dims.iter().try_fold(ty.dtype.size(), |bytes, dim| bytes.checked_mul(*dim))
@@ -33,7 +36,7 @@ impl Sizes {
             output_bytes: image.outputs.iter().zip(&outputs).map(bytes).collect::<Option<_>>()?,
             outputs,
             arena_bytes: usize::try_from(plan.bytes).ok()?,
-            scratch_bytes: image.size(&image.scratch_bytes, &symbols)?,
+            scratch_bytes: usize::try_from(image.most(&image.scratch_bytes, &symbols)?).ok()?,
             dims: symbols.iter().copied().chain(plan.offsets).collect(),
             symbols,
         })
@@ -54,6 +57,8 @@ pub struct Frame {
     output_copies: Vec<AlignedBuffer>,
     inputs: Vec<*const u8>,
     outputs: Vec<*mut u8>,
+    /// The entry's `dims`: computed sizes are written here.
+    pub dims: Vec<i64>,
 }
 
 impl Frame {

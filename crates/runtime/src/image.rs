@@ -4,8 +4,11 @@ use arena::{Arena, Effort, Plan};
 use host::HostCall;
 use ir::graph::SymbolFact;
 use ir::{Guard, Tensor, TensorType, Texts};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use sym::{Expr, Sym};
+
+/// The largest value of a computed size that the first call has memory for.
+const FIRST_ROOM: i64 = 1024;
 
 /// What [`crate::Executable::load`] makes callable. It holds no address and no handle: what is in it may be written to a file.
 #[derive(Clone, Debug, Default)]
@@ -20,6 +23,9 @@ pub struct Image {
     /// The symbols in the order of the entry's `dims`; behind their values it gets the offsets of the arena's tenants.
     pub symbols: Vec<Sym>,
     pub symbol_facts: BTreeMap<Sym, SymbolFact>,
+    /// The symbols that no input gives: `main` computes them. Its `dims` hold the largest values that there is memory for, and then the
+    /// values.
+    pub computed: BTreeSet<Sym>,
     /// What must hold of the symbols; a guard's place in the list is its number in the entry's result.
     pub guards: Vec<Guard>,
     /// Guards that a call meets only where its branches and loops lead there; their numbers follow those of `guards`.
@@ -51,14 +57,36 @@ pub struct Image {
 }
 
 impl Image {
+    /// The symbols that the dims of inputs give.
+    pub fn given(&self) -> impl Iterator<Item = &Sym> {
+        self.symbols.iter().filter(|sym| !self.computed.contains(*sym))
+    }
+
     /// The value of a size over the image's symbols; None where it overflows or is negative.
     pub fn size(&self, expr: &Expr, sizes: &[i64]) -> Option<usize> {
         usize::try_from(expr.eval(&|sym| self.value(sym, sizes))?).ok()
     }
 
-    /// The places in the arena, for sizes over the image's symbols; None where one overflows or is negative.
+    /// The largest value of a size where `sizes` has the largest values of computed symbols; None where it overflows.
+    pub fn most(&self, expr: &Expr, sizes: &[i64]) -> Option<i64> {
+        if self.computed.is_empty() {
+            return expr.eval(&|sym| self.value(sym, sizes));
+        }
+        let bounds = |sym: &Sym| {
+            let value = self.value(sym, sizes)?;
+            Some((if self.computed.contains(sym) { value.min(0) } else { value }, value))
+        };
+        Some(expr.span(&bounds)?.1)
+    }
+
+    /// The places in the arena, for sizes as of [`Image::most`]; None where one overflows or is negative.
     pub fn arena_plan(&self, sizes: &[i64]) -> Option<Plan> {
-        self.arena.plan(&|sym| self.value(sym, sizes), Effort::CALL)
+        self.arena.plan(&|size| self.most(size, sizes), Effort::CALL)
+    }
+
+    /// Where memory for a computed size starts; it grows with what calls need.
+    pub fn first_room(&self, sym: &Sym) -> i64 {
+        self.symbol_facts.get(sym).copied().unwrap_or_default().high.min(FIRST_ROOM)
     }
 
     fn value(&self, sym: &Sym, sizes: &[i64]) -> Option<i64> {

@@ -83,6 +83,14 @@ impl AlignedBuffer {
         AlignedBuffer { start, len, owner: std::mem::replace(&mut self.owner, Owner::Nobody) }
     }
 
+    /// The first `len` bytes; the rest stays allocated. None where there are fewer.
+    pub fn shortened(mut self, len: usize) -> Option<AlignedBuffer> {
+        (len <= self.len).then(|| {
+            self.len = len;
+            self
+        })
+    }
+
     /// A buffer with a copy of `bytes`.
     pub fn copy_of(bytes: &[u8]) -> Result<AlignedBuffer, MemoryError> {
         let mut buffer = AlignedBuffer::zeroed(bytes.len())?;

@@ -263,6 +263,20 @@ impl Expr {
         Some(sum)
     }
 
+    /// Bounds of the value, the smaller first, where each symbol lies between two numbers: by interval arithmetic, so they may be wider than
+    /// the values are. None where a symbol has no bounds, a divisor may not be positive or the arithmetic overflows.
+    pub fn span(&self, bounds: &dyn Fn(&Sym) -> Option<(i64, i64)>) -> Option<(i64, i64)> {
+        let mut sum = (0i64, 0i64);
+        for (monomial, c) in self.terms.iter() {
+            let mut product = (*c, *c);
+            for atom in monomial {
+                product = span_product(product, atom_span(atom, bounds)?)?;
+            }
+            sum = (sum.0.checked_add(product.0)?, sum.1.checked_add(product.1)?);
+        }
+        Some(sum)
+    }
+
     /// `q` with `self == q * divisor`, by dividing every term; None where a term does not divide.
     pub fn exact_div(&self, divisor: &Expr) -> Option<Expr> {
         if self == divisor {
@@ -505,12 +519,42 @@ impl AddAssign<&Expr> for Expr {
     }
 }
 
+fn atom_span(atom: &Atom, bounds: &dyn Fn(&Sym) -> Option<(i64, i64)>) -> Option<(i64, i64)> {
+    let both = |a: &Expr, b: &Expr| Some((a.span(bounds)?, b.span(bounds)?));
+    match atom {
+        Atom::Sym(sym) => bounds(sym),
+        Atom::FloorDiv(a, b) => {
+            let ((low, high), (least, most)) = both(a, b)?;
+            let low = low.checked_div_euclid(least)?.min(low.checked_div_euclid(most)?);
+            (least > 0).then_some((low, high.div_euclid(least).max(high.div_euclid(most))))
+        }
+        Atom::Min(a, b) => both(a, b).map(|(a, b)| (a.0.min(b.0), a.1.min(b.1))),
+        Atom::Max(a, b) => both(a, b).map(|(a, b)| (a.0.max(b.0), a.1.max(b.1))),
+    }
+}
+
+fn span_product(a: (i64, i64), b: (i64, i64)) -> Option<(i64, i64)> {
+    let ends = [a.0.checked_mul(b.0)?, a.0.checked_mul(b.1)?, a.1.checked_mul(b.0)?, a.1.checked_mul(b.1)?];
+    Some((ends.into_iter().min()?, ends.into_iter().max()?))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn s(name: &str) -> Expr {
         Expr::sym(&Sym::new(name))
+    }
+
+    #[test]
+    fn spans_hold_all_values() {
+        let bounds = |sym: &Sym| Some(if sym.name() == "n" { (5, 5) } else { (0, 9) });
+        let span = |text: &str| text.parse::<Expr>().unwrap().span(&bounds);
+        assert_eq!(span("n - k"), Some((-4, 5)));
+        assert_eq!(span("64*((4*k*n + 63)/64)"), Some((0, 192)));
+        assert_eq!(span("min(k, n) + max(k, n)"), Some((5, 14)));
+        assert_eq!((span("n/k"), span("n/(k + 1)")), (None, Some((0, 5))));
+        assert_eq!(span("n").and_then(|_| s("m").span(&|_| None)), None);
     }
 
     #[test]

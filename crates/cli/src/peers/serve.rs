@@ -72,7 +72,7 @@ impl Server {
         let mut callers = [Caller::new(&executable, &sets[0])?, Caller::new(&executable, &sets[1])?];
         for (at, (set, caller)) in sets.iter().zip(&mut callers).enumerate() {
             caller.call(&mut executable)?;
-            write(folder, at + 1, &compiled, set, caller)?;
+            write(folder, at + 1, &compiled, set, (&executable, caller))?;
         }
         let ready = json!({ "version": env!("CARGO_PKG_VERSION"), "load_s": load_s, "inputs": remark });
         Ok((Server { machine, source, options, compiled, executable, sets, callers }, ready))
@@ -114,9 +114,15 @@ impl Server {
 }
 
 /// `inputs.K.npz` and `outputs.K.npz`.
-fn write(folder: &Path, at: usize, compiled: &Compiled, inputs: &[Tensor], caller: &Caller) -> Result<(), Failure> {
+fn write(
+    folder: &Path,
+    at: usize,
+    compiled: &Compiled,
+    inputs: &[Tensor],
+    (executable, caller): (&Executable, &Caller),
+) -> Result<(), Failure> {
     let image = &compiled.image;
-    let outputs: Vec<Tensor> = (0..image.outputs.len()).filter_map(|at| caller.output(at)).collect();
+    let outputs: Vec<Tensor> = (0..image.outputs.len()).filter_map(|at| caller.output(executable, at)).collect();
     let named = |list: &'_ [(String, ir::TensorType)]| list.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
     for (kind, names, tensors) in [("inputs", named(&image.inputs), inputs), ("outputs", named(&image.outputs), &outputs)] {
         npz::write(&folder.join(format!("{kind}.{at}.npz")), names.iter().map(String::as_str).zip(tensors))?;

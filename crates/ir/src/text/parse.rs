@@ -87,6 +87,13 @@ impl Reader<'_> {
                 let tensor = parse_elements(parser, &ty)?;
                 self.define(parser, id, Value { name, ty, def: Def::Constant { tensor, weight: None } })
             }
+            "size" => {
+                let sym = Sym::new(parser.ident()?);
+                parser.expect("=")?;
+                let id = self.mention(parser)?;
+                self.graph.computed.push((sym, id));
+                Ok(())
+            }
             "guard" => {
                 let guard = Guard { condition: parse_condition(parser)?, location: parse_location(parser)? };
                 self.graph.guards.push(guard);

@@ -45,6 +45,9 @@ fn write_graph(out: &mut String, graph: &Graph, indent: usize) {
             );
         }
     }
+    for (sym, id) in &graph.computed {
+        line(out, indent, &format!("size {sym} = {id:?}"));
+    }
     for guard in &graph.guards {
         line(out, indent, &format!("guard {}{}", guard.condition, location_text(&guard.location)));
     }

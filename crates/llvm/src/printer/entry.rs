@@ -9,6 +9,7 @@ use super::text::global;
 use ir::guard::Condition;
 use kernel::Interface;
 use kernel::module::{Entry, EntryStep, HostLaunch, Launch, Loop, Place, Times};
+use std::collections::BTreeMap;
 use sym::{Expr, Sym};
 
 /// Byte offsets in the context.
@@ -25,17 +26,29 @@ const HOST: &str = "inkle.host";
 /// all, and what its number adds to that of the first in result codes.
 const TOGETHER: &str = "inkle.together";
 
+/// The result where the size in word 0 of `dims` leaves its bounds.
+const SIZES: i64 = -65537;
+
 struct Writer<'a> {
     entry: &'a Entry,
     kernels: &'a [Interface],
     /// Whether launches that may run at the same time do; a profile tells them apart.
     together: bool,
+    /// The sizes that steps compute.
+    computed: BTreeMap<Sym, Computed>,
     code: Code,
+}
+
+/// A word of `dims` for a size that a step computes: its number, its address, and what it holds at first, the largest value.
+struct Computed {
+    word: usize,
+    slot: String,
+    most: String,
 }
 
 /// The text of an entry's function. It calls the kernels and [`launch_function`] by name.
 pub fn entry_function(entry: &Entry, kernels: &[Interface], options: &PrintOptions) -> String {
-    let mut writer = Writer { entry, kernels, together: !options.profile, code: Code::new() };
+    let mut writer = Writer { entry, kernels, together: !options.profile, computed: BTreeMap::new(), code: Code::new() };
     let words = writer.most_words(&entry.steps).max(1);
     writer.code.line(&format!("%args = alloca [{words} x i64], align 16"));
     writer.code.line("%result = alloca i32, align 4");
@@ -66,7 +79,7 @@ pub fn launched(entry: &Entry) -> Vec<usize> {
 fn launches<'a>(steps: &'a [EntryStep]) -> Vec<&'a Launch> {
     let of_step = |step: &'a EntryStep| match step {
         EntryStep::Launch(launch) => vec![launch],
-        EntryStep::Host(_) | EntryStep::If { .. } | EntryStep::Loop(_) | EntryStep::Guard { .. } => {
+        EntryStep::Host(_) | EntryStep::If { .. } | EntryStep::Loop(_) | EntryStep::Guard { .. } | EntryStep::Size { .. } => {
             step.blocks().into_iter().flat_map(launches).collect()
         }
     };
@@ -97,13 +110,32 @@ impl Writer<'_> {
     }
 
     fn sizes(&mut self) {
-        let entry = self.entry;
+        let (entry, computed) = (self.entry, self.entry.computed());
         for (at, sym) in entry.sizes.iter().enumerate() {
             let slot = self.code.temp(format!("getelementptr i64, ptr %dims, i64 {at}"));
             let operand = self.code.local(sym.name());
             self.code.line(&format!("{operand} = load i64, ptr {slot}, align 8"));
-            self.code.bind(0, sym, Bound { operand, nonnegative: true });
+            if computed.contains(sym) {
+                self.computed.insert(sym.clone(), Computed { word: at, slot, most: operand });
+            } else {
+                self.code.bind(0, sym, Bound { operand, nonnegative: true });
+            }
         }
+    }
+
+    /// Reads a size, puts it where the caller finds it, and goes on where there is memory for it.
+    fn size(&mut self, symbol: &Sym, from: &Place, least: i64) {
+        let place = self.place(from);
+        let value = self.code.temp(format!("load i64, ptr {place}, align 8"));
+        let Computed { word, slot, most } = &self.computed[symbol];
+        let (code, few) = (SIZES - *word as i64, format!("icmp sle i64 {value}, {most}"));
+        self.code.line(&format!("store i64 {value}, ptr {slot}, align 8"));
+        let enough = self.code.temp(format!("icmp sge i64 {value}, {least}"));
+        let few = self.code.temp(few);
+        let fine = self.code.temp(format!("and i1 {enough}, {few}"));
+        self.leave_unless(&fine, &code.to_string());
+        let here = self.code.here();
+        self.code.bind(here, symbol, Bound { operand: value, nonnegative: true });
     }
 
     fn steps(&mut self, steps: &[EntryStep]) {
@@ -121,6 +153,7 @@ impl Writer<'_> {
                 EntryStep::If { condition, then, otherwise } => self.branch(condition, then, otherwise),
                 EntryStep::Loop(repeat) => self.repeat(repeat),
                 EntryStep::Guard { condition, guard } => self.guard(condition, *guard),
+                EntryStep::Size { symbol, from, least } => self.size(symbol, from, *least),
             }
             at += 1;
         }

@@ -3,12 +3,13 @@
 use super::cx::Cx;
 use super::known::Known;
 use super::narrow::Narrow;
-use super::sizes;
+use super::sizes::{self, MAX_RANK};
 use super::tensor;
 use super::term::{Out, Term};
 use crate::proto::{AttributeProto, AttributeType, GraphProto, NodeProto, TensorProto};
 use ::ops::Builder;
 use ::ops::dims::Guards;
+use ir::graph::SymbolFact;
 use ir::guard::Condition;
 use ir::{Code, DType, Diagnostic, Tensor, TensorType, ValueId};
 use nest::Func;
@@ -81,11 +82,33 @@ impl<'a> Call<'a, '_> {
             Condition::AtLeast(a, b) => sizes::at_least(&a, &b),
             other => other,
         };
-        if condition.holds(&|_| None) == Some(true) {
+        let always = match &condition {
+            Condition::AtLeast(a, b) => sizes::is_nonnegative(&(a - b)),
+            Condition::Equal(..) | Condition::OneOrEqual(..) => condition.holds(&|_| None),
+        };
+        if always == Some(true) {
             return;
         }
         let location = self.cx.location().clone();
         self.b().graph.guard(condition, &location);
+    }
+
+    /// The number in a scalar of the current graph as a size, which a call computes and which is at most `most`.
+    pub fn computed_size(&mut self, value: ValueId, most: &Expr) -> Result<Expr> {
+        let value = self.b().reshape(value, &[])?;
+        let value = self.b().convert(value, DType::I64)?;
+        let known = self.b().graph.graph().computed.iter().find(|(_, id)| *id == value).map(|(sym, _)| Expr::sym(sym));
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let sym = self.cx.computed_symbol();
+        let high = most.as_const().unwrap_or(SymbolFact::default().high);
+        self.b().graph.computed(&sym, SymbolFact { low: 0, high }, value);
+        let size = Expr::sym(&sym);
+        if most.as_const().is_none() {
+            self.guard(Condition::AtLeast(most.clone(), size.clone()));
+        }
+        Ok(size)
     }
 
     /// Sizes that must be equal: an error where they cannot be, and guards where the sizes of a call decide.
@@ -189,6 +212,47 @@ impl<'a> Call<'a, '_> {
         known
             .map(|known| known.values)
             .ok_or_else(|| self.unsupported(format!("`{what}` is computed from data, and not known before a call")))
+    }
+
+    /// The elements of an operand as sizes, at least 0: known ones, or those that a call computes.
+    pub fn computed_sizes(&mut self, at: usize, what: &str) -> Result<Vec<Expr>> {
+        match self.known(at) {
+            Some(known) => Ok(known.values),
+            None => {
+                let elements = self.scalars(at, what)?;
+                elements.into_iter().map(|element| self.computed_size(element, &Expr::from(SymbolFact::default().high))).collect()
+            }
+        }
+    }
+
+    /// The only one of such elements.
+    pub fn computed_number(&mut self, at: usize, what: &str) -> Result<Expr> {
+        match <[Expr; 1]>::try_from(self.computed_sizes(at, what)?) {
+            Ok([size]) => Ok(size),
+            Err(other) => Err(self.error(Code::Shape, format!("`{what}` has {} elements", other.len()))),
+        }
+    }
+
+    /// The elements of an operand that is a list of few integers, each as an i64 scalar.
+    pub fn scalars(&mut self, at: usize, what: &str) -> Result<Vec<ValueId>> {
+        let ty = self.ty(at)?.clone();
+        let count = match ty.const_dims().as_deref() {
+            Some([]) => 1,
+            Some([count]) if *count <= MAX_RANK => *count,
+            _ => return Err(self.unsupported(format!("`{what}` is {ty}, computed from data, and not known before a call"))),
+        };
+        if ty.dtype.is_float() {
+            return Err(self.error(Code::Type, format!("`{what}` is {ty}")));
+        }
+        let list = self.value(at)?;
+        let b = self.b();
+        let list = b.reshape(list, &[Expr::from(count as i64)])?;
+        let list = b.convert(list, DType::I64)?;
+        let element = |at: usize| {
+            let part = b.slice_axis(list, 0, &Expr::from(at as i64), &Expr::one())?;
+            b.reshape(part, &[])
+        };
+        (0..count).map(element).collect()
     }
 
     /// The elements of an operand that must be numbers.

@@ -12,6 +12,7 @@ use ::ops::Builder;
 use ir::{Code, Diagnostic, Location, Strings, TensorType, Texts, ValueId};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use sym::Sym;
 
 /// Domain, name and overload of a function.
 pub(super) type FunctionKey = (String, String, String);
@@ -30,6 +31,8 @@ pub struct Cx<'f> {
     pub(super) strings: Strings,
     /// The inputs and outputs that are of strings.
     pub(super) texts: Texts,
+    /// How many sizes that depend on data were declared.
+    computed: usize,
     terms: Vec<TermData>,
 }
 
@@ -51,6 +54,7 @@ impl<'f> Cx<'f> {
             nodes_left: MAX_NODES,
             strings: Strings::default(),
             texts: Texts::default(),
+            computed: 0,
             terms: Vec::new(),
         }
     }
@@ -175,6 +179,12 @@ impl<'f> Cx<'f> {
                 Ok(self.built(name, id))
             }
         }
+    }
+
+    /// A new symbol for a size that depends on data.
+    pub(super) fn computed_symbol(&mut self) -> Sym {
+        self.computed += 1;
+        Sym::new(&format!("count.{}", self.computed - 1))
     }
 
     /// The term as a value of the current graph.

@@ -17,6 +17,7 @@ pub(crate) struct Branches {
 }
 
 /// The body of a loop.
+#[derive(Clone)]
 pub(crate) struct Body {
     /// The values of the current graph that its last inputs stand for.
     pub captures: Vec<ValueId>,

@@ -17,7 +17,7 @@ const MAX_TERMS: usize = 1024;
 const MAX_ELEMENTS: i64 = 1 << 48;
 
 /// The most axes of a tensor.
-const MAX_RANK: usize = 64;
+pub const MAX_RANK: usize = 64;
 
 /// Whether `expr >= 0` for all sizes; None where that depends on them.
 pub fn is_nonnegative(expr: &Expr) -> Option<bool> {

@@ -4,6 +4,7 @@ use super::Entry;
 use super::activation::scalar_tensor;
 use super::reshape::const_dims;
 use crate::import::{Call, Known, Narrow, Out, Outcome, one, sizes};
+use ir::graph::SymbolFact;
 use ir::guard::Condition;
 use ir::{Array, Code, DType, Diagnostic, Literal, Tensor, ValueId};
 use nest::Func;
@@ -62,7 +63,7 @@ fn constant_of_shape(call: &mut Call) -> Outcome {
         return Err(call.attribute_error(format!("attribute `value` has {} elements, not one", value.count())).into());
     }
     let (dtype, literal) = (value.dtype(), value.to_array().get(0));
-    let dims = call.sizes(0, "input")?;
+    let dims = call.computed_sizes(0, "input")?;
     if let Some(dim) = dims.iter().find(|dim| sizes::is_nonnegative(dim) == Some(false)) {
         return Err(call.error(Code::Shape, format!("the shape holds {dim}")).into());
     }
@@ -81,9 +82,44 @@ fn range(call: &mut Call) -> Outcome {
     let known = [0, 1, 2].map(|at| call.whole(at));
     match known {
         [Some(start), Some(limit), Some(delta)] if !(dtype.is_float() && is_constant) => known_range(call, dtype, [start, limit, delta]),
-        _ if dtype.is_float() => float_range(call, dtype),
-        _ => Err(call.unsupported("a range that is computed from data, and not known before a call").into()),
+        _ if dtype.is_float() && is_constant => float_range(call, dtype),
+        _ => computed_range(call, dtype),
     }
+}
+
+/// The number of elements is `(limit - start) / delta`, rounded up.
+fn computed_range(call: &mut Call, dtype: DType) -> Outcome {
+    let ends: Vec<ValueId> = (0..3).map(|at| call.value(at)).collect::<Result<_, Diagnostic>>()?;
+    let b = call.b();
+    let ends = ends.into_iter().map(|end| b.reshape(end, &[])).collect::<Result<Vec<ValueId>, Diagnostic>>()?;
+    let [start, limit, delta] = ends[..] else { return Err(call.error(Code::Malformed, "a range of three operands").into()) };
+    let gap = b.map(Func::Sub, &[limit, start])?;
+    let wide = if dtype.is_float() { DType::F64 } else { DType::I64 };
+    let (gap, step) = (b.convert(gap, wide)?, b.convert(delta, wide)?);
+    let (zero, one_more) = (b.number(DType::I64, 0.0), b.number(DType::I64, 1.0));
+    let count = if dtype.is_float() {
+        let steps = b.map(Func::Div, &[gap, step])?;
+        let steps = b.map(Func::Ceil, &[steps])?;
+        let steps = b.convert(steps, DType::I64)?;
+        b.map(Func::Max, &[steps, zero])?
+    } else {
+        // both with the sign of the step
+        let sign = b.map(Func::Sign, &[step])?;
+        let (gap, step) = (b.map(Func::Mul, &[gap, sign])?, b.map(Func::Mul, &[step, sign])?);
+        let last = b.map(Func::Sub, &[gap, one_more])?;
+        let last = b.map(Func::Div, &[last, step])?;
+        let count = b.map(Func::Add, &[last, one_more])?;
+        let some = b.map(Func::Greater, &[gap, zero])?;
+        b.map(Func::Select, &[some, count, zero])?
+    };
+    let count = call.computed_size(count, &Expr::from(SymbolFact::default().high))?;
+    let b = call.b();
+    let exact = if dtype.is_float() && dtype != DType::F64 { DType::F32 } else { dtype };
+    let steps = b.iota(&[count], 0, exact)?;
+    let (start, delta) = (b.convert(start, exact)?, b.convert(delta, exact)?);
+    let steps = b.map_broadcast(Func::Mul, &[steps, delta])?;
+    let all = b.map_broadcast(Func::Add, &[steps, start])?;
+    one(b.convert(all, dtype)?)
 }
 
 fn known_range(call: &mut Call, dtype: DType, known: [Known; 3]) -> Outcome {
@@ -175,5 +211,15 @@ mod tests {
         let floats = "x: f32[n] z: f32[] = 1 s = Shape(x) e = Squeeze(s) f = Cast {to = 1} (e) o: f32[] = 2 y = Range(z, f, o) => y";
         check(floats, &["f32[4] 0 0 0 0"], &["f32[2] 1 3"]);
         check_types(floats, &["f32[(n)/(2)]", "n >= 1"]);
+    }
+
+    #[test]
+    fn ranges_of_data() {
+        let text = |ty: &str| format!("a: {ty}[] b: {ty}[] d: {ty}[] y = Range(a, b, d) => y");
+        check(&text("i64"), &["i64[] 3", "i64[] 9", "i64[] 2"], &["i64[3] 3 5 7"]);
+        check(&text("i32"), &["i32[] 9", "i32[] 3", "i32[] -4"], &["i32[2] 9 5"]);
+        check(&text("i32"), &["i32[] 9", "i32[] 3", "i32[] 4"], &["i32[0]"]);
+        check(&text("f32"), &["f32[] 1", "f32[] 2", "f32[] 0.25"], &["f32[4] 1 1.25 1.5 1.75"]);
+        check(&text("f32"), &["f32[] 2", "f32[] 1", "f32[] 0.25"], &["f32[0]"]);
     }
 }

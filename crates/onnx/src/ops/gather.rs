@@ -12,7 +12,6 @@ pub const OPS: &[Entry] = &[
     Entry("GatherND", 11, gather_nd),
     Entry("GatherElements", 11, gather_elements),
     Entry("ReverseSequence", 10, reverse_sequence),
-    Entry("Compress", 9, compress),
 ];
 
 fn gather(call: &mut Call) -> Outcome {
@@ -100,23 +99,6 @@ fn reverse_sequence(call: &mut Call) -> Outcome {
     one(b.gather_elements(x, source, time)?)
 }
 
-/// The slices of an axis, or the elements, for which the condition holds, which must be known.
-fn compress(call: &mut Call) -> Outcome {
-    let dims = call.dims(0)?;
-    let axis = call.int("axis")?.map(|axis| call.normal_axis(axis, dims.len())).transpose()?;
-    let chosen = call.numbers(1, "condition")?;
-    let chosen: Vec<i64> = (0..).zip(chosen).filter(|(_, holds)| *holds != 0).map(|(at, _)| at).collect();
-    let size = axis.map_or_else(|| Expr::product(&dims), |axis| dims[axis].clone());
-    if let Some(last) = chosen.last() {
-        call.guard(Condition::AtLeast(size.clone(), Expr::from(last + 1)));
-    }
-    let x = call.value(0)?;
-    let b = call.b();
-    let x = if axis.is_some() { x } else { b.reshape(x, &[size])? };
-    let indices = b.ints(DType::I64, vec![chosen.len()], chosen);
-    one(b.gather(x, indices, axis.unwrap_or(0))?)
-}
-
 #[cfg(test)]
 mod tests {
     use crate::testing::{check, check_problems, check_types, ops_of};
@@ -130,12 +112,6 @@ mod tests {
         check(&text(0), &[x, "i64[3] 3 0 2"], &["f32[3, 3] 7 2 6 4 5 3 1 8 9"]);
         let wrong = "x: f32[2, 2] l: i64[2] y = ReverseSequence {time_axis = 1} (x, l) => y";
         check_problems(wrong, &["[E005] ReverseSequence#0: time axis 1 and batch axis 1 of rank 2"]);
-    }
-
-    #[test]
-    fn what_holds_is_kept() {
-        check("x: f32[2, n] c: bool[3] = 0 1 1 y = Compress {axis = 1} (x, c) => y", &["f32[2, 3] 1 2 3 4 5 6"], &["f32[2, 2] 2 3 5 6"]);
-        check("x: f32[2, n] c: bool[4] = 0 1 0 1 y = Compress(x, c) => y", &["f32[2, 3] 1 2 3 4 5 6"], &["f32[2] 2 4"]);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use crate::import::{Body, Call, Cx, Fault, Known, Outcome, Term, sizes};
 use crate::proto::GraphProto;
 use ::ops::Scan;
 use ::ops::dims::{Relation, relation};
+use ir::graph::SymbolFact;
 use ir::guard::Condition;
 use ir::{Code, DType, Diagnostic, TensorType, ValueId};
 use nest::Func;
@@ -14,7 +15,7 @@ pub const OPS: &[Entry] = &[Entry("Loop", 1, repeat), Entry("Scan", 9, scan)];
 
 type Result<T, E = Diagnostic> = std::result::Result<T, E>;
 
-/// A Loop whose number of runs is known as a size is a `scan`; any other is a `while`.
+/// A Loop whose number of runs is known as a size is a `scan`; any other is a `while`. One that stacks results is both: the first counts.
 fn repeat(call: &mut Call) -> Outcome {
     let graph = call.graph("body")?;
     let count = call.operand_count().saturating_sub(2);
@@ -38,12 +39,9 @@ fn repeat(call: &mut Call) -> Outcome {
     })?;
     let results = match trips {
         Some(trips) if always && first.is_none() => counted(call, trips, &carried, stacked, body)?,
-        _ if stacked > 0 => {
-            let message = "how often it runs is computed from data, and with it the size of its stacked results";
-            return Err(call.unsupported(message).into());
-        }
+        _ if stacked > 0 => stacking(call, first, trips, &carried, (stacked, always), body)?,
         None if always && call.optional(0).is_none() => return Err(call.unsupported("it never ends").into()),
-        trips => until(call, first, trips, &carried, body)?,
+        trips => until(call, first, trips, &carried, body)?.0,
     };
     Ok(results.into_iter().map(Into::into).collect())
 }
@@ -114,8 +112,41 @@ fn counted(call: &mut Call, trips: Expr, carried: &[ValueId], stacked: usize, bo
     call.b().scan(&scan, carried, &captures, body.region(&outputs))
 }
 
-/// A `while` that also carries the number of its runs, where that is limited.
-fn until(call: &mut Call, first: Option<ValueId>, trips: Option<Expr>, carried: &[ValueId], mut body: Body) -> Result<Vec<ValueId>> {
+/// A `scan` over as many runs as data decides: the trip count alone, or what a `while` counts that leaves the stacked results out.
+fn stacking(
+    call: &mut Call,
+    first: Option<ValueId>,
+    trips: Option<Expr>,
+    carried: &[ValueId],
+    (stacked, always): (usize, bool),
+    body: Body,
+) -> Result<Vec<ValueId>> {
+    let most = Expr::from(SymbolFact::default().high);
+    let runs = match limit(call, trips.clone())? {
+        None if always => return Err(call.unsupported("it never ends")),
+        Some(limit) if always && first.is_none() => {
+            let b = call.b();
+            let zero = b.number(DType::I64, 0.0);
+            b.map(Func::Max, &[limit, zero])?
+        }
+        _ => {
+            let mut counting = body.clone();
+            counting.outputs.truncate(1 + carried.len());
+            until(call, first, trips, carried, counting)?.1
+        }
+    };
+    let runs = call.computed_size(runs, &most)?;
+    counted(call, runs, carried, stacked, body)
+}
+
+/// A `while` that also carries the number of its runs, which is given apart.
+fn until(
+    call: &mut Call,
+    first: Option<ValueId>,
+    trips: Option<Expr>,
+    carried: &[ValueId],
+    mut body: Body,
+) -> Result<(Vec<ValueId>, ValueId)> {
     let limit = limit(call, trips)?;
     let b = call.b();
     let truth = b.number(DType::Bool, 1.0);
@@ -134,8 +165,8 @@ fn until(call: &mut Call, first: Option<ValueId>, trips: Option<Expr>, carried: 
     }
     let (captures, outputs) = (body.captures.clone(), [&[go_on], &body.outputs[1..], &[next]].concat());
     let mut results = b.repeat_while(first, &[carried, &[zero]].concat(), &captures, body.region(&outputs))?;
-    results.truncate(carried.len());
-    Ok(results)
+    let runs = results.split_off(carried.len())[0];
+    Ok((results, runs))
 }
 
 /// The trip count as a scalar.
@@ -246,11 +277,26 @@ mod tests {
     }
 
     #[test]
+    fn data_decides_how_much_is_stacked() {
+        let inputs = |m: i64, b: i64| [format!("i64[] {m}"), format!("bool[] {b}"), "f32[2] 1 2".to_string(), "f32[1, 2] 0 0".to_string()];
+        let run = |operands: &str, nodes: &str, m: i64, b: i64, want: [&str; 2]| {
+            let inputs = inputs(m, b);
+            let text = looped(operands, nodes).replace("y = Loop", "y, z = Loop").replace("=> y", "=> y, z");
+            check(&text, &inputs.each_ref().map(String::as_str), &want);
+        };
+        let doubled = "d = Add(s, s) => c, d, d";
+        run("m, _", doubled, 2, 0, ["f32[2] 4 8", "f32[2, 2] 2 4 4 8"]);
+        run("m, _", doubled, -2, 0, ["f32[2] 1 2", "f32[0, 2]"]);
+        run("m, b", doubled, 2, 0, ["f32[2] 1 2", "f32[0, 2]"]);
+        let bounded = "d = Add(s, s) e = ReduceMax {keepdims = 0} (d) f = Less(e, l) => f, d, e";
+        run("_, b", bounded, 0, 1, ["f32[2] 8 16", "f32[3] 4 8 16"]);
+        run("m, b", bounded, 1, 1, ["f32[2] 2 4", "f32[1] 4"]);
+    }
+
+    #[test]
     fn loops_that_are_not_supported_say_why() {
         let problems = |operands: &str, nodes: &str, want: &str| check_problems(&looped(operands, nodes), &[want]);
         problems("_, one", "d = Add(s, s) => c, d", "[E006] Loop#0: Loop: it never ends");
-        let stacked = "how often it runs is computed from data, and with it the size of its stacked results";
-        problems("m, _", "d = Add(s, s) => c, d, s", &format!("[E006] Loop#0: Loop: {stacked}"));
         let grown = "the carried value `s` is f32[2] before a run and f32[4] after it";
         problems("m, _", "d = Concat {axis = 0} (s, s) => c, d", &format!("[E006] Loop#0: {grown}"));
         problems("m, _", "=> c", "[E001] Loop#0: the body has 1 outputs for a condition and 1 carried values");

@@ -15,13 +15,13 @@ pub const OPS: &[Entry] = &[
         top_k(call, Expr::from(k), true)
     }),
     Entry("TopK", 10, |call| {
-        let k = number_of_elements(call)?;
+        let k = call.computed_number(1, "k")?;
         top_k(call, k, true)
     }),
     Entry("TopK", 11, |call| {
         call.ignore(&["sorted"]);
         let largest = call.flag_or("largest", true)?;
-        let k = number_of_elements(call)?;
+        let k = call.computed_number(1, "k")?;
         top_k(call, k, largest)
     }),
 ];
@@ -32,13 +32,6 @@ type Result<T> = std::result::Result<T, Diagnostic>;
 const MOST_COMPARISONS: i64 = 1 << 31;
 /// Larger than any index.
 const NOWHERE: i64 = 1 << 62;
-
-fn number_of_elements(call: &Call) -> Result<Expr> {
-    match call.sizes(1, "k")?.as_slice() {
-        [k] => Ok(k.clone()),
-        other => Err(call.error(Code::Shape, format!("`k` has {} elements", other.len()))),
-    }
-}
 
 /// Each run of a scan finds the next element: the largest of those that come behind the one before it, the first of equal ones. So the
 /// work is k passes, and the memory that of the results.

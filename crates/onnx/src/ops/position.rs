@@ -3,7 +3,7 @@
 use super::Entry;
 use super::activation::scalar_operand;
 use crate::import::{Call, Outcome, element_type_of, one};
-use ::ops::Folded;
+use ::ops::{Builder, Folded};
 use ir::guard::Condition;
 use ir::{Code, DType, Diagnostic, Literal, ValueId};
 use nest::{Func, Monoid};
@@ -12,8 +12,8 @@ use sym::Expr;
 pub const OPS: &[Entry] = &[
     Entry("Trilu", 14, trilu),
     Entry("EyeLike", 9, eye),
-    Entry("CumSum", 11, |call| running(call, Monoid::Sum)),
-    Entry("CumProd", 26, |call| running(call, Monoid::Product)),
+    Entry("CumSum", 11, |call| running_op(call, Monoid::Sum)),
+    Entry("CumProd", 26, |call| running_op(call, Monoid::Product)),
     Entry("OneHot", 9, one_hot),
 ];
 
@@ -64,20 +64,71 @@ fn eye(call: &mut Call) -> Outcome {
     one(b.convert(on, dtype)?)
 }
 
-/// The sum or product, for each place of an axis, of the elements up to it: a fold of all elements with the others taken as what changes
-/// nothing, since an infinity times 0 is not 0.
-fn running(call: &mut Call, kind: Monoid) -> Outcome {
+/// The sums, or products, along an axis up to each element.
+fn running_op(call: &mut Call, kind: Monoid) -> Outcome {
     let (exclusive, reverse) = (call.flag_or("exclusive", false)?, call.flag_or("reverse", false)?);
-    let dims = call.dims(0)?;
+    let rank = call.rank(0)?;
     let axis = match call.numbers(1, "axis")?.as_slice() {
-        [axis] => call.normal_axis(*axis, dims.len())?,
+        [axis] => call.normal_axis(*axis, rank)?,
         other => return Err(call.attribute_error(format!("`axis` is {other:?}")).into()),
     };
-    let x = call.value(0)?;
+    let (x, dtype) = (call.value(0)?, call.dtype(0)?);
+    let b = call.b();
+    // the sums of blocks are not rounded to 16 bits
+    let wide = b.widened(x)?;
+    let all = running(b, kind, wide, axis, (exclusive, reverse))?;
+    one(b.convert(all, dtype)?)
+}
+
+/// Elements of which all pairs are looked at.
+const BLOCK: i64 = 64;
+/// How often blocks are blocks of blocks.
+const LEVELS: usize = 3;
+
+/// The fold of the elements along an axis up to each of them: without it where `exclusive`, from the end where `reverse`.
+pub fn running(b: &mut Builder, kind: Monoid, x: ValueId, axis: usize, flags: (bool, bool)) -> Result<ValueId, Diagnostic> {
+    running_in(b, kind, x, axis, flags, LEVELS)
+}
+
+/// Each block for itself, and then the fold of the blocks before it: work in proportion to the length.
+fn running_in(b: &mut Builder, kind: Monoid, x: ValueId, axis: usize, flags: (bool, bool), levels: usize) -> Result<ValueId, Diagnostic> {
+    let dims = b.dims(x).to_vec();
+    let size = &dims[axis];
+    if levels == 0 || size.as_const().is_some_and(|size| size <= 2 * BLOCK) {
+        return running_pairs(b, kind, x, axis, flags);
+    }
+    let nothing = b.number(b.dtype(x), if kind == Monoid::Product { 1.0 } else { 0.0 });
+    let (blocks, mut high) = (size.ceil_div(&Expr::from(BLOCK)), vec![Expr::zero(); dims.len()]);
+    high[axis] = Expr::from(BLOCK - 1);
+    let padded = b.pad(x, nothing, &vec![Expr::zero(); dims.len()], &high)?;
+    let padded = b.slice_axis(padded, axis, &Expr::zero(), &(&blocks * BLOCK))?;
+    let padded_dims = b.dims(padded).to_vec();
+    let mut blocked = dims.clone();
+    blocked[axis] = blocks;
+    blocked.insert(axis + 1, Expr::from(BLOCK));
+    let inside = b.reshape(padded, &blocked)?;
+    let totals = b.reduce(kind, inside, &[axis + 1], Folded::Dropped)?;
+    let inside = running_pairs(b, kind, inside, axis + 1, flags)?;
+    let before = running_in(b, kind, totals, axis, (true, flags.1), levels - 1)?;
+    let before = b.unsqueeze(before, &[axis + 1])?;
+    let func = if kind == Monoid::Product { Func::Mul } else { Func::Add };
+    let all = b.map_broadcast(func, &[before, inside])?;
+    let all = b.reshape(all, &padded_dims)?;
+    b.slice_axis(all, axis, &Expr::zero(), size)
+}
+
+/// The same by looking at all pairs of elements.
+fn running_pairs(
+    b: &mut Builder,
+    kind: Monoid,
+    x: ValueId,
+    axis: usize,
+    (exclusive, reverse): (bool, bool),
+) -> Result<ValueId, Diagnostic> {
+    let dims = b.dims(x).to_vec();
     let pairs = [dims[axis].clone(), dims[axis].clone()];
     let mut each = dims.clone();
     each.insert(axis, dims[axis].clone());
-    let b = call.b();
     let (to, from) = (b.iota(&pairs, 0, DType::I64)?, b.iota(&pairs, 1, DType::I64)?);
     let takes_part = match (exclusive, reverse) {
         (false, false) => Func::LessEqual,
@@ -93,7 +144,7 @@ fn running(call: &mut Call, kind: Monoid) -> Outcome {
     let terms = b.broadcast(terms, &each)?;
     let nothing = b.number(b.dtype(x), if kind == Monoid::Product { 1.0 } else { 0.0 });
     let terms = b.map_broadcast(Func::Select, &[counted, terms, nothing])?;
-    one(b.reduce(kind, terms, &[axis + 1], Folded::Dropped)?)
+    b.reduce(kind, terms, &[axis + 1], Folded::Dropped)
 }
 
 /// A new axis of size `depth`: `values[1]` where it stands at the index, else `values[0]`. Indices out of range stand nowhere.
@@ -121,10 +172,7 @@ fn one_hot(call: &mut Call) -> Outcome {
 fn depth(call: &mut Call) -> Result<Expr, Diagnostic> {
     let depth = match (call.constant(1), call.known(1)) {
         (Some(depth), None) => Expr::from(depth.as_f64() as i64),
-        _ => match call.sizes(1, "depth")?.as_slice() {
-            [depth] => depth.clone(),
-            other => return Err(call.error(Code::Shape, format!("`depth` has {} elements", other.len()))),
-        },
+        _ => call.computed_number(1, "depth")?,
     };
     call.guard(Condition::AtLeast(depth.clone(), Expr::zero()));
     Ok(depth)
@@ -179,6 +227,21 @@ mod tests {
         check(&text("reverse = 1"), &["f32[2, 3] 1 2 3 4 5 6"], &["f32[2, 3] 6 5 3 15 11 6"]);
         check(&text("reverse = 1, exclusive = 1"), &["f32[2, 3] 1 2 3 4 5 6"], &["f32[2, 3] 5 3 0 11 6 0"]);
         check("x: i32[2, 2] a: i64[1] = 0 y = CumSum(x, a) => y", &["i32[2, 2] 1 2 3 4"], &["i32[2, 2] 1 2 4 6"]);
+        // several blocks of blocks
+        for (size, last) in [(64, 2080), (65, 2145), (5000, 12502500)] {
+            let text = format!(
+                "l: i64[1] = {size} o: i64[] = 1 e: i64[] = {} r = Range(o, e, o) a: i64[] = 0 y = CumSum(r, a) z = ReduceMax {{keepdims = 0}} (y) => z",
+                size + 1
+            );
+            check(&text, &[], &[&format!("i64[] {last}")]);
+        }
+        let ones = ["1"; 200].join(" ");
+        let counts: Vec<String> = (0..200).map(|at| at.to_string()).collect();
+        check(
+            &text("exclusive = 1").replace("[2, n]", "[1, n]"),
+            &[&format!("f32[1, 200] {ones}")],
+            &[&format!("f32[1, 200] {}", counts.join(" "))],
+        );
     }
 
     #[test]
@@ -186,9 +249,8 @@ mod tests {
         let text = |axis: i64| format!("i: i64[n] d: f32[] = 3 v: f32[2] = 5 7 y = OneHot {{axis = {axis}}} (i, d, v) => y");
         check(&text(-1), &["i64[3] 0 -1 9"], &["f32[3, 3] 7 5 5 5 5 7 5 5 5"]);
         check(&text(0), &["i64[2] 1 0"], &["f32[3, 2] 5 7 7 5 5 5"]);
-        check_problems(
-            "i: i64[2] d: i64[] v: f32[2] y = OneHot(i, d, v) => y",
-            &["[E006] OneHot#0: OneHot: `depth` is computed from data, and not known before a call"],
-        );
+        let of_data = "i: i64[n] d: i64[] v: f32[2] = 5 7 y = OneHot(i, d, v) => y";
+        check(of_data, &["i64[3] 0 -1 9", "i64[] 3"], &["f32[3, 3] 7 5 5 5 5 7 5 5 5"]);
+        check(of_data, &["i64[1] 0", "i64[] 0"], &["f32[1, 0]"]);
     }
 }

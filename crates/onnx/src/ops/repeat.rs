@@ -10,7 +10,7 @@ pub const OPS: &[Entry] = &[Entry("Expand", 8, expand), Entry("Tile", 6, tile)];
 
 /// The operand and the shape broadcast to each other.
 fn expand(call: &mut Call) -> Outcome {
-    let (given, wanted) = (call.dims(0)?, call.sizes(1, "shape")?);
+    let (given, wanted) = (call.dims(0)?, call.computed_sizes(1, "shape")?);
     if let Some(size) = wanted.iter().find(|size| sizes::is_nonnegative(size) == Some(false)) {
         return Err(call.error(Code::Shape, format!("the shape holds {size}")).into());
     }
@@ -24,7 +24,7 @@ fn expand(call: &mut Call) -> Outcome {
 
 /// Each repeated axis becomes two, of which the first repeats.
 fn tile(call: &mut Call) -> Outcome {
-    let (dims, repeats) = (call.dims(0)?, call.sizes(1, "repeats")?);
+    let (dims, repeats) = (call.dims(0)?, call.computed_sizes(1, "repeats")?);
     if repeats.len() != dims.len() {
         return Err(call.error(Code::Shape, format!("{} repeats for {} axes", repeats.len(), dims.len())).into());
     }

@@ -2,8 +2,10 @@
 
 use super::Entry;
 use crate::import::{Call, Known, Outcome, one, sizes};
+use ir::graph::SymbolFact;
 use ir::guard::Condition;
-use ir::{Code, DType, Diagnostic};
+use ir::{Code, DType, Diagnostic, ValueId};
+use nest::Func;
 use sym::Expr;
 
 pub const OPS: &[Entry] = &[
@@ -33,8 +35,8 @@ pub(super) fn const_dims(dims: &[Expr]) -> Option<Vec<usize>> {
 /// is rounded down, and a guard checks the product.
 fn reshape(call: &mut Call) -> Outcome {
     let allow_zero = call.flag_or("allowzero", false)?;
-    let wanted = call.sizes(1, "shape")?;
     let given = call.dims(0)?;
+    let Some(wanted) = call.known(1).map(|known| known.values) else { return computed_reshape(call, &given, allow_zero) };
     let mut dims = Vec::new();
     for (axis, size) in wanted.iter().enumerate() {
         dims.push(match size.as_const() {
@@ -50,6 +52,34 @@ fn reshape(call: &mut Call) -> Outcome {
         _ => return Err(call.error(Code::Shape, format!("the new shape {wanted:?} has two unknown dims")).into()),
     }
     reshaped(call, &dims)
+}
+
+/// The same to a shape that depends on data.
+fn computed_reshape(call: &mut Call, given: &[Expr], allow_zero: bool) -> Outcome {
+    let wanted = call.scalars(1, "shape")?;
+    let b = call.b();
+    let (zero, one_more) = (b.number(DType::I64, 0.0), b.number(DType::I64, 1.0));
+    let (mut sizes, mut product) = (Vec::new(), one_more);
+    for (axis, wanted) in wanted.into_iter().enumerate() {
+        let mut size = wanted;
+        if let (Some(kept), false) = (given.get(axis), allow_zero) {
+            let (kept, keeps) = (b.size(kept, DType::I64)?, b.map(Func::Equal, &[wanted, zero])?);
+            size = b.map(Func::Select, &[keeps, kept, wanted])?;
+        }
+        let open = b.map_number(Func::Equal, wanted, -1.0)?;
+        let factor = b.map(Func::Select, &[open, one_more, size])?;
+        product = b.map(Func::Mul, &[product, factor])?;
+        sizes.push((open, size));
+    }
+    let count = b.size(&Expr::product(given), DType::I64)?;
+    let product = b.map(Func::Max, &[product, one_more])?;
+    let rest = b.map(Func::Div, &[count, product])?;
+    let sizes = sizes.into_iter().map(|(open, size)| call.b().map(Func::Select, &[open, rest, size]));
+    let sizes = sizes.collect::<Result<Vec<ValueId>, Diagnostic>>()?;
+    let most = Expr::from(SymbolFact::default().high);
+    let dims = sizes.into_iter().map(|size| call.computed_size(size, &most)).collect::<Result<Vec<Expr>, Diagnostic>>()?;
+    let x = call.value(0)?;
+    one(call.b().reshape(x, &dims)?)
 }
 
 fn kept_dim(call: &Call, given: &[Expr], axis: usize) -> Result<Expr, Diagnostic> {
@@ -160,10 +190,17 @@ mod tests {
         problem("[2] = -1 -1", "the new shape [-1, -1] has two unknown dims");
         problem("[1] = 7", "number of elements differs: 6 vs 7");
         problem("[3] = 2 3 0", "dim 2 of the new shape is 0, and the operand has rank 2");
-        check_problems(
-            "x: f32[2] s: i64[1] y = Reshape(x, s) => y",
-            &["[E006] Reshape#0: Reshape: `shape` is computed from data, and not known before a call"],
-        );
+        let huge = "[E006] Reshape#0: Reshape: `shape` is i64[n], computed from data, and not known before a call";
+        check_problems("x: f32[2] s: i64[n] y = Reshape(x, s) => y", &[huge]);
+    }
+
+    #[test]
+    fn data_shapes() {
+        let text = "x: f32[2, n] s: i64[3] y = Reshape(x, s) => y";
+        let x = "f32[2, 3] 1 2 3 4 5 6";
+        check(text, &[x, "i64[3] 3 1 2"], &["f32[3, 1, 2] 1 2 3 4 5 6"]);
+        check(text, &[x, "i64[3] 0 -1 1"], &["f32[2, 3, 1] 1 2 3 4 5 6"]);
+        check(text, &["f32[2, 0]", "i64[3] 0 0 5"], &["f32[2, 0, 5]"]);
     }
 
     #[test]

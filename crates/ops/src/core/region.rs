@@ -7,7 +7,7 @@ pub mod branch;
 pub mod repeat;
 
 use crate::def::{ConcreteType, OpError};
-use ir::{Array, Attrs, Code, Graph, Node, TensorType};
+use ir::{Array, Attrs, Code, Graph, Node, TensorType, ValueId};
 
 /// The types of a region's inputs are `types`, in order.
 fn check_inputs(region: &Graph, types: &[TensorType]) -> Result<(), OpError> {
@@ -18,6 +18,15 @@ fn check_inputs(region: &Graph, types: &[TensorType]) -> Result<(), OpError> {
     match inputs.iter().zip(types).find(|(input, ty)| **input != *ty) {
         Some((input, ty)) => Err(OpError::types(format!("region {}: input {input} is given {ty}", region.name))),
         None => Ok(()),
+    }
+}
+
+/// The type of a region's output; what the region computes of sizes means nothing outside of it.
+fn known_outside(region: &Graph, id: ValueId) -> Result<&TensorType, OpError> {
+    let ty = region.ty(id);
+    match region.computed.iter().find(|(sym, _)| ty.dims.iter().any(|dim| dim.mentions(sym))) {
+        None => Ok(ty),
+        Some(_) => Err(OpError::new(Code::Unsupported, format!("a size of {ty} depends on data inside of {}", region.name))),
     }
 }
 

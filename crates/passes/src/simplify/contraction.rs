@@ -87,7 +87,7 @@ fn below_largest(rewriter: &Rewriter, exponentials: ValueId, sum: ValueId) -> bo
 /// How often a value of the graph before is read.
 fn uses(rewriter: &Rewriter, value: ValueId) -> usize {
     let read = rewriter.before.nodes.iter().flat_map(|node| &node.inputs).filter(|id| **id == value).count();
-    read + rewriter.before.outputs.iter().filter(|(_, id)| *id == value).count()
+    read + rewriter.before.roots().filter(|id| *id == value).count()
 }
 
 /// Where the other operand has the expanded letters too, at the same size.

@@ -81,11 +81,12 @@ fn select_of_bools(rewriter: &mut Rewriter, site: &Site) -> Option<Vec<ValueId>>
     (bools && view.is_number(operands[1], 1.0) && view.is_number(operands[2], 0.0)).then(|| vec![operands[0]])
 }
 
-/// The region that a known condition chooses, in place of its node. Its guards held only where it ran, so one that has any stays.
+/// The region that a known condition chooses, in place of its node. What it holds back and
+/// computes of sizes counts only where it runs, so one that has guards or such sizes stays.
 fn known_branch(rewriter: &mut Rewriter, site: &Site) -> Option<Vec<ValueId>> {
     let condition = site.operand("if").and_then(|condition| rewriter.view().number(condition))?;
     let region = &site.node.regions[if condition != 0.0 { 0 } else { 1 }];
-    region.guards.is_empty().then(|| inlined(rewriter, region, &site.inputs[1..], &site.node.location))
+    (region.guards.is_empty() && region.computed.is_empty()).then(|| inlined(rewriter, region, &site.inputs[1..], &site.node.location))
 }
 
 /// The values of a region's outputs on these operands, its nodes copied into the graph after.

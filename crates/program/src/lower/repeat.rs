@@ -3,7 +3,7 @@
 //! A carried value is a buffer of two places: run number t reads place (t - 1) % 2 and writes place t % 2, so nothing that a run still
 //! needs is overwritten. Slices of scanned tensors and stacked results are views: their index mentions the loop's counter.
 
-use super::{Lowering, Values, region_prefix};
+use super::{Lowering, Values, early_guards, region_prefix};
 use crate::program::{BufferId, Loop, Role, Step, Times};
 use ir::{Code, Diagnostics, Graph, Location, Node, TensorType};
 use nest::{IterKind, NestBuilder};
@@ -38,7 +38,7 @@ impl Lowering {
         let condition = condition.first().map(|from| self.own_condition(*from, &mut walk));
         let carried: Vec<BufferId> = given[..parts.carried].iter().map(|from| self.carried(*from, &mut walk)).collect();
         // in front of the loop, since invariant steps go there too
-        steps.extend(region.guards.iter().cloned().map(Step::Guard));
+        steps.extend(early_guards(region).cloned().map(Step::Guard));
         steps.append(&mut walk.steps);
         let inputs = self.region_inputs(&parts, given, &carried, &mut walk);
         let next = self.region_body(region, inputs, &mut walk)?;

@@ -173,6 +173,11 @@ impl Reader<'_, '_> {
                 Ok(Step::If { condition, then, otherwise: self.steps()? })
             }
             "guard" => self.guard().map(Step::Guard),
+            "size" => {
+                let symbol = Sym::new(self.parser.ident()?);
+                self.parser.expect("=")?;
+                Ok(Step::Size { symbol, from: self.buffer_id()? })
+            }
             "loop" => self.repeat().map(Step::Loop),
             other => self.parser.error(format!("`{other}` starts no step")),
         }

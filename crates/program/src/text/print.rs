@@ -94,6 +94,7 @@ impl Printer {
             Step::Host(step) => self.line(host_text(step)),
             Step::Border(id) => self.line(format!("border {id:?}")),
             Step::Guard(guard) => self.line(guard_text(guard)),
+            Step::Size { symbol, from } => self.line(format!("size {symbol} = {from:?}")),
             Step::If { condition, then, otherwise } => {
                 self.block(&format!("if {condition:?} {{"), then);
                 self.block("} else {", otherwise);

@@ -24,7 +24,7 @@ fn stacked(repeat: &Loop) -> Vec<BufferId> {
     let Times::Trips(trips) = &repeat.times else { return vec![] };
     let groups = repeat.body.iter().filter_map(|step| match step {
         Step::Group(group) => Some(group),
-        Step::Host(_) | Step::Border(_) | Step::If { .. } | Step::Loop(_) | Step::Guard(_) => None,
+        Step::Host(_) | Step::Border(_) | Step::If { .. } | Step::Loop(_) | Step::Guard(_) | Step::Size { .. } => None,
     });
     let counts = |at: &Index| at.as_map().is_some_and(|at| at.mentions(&repeat.counter));
     let slices = |write: &Write| write.index.iter().zip(&write.ty.dims).any(|(at, dim)| dim == trips && counts(at));
@@ -49,8 +49,8 @@ impl Flow<'_> {
             match step {
                 Step::Group(group) => self.prepare_group(group),
                 Step::Border(id) => self.fault(11, *id, "prepare", "has a border step"),
-                Step::Host(_) | Step::If { .. } | Step::Loop(_) | Step::Guard(_) => {
-                    self.faults.push("P11: prepare: there is a step of the host, a branch, a loop or a guard".to_string());
+                Step::Host(_) | Step::If { .. } | Step::Loop(_) | Step::Guard(_) | Step::Size { .. } => {
+                    self.faults.push("P11: prepare: there is a host step, a branch, a loop, a guard or a computed size".to_string());
                 }
             }
         }
@@ -106,12 +106,13 @@ impl Flow<'_> {
             Step::If { condition, then, otherwise } => self.branch(*condition, then, otherwise),
             Step::Loop(repeat) => self.repeat(repeat),
             Step::Guard(_) => {}
+            Step::Size { from, .. } => self.scalar(*from, "size", DType::I64),
         }
     }
 
     /// What both branches write is written.
     fn branch(&mut self, condition: BufferId, then: &[Step], otherwise: &[Step]) {
-        self.condition(condition, "if");
+        self.scalar(condition, "if", DType::Bool);
         let before = self.written.clone();
         self.steps(then);
         let after = std::mem::replace(&mut self.written, before);
@@ -119,18 +120,18 @@ impl Flow<'_> {
         self.written.iter_mut().zip(after).for_each(|(written, then)| *written &= then);
     }
 
-    fn condition(&mut self, condition: BufferId, place: &str) {
-        self.read(condition, place);
-        let ty = &self.program.buffer(condition).ty;
-        if ty.dtype != DType::Bool || ty.rank() != 0 {
-            self.fault(15, condition, place, &format!("is {ty}"));
+    fn scalar(&mut self, id: BufferId, place: &str, dtype: DType) {
+        self.read(id, place);
+        let ty = &self.program.buffer(id).ty;
+        if ty.dtype != dtype || ty.rank() != 0 {
+            self.fault(15, id, place, &format!("is {ty}"));
         }
     }
 
     /// A body may never run: behind the loop, what it writes counts for its stacked results alone, which then are empty.
     fn repeat(&mut self, repeat: &Loop) {
         if let Times::While(condition) = &repeat.times {
-            self.condition(*condition, "loop");
+            self.scalar(*condition, "loop", DType::Bool);
         }
         let before = self.written.clone();
         self.steps(&repeat.body);

@@ -5,7 +5,7 @@
 //! - C2: the inputs of both regions have the types of the captures.
 //! - C3: the outputs of both regions have equal element types and dims.
 
-use super::{check_inputs, interpreted};
+use super::{check_inputs, interpreted, known_outside};
 use crate::def::{InferCx, Inferred, Kind, OpDef, OpError};
 use crate::dims::{Guards, rank_of, same_type};
 use ir::{Code, DType, Graph, TensorType};
@@ -33,7 +33,7 @@ fn joined_types(then: &Graph, other: &Graph) -> Result<Inferred, OpError> {
     }
     let (mut types, mut guards) = (Vec::new(), Guards::default());
     for (at, ((_, a), (_, b))) in then.outputs.iter().zip(&other.outputs).enumerate() {
-        let (a, b) = (then.ty(*a), other.ty(*b));
+        let (a, b) = (known_outside(then, *a)?, known_outside(other, *b)?);
         let dims = guards.all_equal(&format!("output {at} of the branches"), &a.dims, &b.dims)?;
         types.push(TensorType::new(same_type(a, b)?, dims));
     }

@@ -14,7 +14,7 @@
 //! - C3: a carried value keeps its type.
 //! - C4: a scanned tensor has `trips` slices.
 
-use super::{check_inputs, interpreted};
+use super::{check_inputs, interpreted, known_outside};
 use crate::attrs;
 use crate::def::{InferCx, Inferred, Kind, OpDef, OpError};
 use crate::dims::{Guards, rank_of};
@@ -129,7 +129,7 @@ fn output_types(region: &Graph, count: usize) -> Result<Vec<&TensorType>, OpErro
     if region.outputs.len() != count {
         return Err(OpError::new(Code::Malformed, format!("region {} has {} outputs, not {count}", region.name, region.outputs.len())));
     }
-    Ok(region.outputs.iter().map(|(_, id)| region.ty(*id)).collect())
+    region.outputs.iter().map(|(_, id)| known_outside(region, *id)).collect()
 }
 
 /// The types of the carried values: what they are before is what the region makes of them.
