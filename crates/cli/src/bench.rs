@@ -5,7 +5,7 @@ use crate::attention;
 use crate::conv;
 use crate::failure::Failure;
 use crate::gemm;
-use crate::inputs::{Draw, Inputs, drawn, drawn_sizes, given, read, shuffled};
+use crate::inputs::{Draw, Inputs, drawn, drawn_sizes, from_file, given, read, shuffled};
 use crate::machine::{Started, peak_rss_mib};
 use crate::measure::{Caller, Times};
 use crate::memory::Memory;
@@ -58,6 +58,7 @@ fn bench_model(arguments: &BenchArgs, path: &Path, started: Started) -> Result<R
     let compile_s = started.seconds();
     progress.now("timing");
     let [first, second] = both_sets(inputs_of(arguments, path).as_deref(), &compiled, machine.most_bytes)?;
+    executable.share_strings(&first.strings);
     let memory = Memory::of(&executable, &compiled, &first.tensors)?;
     let mut callers = [Caller::new(&executable, &first.tensors)?, Caller::new(&executable, &second.tensors)?];
     let times = Times::of(&mut executable, &mut callers)?;
@@ -85,7 +86,7 @@ fn bench_model(arguments: &BenchArgs, path: &Path, started: Started) -> Result<R
         "kernels": compiled.assembly.lowered.len(),
         "code_bytes": executable.code_bytes(),
         "recompiles": 0,
-        "host_steps": 0,
+        "host_steps": compiled.image.host_calls.len(),
     });
     let text = format!(
         "median {BOLD}{}{BOLD:#}, p10 {}, p90 {} of {} runs on {} threads; first call {}\ncompiled in {}, from the start of the process{}\n\
@@ -113,19 +114,21 @@ pub fn both_sets(file: Option<&Path>, compiled: &Compiled, most_bytes: usize) ->
         let [first, second] = SEEDS.map(|seed| drawn(&compiled.image, &compiled.graph, &sizes, Draw { seed, most_bytes }));
         return Ok([first?, second?]);
     };
-    let tensors = read(path, &compiled.image)?;
+    let Inputs { tensors, remark, strings } = from_file(path, &compiled.image)?;
     let beside = path.with_extension("2.npz");
-    let second = match beside.exists().then(|| read(&beside, &compiled.image)).transpose()? {
-        Some(others) if same_types(&tensors, &others) => Inputs { tensors: others, remark: format!("then {}", beside.display()) },
+    let second = match beside.exists().then(|| read(&beside, &compiled.image, &strings)).transpose()? {
+        Some(others) if same_types(&tensors, &others) => {
+            Inputs { tensors: others, remark: format!("then {}", beside.display()), strings: strings.clone() }
+        }
         _ => {
             let mut random = Random::new(SEEDS[1]);
             let bound = |at: usize| compiled.image.values.get(at).is_some_and(Option::is_some);
             let other = |(at, tensor): (usize, &Tensor)| if bound(at) { tensor.clone() } else { shuffled(tensor, &mut random) };
             let others = tensors.iter().enumerate().map(other).collect();
-            Inputs { tensors: others, remark: "then the same elements in another order".to_string() }
+            Inputs { tensors: others, remark: "then the same elements in another order".to_string(), strings: strings.clone() }
         }
     };
-    Ok([Inputs { tensors, remark: format!("inputs: {}", path.display()) }, second])
+    Ok([Inputs { tensors, remark, strings }, second])
 }
 
 fn same_types(a: &[Tensor], b: &[Tensor]) -> bool {

@@ -3,11 +3,12 @@
 use crate::content::{Content, content, content_by_name};
 use crate::failure::Failure;
 use crate::npz;
-use ir::{Array, Code, DType, Diagnostic, Diagnostics, Graph, Literal, Location, Tensor, TensorType};
+use ir::{Array, Code, DType, Diagnostic, Diagnostics, Graph, Literal, Location, Strings, Tensor, TensorType};
 use random::Random;
 use runtime::Image;
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 use sym::{Expr, Sym};
 
 /// The tensors of one call in the model's order, and how they came about, for the user.
@@ -15,6 +16,8 @@ use sym::{Expr, Sym};
 pub struct Inputs {
     pub tensors: Vec<Tensor>,
     pub remark: String,
+    /// Of the tensors that are of strings.
+    pub strings: Arc<Strings>,
 }
 
 /// How inputs are drawn.
@@ -28,19 +31,26 @@ pub struct Draw {
 /// The inputs of a file, or without one, drawn ones.
 pub fn inputs(file: Option<&Path>, image: &Image, graph: &Graph, draw: Draw) -> Result<Inputs, Failure> {
     match file {
-        Some(path) => Ok(Inputs { tensors: read(path, image)?, remark: format!("inputs: {}", path.display()) }),
+        Some(path) => from_file(path, image),
         None => drawn(image, graph, &drawn_sizes(image)?, draw),
     }
 }
 
-/// The arrays of an .npz by name; none where it can't be read, which [`inputs`] tells.
-pub fn given(file: Option<&Path>) -> BTreeMap<String, Tensor> {
-    file.and_then(|path| npz::read(path).ok()).into_iter().flatten().collect()
+/// The inputs of a file.
+pub fn from_file(path: &Path, image: &Image) -> Result<Inputs, Failure> {
+    let strings = Arc::new(Strings::of(&image.texts));
+    Ok(Inputs { tensors: read(path, image, &strings)?, remark: format!("inputs: {}", path.display()), strings })
 }
 
-/// The arrays of an .npz under the names of the model's inputs. All names that are missing or unknown are told.
-pub fn read(path: &Path, image: &Image) -> Result<Vec<Tensor>, Failure> {
-    let mut arrays: BTreeMap<String, Tensor> = npz::read(path)?.into_iter().collect();
+/// The arrays of an .npz by name; none where it can't be read, which [`inputs`] tells. Strings are numbers that mean nothing.
+pub fn given(file: Option<&Path>) -> BTreeMap<String, Tensor> {
+    file.and_then(|path| npz::read(path, &Strings::default()).ok()).into_iter().flatten().collect()
+}
+
+/// The arrays of an .npz under the names of the model's inputs. All names that are missing or unknown are told. The table of strings begins
+/// with the model's own.
+pub fn read(path: &Path, image: &Image, strings: &Strings) -> Result<Vec<Tensor>, Failure> {
+    let mut arrays: BTreeMap<String, Tensor> = npz::read(path, strings)?.into_iter().collect();
     let mut problems = Diagnostics::default();
     let mut tensors = Vec::new();
     for (name, ty) in &image.inputs {
@@ -91,13 +101,24 @@ pub fn drawn(image: &Image, graph: &Graph, sizes: &BTreeMap<Sym, i64>, draw: Dra
     for (at, (name, ty)) in image.inputs.iter().enumerate() {
         let dims = dims(name, ty, sizes, &mut most_bytes)?;
         let known = graph.inputs.len() == image.inputs.len();
-        let content = if known { content(graph, at) } else { content_by_name(name, ty.dtype) };
+        let content = if image.texts.inputs.contains(name) {
+            // the empty string and the model's own
+            Content::Below(vec![Expr::from(1 + image.texts.table.len() as i64)])
+        } else if known {
+            content(graph, at)
+        } else {
+            content_by_name(name, ty.dtype)
+        };
         let mut random = Random::new(seed.wrapping_mul(1_000_003).wrapping_add(at as u64));
         let content = Drawn::of(content, sizes);
         tensors.push(content.tensor(ty.dtype, dims, &mut random));
         remarks.push(format!("{name} {}", content.text()));
     }
-    Ok(Inputs { tensors, remark: format!("inputs: drawn with seed {seed}: {}", remarks.join(", ")) })
+    Ok(Inputs {
+        tensors,
+        remark: format!("inputs: drawn with seed {seed}: {}", remarks.join(", ")),
+        strings: Arc::new(Strings::of(&image.texts)),
+    })
 }
 
 /// The dims of an input. What drawing it takes, the interpreter's 8 bytes an element on top of its own, is taken off `most_bytes`.
@@ -198,7 +219,7 @@ mod tests {
         let path = folder.path().join("a.npz");
         let tensor = Tensor::from_array(&Array::ints(DType::I32, vec![3], vec![1, 2, 3]));
         npz::write(&path, [("a", &tensor), ("z", &tensor)]).unwrap();
-        let failure = read(&path, &image(&[("a", DType::I32, &["3"]), ("b", DType::I32, &["n"])])).unwrap_err();
+        let failure = read(&path, &image(&[("a", DType::I32, &["3"]), ("b", DType::I32, &["n"])]), &Strings::default()).unwrap_err();
         let places: Vec<_> = failure.problems.iter().map(|problem| problem.location.clone().unwrap()).collect();
         assert_eq!((places, failure.exit_code), (vec!["b".to_string(), "z".to_string()], 2));
     }

@@ -2,10 +2,11 @@
 
 pub mod npy;
 
-use ir::Tensor;
+use ir::{Strings, Tensor};
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use zip::result::ZipError;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipArchive, ZipWriter};
@@ -28,8 +29,9 @@ pub enum NpzError {
     },
 }
 
-/// The arrays of the archive at `path`, in its order. Entries may be stored or deflated; those that are no `.npy` are passed over.
-pub fn read(path: &Path) -> Result<Vec<(String, Tensor)>, NpzError> {
+/// The arrays of the archive at `path`, in its order. Entries may be stored or deflated; those that are no `.npy` are passed over. Strings
+/// are added to the table.
+pub fn read(path: &Path, strings: &Strings) -> Result<Vec<(String, Tensor)>, NpzError> {
     let file = File::open(path).map_err(|source| NpzError::File { path: path.into(), source })?;
     let zip = |source| NpzError::Zip { path: path.into(), source };
     let mut archive = ZipArchive::new(BufReader::new(file)).map_err(zip)?;
@@ -37,7 +39,7 @@ pub fn read(path: &Path) -> Result<Vec<(String, Tensor)>, NpzError> {
     for index in 0..archive.len() {
         let mut entry = archive.by_index(index).map_err(zip)?;
         let Some(name) = entry.name().strip_suffix(".npy").map(String::from) else { continue };
-        match npy::read(&mut entry) {
+        match npy::read(&mut entry, strings) {
             Ok(tensor) => arrays.push((name, tensor)),
             Err(fault) => return Err(NpzError::Array { path: path.into(), name, fault }),
         }
@@ -47,12 +49,25 @@ pub fn read(path: &Path) -> Result<Vec<(String, Tensor)>, NpzError> {
 
 /// Writes `arrays`, uncompressed and in their order, to `path`. The same arrays give the same bytes. Names must differ.
 pub fn write<'a>(path: &Path, arrays: impl IntoIterator<Item = (&'a str, &'a Tensor)>) -> Result<(), NpzError> {
+    write_with(path, arrays, |_, _| None)
+}
+
+/// As [`write`]; `texts` gives the strings of a tensor of strings.
+pub fn write_with<'a>(
+    path: &Path,
+    arrays: impl IntoIterator<Item = (&'a str, &'a Tensor)>,
+    texts: impl Fn(&str, &Tensor) -> Option<Vec<Arc<str>>>,
+) -> Result<(), NpzError> {
     let file = |source| NpzError::File { path: path.into(), source };
     let zip = |source| NpzError::Zip { path: path.into(), source };
     let mut archive = ZipWriter::new(BufWriter::new(File::create(path).map_err(file)?));
     for (name, tensor) in arrays {
         archive.start_file(format!("{name}.npy"), entry_options(tensor)).map_err(zip)?;
-        npy::write(&mut archive, tensor).map_err(file)?;
+        match texts(name, tensor) {
+            Some(texts) => npy::write_texts(&mut archive, tensor.dims(), &texts),
+            None => npy::write(&mut archive, tensor),
+        }
+        .map_err(file)?;
     }
     archive.finish().map_err(zip)?.flush().map_err(file)
 }
@@ -69,7 +84,6 @@ mod tests {
     use super::*;
     use ir::DType;
     use proptest::prelude::*;
-    use std::sync::Arc;
 
     fn tensor(dtype: DType, dims: &[usize]) -> Tensor {
         let count = dims.iter().product::<usize>() * dtype.size();
@@ -89,7 +103,7 @@ mod tests {
         let arrays: Vec<_> = DType::ALL.iter().flat_map(|&dtype| dims.map(|dims| tensor(dtype, dims))).collect();
         let names: Vec<_> = (0..arrays.len()).map(|at| format!("/layer.{at}/out:0")).collect();
         write(&path, names.iter().map(String::as_str).zip(&arrays)).unwrap();
-        let read = read(&path).unwrap();
+        let read = read(&path, &Strings::default()).unwrap();
         assert!(read.iter().map(|(name, _)| name).eq(&names));
         assert!(read.iter().zip(&arrays).all(|((_, read), written)| same(read, written)));
     }
@@ -104,7 +118,7 @@ mod tests {
         archive.start_file("x.npy", SimpleFileOptions::default().compression_method(CompressionMethod::Deflated)).unwrap();
         npy::write(&mut archive, &written).unwrap();
         archive.finish().unwrap();
-        let read = read(&path).unwrap();
+        let read = read(&path, &Strings::default()).unwrap();
         assert_eq!(read.len(), 1);
         assert_eq!(read[0].0, "x");
         assert!(same(&read[0].1, &written));
@@ -126,7 +140,7 @@ mod tests {
     fn errors_name_the_file_and_the_array() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("bad.npz");
-        let message = || read(&path).unwrap_err().to_string();
+        let message = || read(&path, &Strings::default()).unwrap_err().to_string();
         assert!(message().contains("bad.npz: No such file"));
         std::fs::write(&path, b"not a zip").unwrap();
         assert!(message().contains("bad.npz: invalid Zip archive"), "{}", message());
@@ -165,7 +179,7 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("b.npz");
             std::fs::write(&path, bytes).unwrap();
-            if let Ok(arrays) = read(&path) {
+            if let Ok(arrays) = read(&path, &Strings::default()) {
                 let whole = |tensor: &Tensor| tensor.bytes().len() == tensor.count() * tensor.dtype().size();
                 prop_assert!(arrays.iter().all(|(_, tensor)| whole(tensor)));
             }

@@ -15,9 +15,9 @@ use crate::summary::Summary;
 use crate::timings::Timings;
 use driver::interpret::{self, Interpreter};
 use driver::values::{compile_for, import_for};
-use driver::verify::{self, Sample};
+use driver::verify::{self, Given, Sample};
 use driver::{Compiled, Options, Sabotage, Source};
-use ir::{Graph, Tensor};
+use ir::{Graph, Strings, Tensor};
 use runtime::Image;
 use serde_json::{Value, json};
 use std::time::Instant;
@@ -73,6 +73,7 @@ fn called(
     progress.now("running");
     let start = Instant::now();
     let mut executable = machine.load(compiled)?;
+    executable.share_strings(&inputs.strings);
     let load = start.elapsed().as_secs_f64();
     let start = Instant::now();
     let outputs = match executable.run(&inputs.tensors) {
@@ -85,7 +86,7 @@ fn called(
         outputs => outputs?,
     };
     let latency = start.elapsed().as_secs_f64();
-    write_outputs(arguments, &compiled.image, &outputs)?;
+    write_outputs(arguments, &compiled.image, &outputs, &inputs.strings)?;
     let roofline = arguments.chart.as_ref().map(|_| Roofline::new(machine)).transpose()?;
     let before = roofline.as_ref().map_or(Ok(Ceilings::default()), Roofline::ceilings)?;
     let profile = if is_profiled(arguments) { Profile::of(&mut executable, &inputs.tensors)? } else { Profile::default() };
@@ -99,10 +100,18 @@ fn called(
     }
     let timings = Timings::new(compiled, Some(load));
     let table = if arguments.timings { timings.table() } else { String::new() };
-    let text = [outputs_text(&compiled.image, &outputs), table, timings.text(), memory.text(), latency_text(latency), profile.text()];
+    let text = [
+        outputs_text(&compiled.image, &outputs, &inputs.strings),
+        table,
+        timings.text(),
+        memory.text(),
+        latency_text(latency),
+        profile.text(),
+    ];
     let json = json!({
         "inputs": inputs.remark,
-        "outputs": outputs_json(&compiled.image, &outputs),
+        "outputs": outputs_json(&compiled.image, &outputs, &inputs.strings),
+        "host_steps": compiled.image.host_calls.iter().map(|call| call.op.name).collect::<Vec<_>>(),
         "compile_s": timings.seconds(),
         "stages_s": timings.stages_json(),
         "cache": timings.cache_json(),
@@ -127,8 +136,8 @@ fn interpreted(
         Interpret::Kernel => Interpreter::Kernel,
     };
     progress.now("interpreting");
-    let outputs = interpret::interpret(compiled, how, &inputs.tensors)?;
-    outputs_report(arguments, &compiled.image, &outputs)
+    let outputs = interpret::interpret(compiled, how, &inputs.tensors, &inputs.strings)?;
+    outputs_report(arguments, &compiled.image, &outputs, &inputs.strings)
 }
 
 /// The imported graph alone is interpreted: it need not compile.
@@ -140,24 +149,25 @@ fn interpreted_graph(arguments: &RunArgs, graph: &Graph, draw: Draw, progress: &
         computed: graph.computed.iter().map(|(sym, _)| sym.clone()).collect(),
         inputs: graph.inputs.iter().map(named).collect(),
         outputs: graph.outputs.iter().map(|(name, id)| (name.clone(), graph.ty(*id).clone())).collect(),
+        texts: graph.texts.clone(),
         ..Image::default()
     };
     let inputs = inputs(arguments.inputs.as_deref(), &image, graph, draw)?;
     progress.remark(&inputs.remark);
     progress.now("interpreting");
-    outputs_report(arguments, &image, &graph_outputs(graph, &inputs.tensors)?)
+    outputs_report(arguments, &image, &graph_outputs(graph, &inputs.tensors, &inputs.strings)?, &inputs.strings)
 }
 
 /// What a graph gives by the definitions of its ops.
-pub fn graph_outputs(graph: &Graph, inputs: &[Tensor]) -> Result<Vec<Tensor>, Failure> {
+pub fn graph_outputs(graph: &Graph, inputs: &[Tensor], strings: &Strings) -> Result<Vec<Tensor>, Failure> {
     let sizes = ops::interp::bind_symbols(graph, &inputs.iter().map(|tensor| tensor.dims().to_vec()).collect::<Vec<_>>())?;
     let arrays: Vec<_> = inputs.iter().map(Tensor::to_array).collect();
-    Ok(interpret::graph(graph, &arrays, &sizes)?.iter().map(Tensor::from_array).collect())
+    Ok(interpret::graph(graph, &arrays, &sizes, strings)?.iter().map(Tensor::from_array).collect())
 }
 
-fn outputs_report(arguments: &RunArgs, image: &Image, outputs: &[Tensor]) -> Result<Report, Failure> {
-    write_outputs(arguments, image, outputs)?;
-    Ok(Report::new(outputs_text(image, outputs), json!({ "outputs": outputs_json(image, outputs) })))
+fn outputs_report(arguments: &RunArgs, image: &Image, outputs: &[Tensor], strings: &Strings) -> Result<Report, Failure> {
+    write_outputs(arguments, image, outputs, strings)?;
+    Ok(Report::new(outputs_text(image, outputs, strings), json!({ "outputs": outputs_json(image, outputs, strings) })))
 }
 
 fn verified(
@@ -174,7 +184,7 @@ fn verified(
         Verify::Sample => Sample::Points(SAMPLED),
     };
     let named = compiled.image.inputs.iter().zip(&inputs.tensors).map(|((name, _), tensor)| (name.clone(), tensor.clone())).collect();
-    let found = verify::verify(source, options, &named, sample)?;
+    let found = verify::verify(source, options, Given { inputs: &named, strings: &inputs.strings }, sample)?;
     let rows: Vec<Vec<String>> =
         found.checks.iter().map(|check| vec![check.pass.clone(), check.values.to_string(), format!("{:.3}", check.worst)]).collect();
     let verdict = match &found.failure {
@@ -189,19 +199,28 @@ fn verified(
     Ok(Report { text, json, exit_code: if found.failure.is_some() { BUG } else { 0 } })
 }
 
-fn write_outputs(arguments: &RunArgs, image: &Image, outputs: &[Tensor]) -> Result<(), Failure> {
+fn write_outputs(arguments: &RunArgs, image: &Image, outputs: &[Tensor], strings: &Strings) -> Result<(), Failure> {
+    let texts = |name: &str, tensor: &Tensor| image.texts.outputs.contains(name).then(|| strings.texts(tensor)).flatten();
     match &arguments.outputs {
-        Some(path) => Ok(npz::write(path, image.outputs.iter().map(|(name, _)| name.as_str()).zip(outputs))?),
+        Some(path) => Ok(npz::write_with(path, image.outputs.iter().map(|(name, _)| name.as_str()).zip(outputs), texts)?),
         None => Ok(()),
     }
 }
 
-fn outputs_text(image: &Image, outputs: &[Tensor]) -> String {
-    image.outputs.iter().zip(outputs).map(|((name, _), tensor)| Summary::new(name, tensor).text()).collect()
+fn outputs_text(image: &Image, outputs: &[Tensor], strings: &Strings) -> String {
+    summaries(image, outputs, strings).iter().map(Summary::text).collect()
 }
 
-fn outputs_json(image: &Image, outputs: &[Tensor]) -> Vec<Value> {
-    image.outputs.iter().zip(outputs).map(|((name, _), tensor)| Summary::new(name, tensor).json()).collect()
+fn outputs_json(image: &Image, outputs: &[Tensor], strings: &Strings) -> Vec<Value> {
+    summaries(image, outputs, strings).iter().map(Summary::json).collect()
+}
+
+fn summaries(image: &Image, outputs: &[Tensor], strings: &Strings) -> Vec<Summary> {
+    let summary = |((name, _), tensor): (&(String, ir::TensorType), &Tensor)| {
+        let texts = image.texts.outputs.contains(name).then(|| strings.texts(tensor)).flatten();
+        Summary::new(name, tensor).with_texts(texts.as_deref())
+    };
+    image.outputs.iter().zip(outputs).map(summary).collect()
 }
 
 fn latency_text(latency: f64) -> String {

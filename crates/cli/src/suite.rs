@@ -11,6 +11,7 @@ use case::{Outcome, Verdict};
 use ir::Code;
 use known::Known;
 use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -58,6 +59,18 @@ fn collect(folder: &Path, depth: usize, cases: &mut Vec<PathBuf>) -> Result<(), 
     Ok(())
 }
 
+/// A line for each operation of the host that cases took: its name, how many cases, and the first of them.
+fn host_steps(verdicts: &[Verdict]) -> String {
+    let mut cases: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for verdict in verdicts {
+        let steps: BTreeSet<&str> = verdict.host_steps.iter().map(String::as_str).collect();
+        steps.into_iter().for_each(|step| cases.entry(step).or_default().push(&verdict.name));
+    }
+    let row = |(step, cases): (&&str, &Vec<&str>)| vec![step.to_string(), cases.len().to_string(), cases[0].to_string()];
+    let rows: Vec<Vec<String>> = cases.iter().map(row).collect();
+    if rows.is_empty() { String::new() } else { report::table(&["host step", "cases", "first"], &rows, 1) }
+}
+
 fn told(verdicts: &[Verdict], known: Option<&Known>) -> Report {
     let count = |outcome: Outcome| verdicts.iter().filter(|verdict| verdict.outcome == outcome).count();
     let surprises = known.map(|known| known.surprises(verdicts));
@@ -73,6 +86,7 @@ fn told(verdicts: &[Verdict], known: Option<&Known>) -> Report {
         None => text += &report::table(&["outcome", "case", "why"], &rows, 3),
         Some(surprises) => text.extend(surprises.iter().map(|surprise| format!("{RED}unexpected{RED:#} {surprise}\n"))),
     }
+    text += &host_steps(verdicts);
     let counts = Outcome::ALL.map(|outcome| format!("{} {}", count(outcome), outcome.name()));
     let colour = if fails { RED } else { GREEN };
     text += &format!("{BOLD}{}{BOLD:#} cases: {colour}{}{colour:#}\n", verdicts.len(), counts.join(", "));

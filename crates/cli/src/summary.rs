@@ -4,9 +4,11 @@ use crate::report::BOLD;
 use ir::array::Data;
 use ir::{DType, Tensor};
 use serde_json::{Value, json};
+use std::sync::Arc;
 
-/// How many elements are shown.
+/// How many elements are shown, and characters of a string.
 const SHOWN: usize = 6;
+const MOST_SHOWN: usize = 60;
 
 /// What there is to say of a tensor. Mean, deviation, least and greatest are those of the numbers; NaNs are counted apart.
 #[derive(Debug)]
@@ -21,6 +23,8 @@ pub struct Summary {
     greatest: f64,
     nans: usize,
     first: Vec<f64>,
+    /// The first elements of a tensor of strings, whose figures mean nothing.
+    texts: Option<Vec<String>>,
 }
 
 impl Summary {
@@ -43,11 +47,23 @@ impl Summary {
             nans: elements.len() - numbers.len(),
             numbers: numbers.len(),
             first: elements.iter().copied().take(SHOWN).collect(),
+            texts: None,
         }
+    }
+
+    /// The summary of a tensor whose elements are the numbers of these strings.
+    pub fn with_texts(self, texts: Option<&[Arc<str>]>) -> Summary {
+        let shown = |texts: &[Arc<str>]| texts.iter().take(SHOWN).map(|text| text.chars().take(MOST_SHOWN).collect()).collect();
+        Summary { texts: texts.map(shown), ..self }
     }
 
     /// Two lines: the figures, then the first elements.
     pub fn text(&self) -> String {
+        if let Some(texts) = &self.texts {
+            let (Summary { name, dims, .. }, texts) = (self, texts.iter().map(|text| format!("{text:?}")).collect::<Vec<_>>());
+            let more = if texts.len() < dims.iter().product() { " .." } else { "" };
+            return format!("{BOLD}{name}{BOLD:#}  string{dims:?}\n    {}{more}\n", texts.join(" "));
+        }
         let Summary { name, dtype, dims, mean, deviation, least, greatest, nans, .. } = self;
         let figures = match self.numbers {
             0 => String::new(),
@@ -64,6 +80,9 @@ impl Summary {
     }
 
     pub fn json(&self) -> Value {
+        if let Some(texts) = &self.texts {
+            return json!({ "name": self.name, "type": "string", "shape": self.dims, "first": texts });
+        }
         json!({
             "name": self.name,
             "type": self.dtype.name(),

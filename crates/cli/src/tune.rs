@@ -2,7 +2,7 @@
 
 use crate::args::TuneArgs;
 use crate::failure::Failure;
-use crate::inputs::{Draw, Inputs, drawn, drawn_sizes, read};
+use crate::inputs::{Draw, Inputs, drawn, drawn_sizes, from_file};
 use crate::measure::Caller;
 use crate::model::{self, Machine};
 use crate::progress::Progress;
@@ -109,7 +109,7 @@ fn default_path(model: &Path) -> PathBuf {
 
 fn inputs(arguments: &TuneArgs, compiled: &Compiled, machine: &Machine) -> Result<Inputs, Failure> {
     match &arguments.inputs {
-        Some(path) => Ok(Inputs { tensors: read(path, &compiled.image)?, remark: format!("inputs: {}", path.display()) }),
+        Some(path) => from_file(path, &compiled.image),
         None => {
             let draw = Draw { seed: arguments.seed, most_bytes: machine.most_bytes };
             drawn(&compiled.image, &compiled.graph, &drawn_sizes(&compiled.image)?, draw)
@@ -128,6 +128,7 @@ impl<'a> Measured<'a> {
     /// It was called once.
     fn new(compiled: &'a Compiled, machine: &Machine, inputs: &Inputs) -> Result<Measured<'a>, Failure> {
         let mut executable = machine.load(compiled)?;
+        executable.share_strings(&inputs.strings);
         let mut caller = Caller::new(&executable, &inputs.tensors)?;
         caller.call(&mut executable)?;
         Ok(Measured { compiled, executable, caller })

@@ -7,12 +7,13 @@ use crate::launches::{self, Planned, PlannedLaunch, Planner};
 use crate::options::Options;
 use crate::parallel;
 use cache::{Key, Store};
+use host::HostCall;
 use ir::Guard;
-use kernel::module::{self, Entry, EntryStep, Launch, Module, Place};
+use kernel::module::{self, Entry, EntryStep, HostLaunch, Launch, Module, Place};
 use kernel::schedule::Schedule;
 use kernel::{Interface, Kernel};
 use program::memory::MemoryPlan;
-use program::{BufferId, PhysicalGroup, Program, Role, Times};
+use program::{BufferId, HostStep, PhysicalGroup, Program, Role, Times};
 use std::collections::HashMap;
 use std::sync::OnceLock;
 use sym::{Expr, Sym};
@@ -66,7 +67,9 @@ pub struct Assembly {
     pub module: Module,
     /// The constants behind `Place::Constant`, in order.
     pub constants: Vec<BufferId>,
-    /// For each launch, those of `prepare` first, the model nodes it came from.
+    /// The calls of the host by their numbers.
+    pub host_calls: Vec<HostCall>,
+    /// For each launch and each step of the host, those of `prepare` first, the model nodes it came from.
     pub labels: Vec<String>,
     pub prepare_steps: usize,
     /// The guards among the steps; their numbers follow those of the program's own.
@@ -121,6 +124,7 @@ fn empty() -> Assembly {
         lowered: vec![],
         module: Module::default(),
         constants: vec![],
+        host_calls: vec![],
         labels: vec![],
         prepare_steps: 0,
         step_guards: vec![],
@@ -160,7 +164,7 @@ impl Assembler<'_> {
         for step in steps {
             let launch = match step {
                 Planned::Launch(launch) => Some(launch).filter(|launch| self.choices[launch.group].grain == 1),
-                Planned::If { .. } | Planned::Guard(_) | Planned::Size { .. } | Planned::Loop { .. } => None,
+                Planned::Host(_) | Planned::If { .. } | Planned::Guard(_) | Planned::Size { .. } | Planned::Loop { .. } => None,
             };
             let joins = launch.is_some_and(|launch| run.iter().all(|other| self.independent(launch, other)));
             let beside = joins && !run.is_empty();
@@ -193,6 +197,7 @@ impl Assembler<'_> {
     fn step(&mut self, step: Planned) -> EntryStep {
         match step {
             Planned::Launch(launch) => self.launch(launch),
+            Planned::Host(step) => self.host(step),
             Planned::If { condition, then, otherwise } => {
                 let condition = self.place(condition);
                 EntryStep::If { condition, then: self.steps(then), otherwise: self.steps(otherwise) }
@@ -232,6 +237,15 @@ impl Assembler<'_> {
         let step = self.out.labels.len() as u32;
         self.out.labels.push(label);
         EntryStep::Launch(Launch { kernel: at, args, sizes, tasks, grain, step, beside: false, parallel: true })
+    }
+
+    fn host(&mut self, host: HostStep) -> EntryStep {
+        let (call, step) = (self.out.host_calls.len() as u32, self.out.labels.len() as u32);
+        self.out.host_calls.push(host.call(self.program));
+        self.out.labels.push(host.location.to_string());
+        let args = host.buffers().map(|id| self.place(id)).collect();
+        let dims = host.buffers().flat_map(|id| self.program.buffer(id).ty.dims.clone()).collect();
+        EntryStep::Host(HostLaunch { call, args, dims, step })
     }
 
     fn place(&mut self, id: BufferId) -> Place {

@@ -207,6 +207,8 @@ fn image(program: &Program, memory: &MemoryPlan, assembly: &Assembly, objects: V
         prepared_bytes: memory.prepared_bytes.clone(),
         arena: memory.tenants.clone(),
         scratch_bytes: assembly.scratch_bytes.clone(),
+        host_calls: assembly.host_calls.clone(),
+        texts: program.texts.clone(),
         steps: assembly.labels.clone(),
         prepare_steps: assembly.prepare_steps,
         profiled: options.profile,

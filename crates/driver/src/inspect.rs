@@ -84,7 +84,7 @@ fn each_kernel(compiled: &Compiled, node: Option<&str>, print: &dyn Fn(usize) ->
 fn collect(step: &EntryStep, names: &[String], labels: &mut [Vec<String>]) {
     match step {
         EntryStep::Launch(launch) => labels[launch.kernel].push(names[launch.step as usize].clone()),
-        EntryStep::If { .. } | EntryStep::Loop(_) | EntryStep::Guard { .. } | EntryStep::Size { .. } => {
+        EntryStep::Host(_) | EntryStep::If { .. } | EntryStep::Loop(_) | EntryStep::Guard { .. } | EntryStep::Size { .. } => {
             step.blocks().into_iter().flatten().for_each(|step| collect(step, names, labels));
         }
     }

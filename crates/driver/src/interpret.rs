@@ -3,10 +3,11 @@
 use crate::assemble::Assembly;
 use crate::compile::Compiled;
 use crate::error::Error;
-use ir::{Array, Code, Diagnostics, Graph, Location, Tensor, TensorType};
+use host::{View, ViewMut};
+use ir::{Array, Code, Diagnostics, Graph, Location, Strings, Tensor, TensorType};
 use kernel::interp::{Compiled as CompiledKernel, Memory};
 use kernel::kernel::Space;
-use kernel::module::{Entry, EntryStep, Launch, Loop, Place, Times};
+use kernel::module::{Entry, EntryStep, HostLaunch, Launch, Loop, Place, Times};
 use program::{Program, Role};
 use std::collections::{BTreeMap, HashMap, hash_map};
 use std::sync::Arc;
@@ -27,17 +28,17 @@ pub enum Interpreter {
 
 pub type Sizes = BTreeMap<Sym, i64>;
 
-/// Runs a compiled model. Inputs stand in the model's order.
-pub fn interpret(compiled: &Compiled, how: Interpreter, inputs: &[Tensor]) -> Result<Vec<Tensor>, Error> {
+/// Runs a compiled model. Inputs stand in the model's order; the table of strings begins with the model's own.
+pub fn interpret(compiled: &Compiled, how: Interpreter, inputs: &[Tensor], strings: &Arc<Strings>) -> Result<Vec<Tensor>, Error> {
     let sizes = bind(&compiled.program, inputs)?;
     let arrays: Vec<Array> = inputs.iter().map(Tensor::to_array).collect();
     let round = |arrays: Vec<Array>| arrays.iter().map(Tensor::from_array).collect();
     match how {
-        Interpreter::Graph => Ok(round(graph(&compiled.graph, &arrays, &sizes)?)),
-        Interpreter::Program => Ok(round(program(&compiled.program, &arrays, &sizes)?)),
-        Interpreter::Nest => Ok(round(program(&program::lower::lower(&compiled.core)?, &arrays, &sizes)?)),
+        Interpreter::Graph => Ok(round(graph(&compiled.graph, &arrays, &sizes, strings)?)),
+        Interpreter::Program => Ok(round(program(&compiled.program, &arrays, &sizes, strings)?)),
+        Interpreter::Nest => Ok(round(program(&program::lower::lower(&compiled.core)?, &arrays, &sizes, strings)?)),
         Interpreter::Kernel => {
-            let mut machine = Machine::new(&compiled.program, &compiled.assembly, &compiled.memory, inputs, sizes)?;
+            let mut machine = Machine::new(&compiled.program, &compiled.assembly, &compiled.memory, inputs, sizes, strings)?;
             machine.prepare()?;
             machine.run(&compiled.assembly.module.main)?;
             machine.outputs()
@@ -45,17 +46,19 @@ pub fn interpret(compiled: &Compiled, how: Interpreter, inputs: &[Tensor]) -> Re
     }
 }
 
-pub fn graph(graph: &Graph, inputs: &[Array], sizes: &Sizes) -> Result<Vec<Array>, Error> {
-    ops::interp::outputs(graph, inputs, sizes).map_err(|problem| Error::Diagnostics(problem.into()))
+pub fn graph(graph: &Graph, inputs: &[Array], sizes: &Sizes, strings: &Strings) -> Result<Vec<Array>, Error> {
+    ops::interp::outputs_with(graph, inputs, sizes, strings).map_err(|problem| Error::Diagnostics(problem.into()))
 }
 
-pub fn program(program: &Program, inputs: &[Array], sizes: &Sizes) -> Result<Vec<Array>, Error> {
-    Ok(program::interp::run(program, inputs, sizes).map_err(fault)?.outputs(program))
+pub fn program(program: &Program, inputs: &[Array], sizes: &Sizes, strings: &Strings) -> Result<Vec<Array>, Error> {
+    Ok(program::interp::run_with(program, inputs, sizes, strings).map_err(fault)?.outputs(program))
 }
 
-/// An interpreter's message: the user's where it starts with E008 to E011, which the error has as its code.
+/// An interpreter's message: the user's where it starts with E003, E005 or E008 to E011, which the error has as its code.
 pub fn fault(message: String) -> Error {
     let code = match message.get(..4) {
+        Some("E003") => Code::Shape,
+        Some("E005") => Code::Attribute,
         Some("E008") => Code::Limit,
         Some("E009") => Code::Input,
         Some("E010") => Code::Index,
@@ -93,12 +96,12 @@ pub fn bind(program: &Program, inputs: &[Tensor]) -> Result<Sizes, Error> {
 }
 
 /// The largest value of each computed size in a call: what the memory must have room for.
-fn computed_room(program: &Program, inputs: &[Tensor], sizes: &Sizes) -> Result<Sizes, Error> {
+fn computed_room(program: &Program, inputs: &[Tensor], sizes: &Sizes, strings: &Strings) -> Result<Sizes, Error> {
     if program.computed().is_empty() {
         return Ok(Sizes::new());
     }
     let arrays: Vec<Array> = inputs.iter().map(Tensor::to_array).collect();
-    Ok(program::interp::run(program, &arrays, sizes).map_err(fault)?.largest)
+    Ok(program::interp::run_with(program, &arrays, sizes, strings).map_err(fault)?.largest)
 }
 
 /// The memory of a call and of what was prepared for it, with kernels run by their interpreter.
@@ -111,9 +114,13 @@ pub struct Machine<'a> {
     /// The largest value of each computed size.
     room: Sizes,
     constants: Vec<Tensor>,
+    pub strings: Arc<Strings>,
     prepared: Vec<u8>,
     arena: Vec<u8>,
 }
+
+/// What looks on while a machine runs.
+pub type Watcher<'a> = &'a mut dyn FnMut(&mut Machine, &EntryStep) -> Result<(), Error>;
 
 impl<'a> Machine<'a> {
     pub fn new(
@@ -122,8 +129,9 @@ impl<'a> Machine<'a> {
         memory: &program::memory::MemoryPlan,
         inputs: &[Tensor],
         mut sizes: Sizes,
+        strings: &Arc<Strings>,
     ) -> Result<Machine<'a>, Error> {
-        let room = computed_room(program, inputs, &sizes)?;
+        let room = computed_room(program, inputs, &sizes, strings)?;
         let most = |e: &Expr| Some(e.span(&|s| sizes.get(s).map(|size| (*size, *size)).or_else(|| Some((0, *room.get(s)?))))?.1);
         let bytes = |e: &Expr| most(e).map(|n| n.max(0) as usize);
         let missing = || Error::Bug("a size of the memory plan has no value".to_string());
@@ -147,6 +155,7 @@ impl<'a> Machine<'a> {
             inputs: inputs.iter().map(|t| t.bytes().to_vec()).collect(),
             outputs,
             constants: assembly.constants.iter().filter_map(constant).collect(),
+            strings: strings.clone(),
             prepared,
             arena: garbage(arena_bytes as usize)?,
             sizes,
@@ -163,13 +172,17 @@ impl<'a> Machine<'a> {
         self.steps(&entry.steps, &mut |_, _| Ok(()))
     }
 
-    /// Runs steps; `watch` is called after each launch.
-    pub fn steps(&mut self, steps: &[EntryStep], watch: &mut dyn FnMut(&mut Machine, &Launch) -> Result<(), Error>) -> Result<(), Error> {
+    /// Runs steps; `watch` is called after each launch and each step of the host.
+    pub fn steps(&mut self, steps: &[EntryStep], watch: Watcher) -> Result<(), Error> {
         for step in steps {
             match step {
                 EntryStep::Launch(launch) => {
                     self.launch(launch)?;
-                    watch(self, launch)?;
+                    watch(self, step)?;
+                }
+                EntryStep::Host(host) => {
+                    self.host(host)?;
+                    watch(self, step)?;
                 }
                 EntryStep::If { condition, then, otherwise } => {
                     self.steps(if self.holds(condition)? { then } else { otherwise }, watch)?;
@@ -196,7 +209,7 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    fn repeat(&mut self, repeat: &Loop, watch: &mut dyn FnMut(&mut Machine, &Launch) -> Result<(), Error>) -> Result<(), Error> {
+    fn repeat(&mut self, repeat: &Loop, watch: Watcher) -> Result<(), Error> {
         let mut runs = 0;
         self.sizes.insert(repeat.counter.clone(), runs);
         while match &repeat.times {
@@ -253,6 +266,41 @@ impl<'a> Machine<'a> {
         let written: Vec<bool> = kernel.params().map(|(_, buffer)| buffer.space == Space::Output).collect();
         for ((place, bytes), _) in launch.args.iter().zip(memory).zip(written).filter(|(_, written)| *written) {
             self.memory(place)?[..bytes.len()].copy_from_slice(&bytes);
+        }
+        Ok(())
+    }
+
+    /// The dims of each tensor of a step of the host.
+    fn host_dims(&self, host: &HostLaunch) -> Result<Vec<Vec<usize>>, Error> {
+        let mut dims = host.dims.iter().map(|dim| self.eval(dim).map(|dim| dim.max(0) as usize));
+        let call = &self.assembly.host_calls[host.call as usize];
+        call.tensors().map(|(_, rank)| dims.by_ref().take(rank).collect()).collect()
+    }
+
+    /// What a tensor of a step of the host holds.
+    pub fn host_tensor(&self, host: &HostLaunch, at: usize) -> Result<Vec<u8>, Error> {
+        let call = &self.assembly.host_calls[host.call as usize];
+        let dims = self.host_dims(host)?;
+        let dtype = call.tensors().nth(at).map(|(dtype, _)| dtype);
+        let bytes = dtype.and_then(|dtype| dims[at].iter().try_fold(dtype.size(), |bytes, dim| bytes.checked_mul(*dim)));
+        self.bytes(&host.args[at], bytes.ok_or_else(|| Error::Bug("a step of the host has too large a tensor".into()))?)
+    }
+
+    fn host(&mut self, host: &HostLaunch) -> Result<(), Error> {
+        let call = &self.assembly.host_calls[host.call as usize];
+        let dims = self.host_dims(host)?;
+        let mut memory: Vec<Vec<u8>> = (0..dims.len()).map(|at| self.host_tensor(host, at)).collect::<Result<_, _>>()?;
+        let (own, made) = memory.split_at_mut(call.operands.len());
+        let (dims_of_own, dims_of_made) = dims.split_at(call.operands.len());
+        let operands = call.operands.iter().zip(dims_of_own).zip(own);
+        let operands: Vec<View> = operands.map(|(((dtype, _), dims), bytes)| View { dtype: *dtype, dims, bytes }).collect();
+        let results = call.results.iter().zip(dims_of_made).zip(made);
+        let mut results: Vec<ViewMut> = results.map(|(((dtype, _), dims), bytes)| ViewMut { dtype: *dtype, dims, bytes }).collect();
+        let label = &self.assembly.labels[host.step as usize];
+        let done = call.run(&operands, &mut results, &self.strings);
+        done.map_err(|why| fault(format!("{}: {label}: {}", why.code.name(), why.message)))?;
+        for (place, bytes) in host.args.iter().zip(&memory).skip(call.operands.len()) {
+            self.memory(place)?[..bytes.len()].copy_from_slice(bytes);
         }
         Ok(())
     }

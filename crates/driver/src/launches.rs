@@ -1,13 +1,14 @@
 //! The steps of a program as launches of physical groups.
 
 use ir::Guard;
-use program::{BufferId, Loop, PhysicalGroup, PhysicalRole, Program, Step, Times, physical};
+use program::{BufferId, HostStep, Loop, PhysicalGroup, PhysicalRole, Program, Step, Times, physical};
 use std::collections::HashMap;
 use sym::Sym;
 
 /// A step of an entry before its kernel is chosen.
 pub enum Planned {
     Launch(PlannedLaunch),
+    Host(HostStep),
     If { condition: BufferId, then: Vec<Planned>, otherwise: Vec<Planned> },
     Guard(Guard),
     Size { symbol: Sym, from: BufferId },
@@ -46,6 +47,7 @@ impl<'a> Planner<'a> {
                 let (physical, buffers) = PhysicalGroup::new(self.program, group);
                 vec![self.launch(physical, buffers, group.location().to_string())]
             }
+            Step::Host(step) => vec![Planned::Host(step.clone())],
             Step::Border(id) => {
                 let label = format!("border of {}", self.program.buffer(*id).name);
                 let groups = physical::border_groups(self.program, *id);
@@ -85,7 +87,7 @@ pub fn flat(planned: &[Planned]) -> Vec<&PlannedLaunch> {
     for step in planned {
         match step {
             Planned::Launch(launch) => out.push(launch),
-            Planned::Guard(_) | Planned::Size { .. } => {}
+            Planned::Host(_) | Planned::Guard(_) | Planned::Size { .. } => {}
             Planned::If { then: first, otherwise: second, .. } | Planned::Loop { body: first, last: second, .. } => {
                 out.extend(flat(first).into_iter().chain(flat(second)));
             }

@@ -48,7 +48,7 @@ fn nests_of<'a>(steps: &'a mut [Step], nests: &mut Vec<&'a mut Nest>) {
         match step {
             Step::Group(group) => nests.extend(group.stages.iter_mut().map(|stage| &mut stage.nest)),
             Step::Loop(repeat) => [&mut repeat.body, &mut repeat.last].into_iter().for_each(|block| nests_of(block, nests)),
-            Step::Border(_) | Step::Guard(_) | Step::Size { .. } | Step::If { .. } => {}
+            Step::Host(_) | Step::Border(_) | Step::Guard(_) | Step::Size { .. } | Step::If { .. } => {}
         }
     }
 }

@@ -16,11 +16,11 @@ use crate::options::{Options, Source};
 use crate::plan;
 use crate::sabotage;
 use ir::array::Data;
-use ir::{Array, DType, Graph, Literal, Tensor, ValueId};
-use kernel::module::{Entry, EntryStep, Launch};
+use ir::{Array, DType, Graph, Literal, Strings, Tensor, ValueId};
+use kernel::module::{Entry, EntryStep, HostLaunch, Launch};
 use ops::interp::Values;
 use program::layout::from_physical;
-use program::{BufferId, Group, PhysicalGroup, Program, Step, physical};
+use program::{BufferId, Group, HostStep, PhysicalGroup, Program, Step, physical};
 use runtime::Executable;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -64,36 +64,64 @@ const SMALLEST_NORMAL_F16: f64 = 1.0 / 16384.0;
 /// Two f64 interpretations that differ only by rewriting agree to this share of a tensor's largest number.
 const REWRITTEN: f64 = 1e-9;
 
-pub fn verify(source: &Source, options: &Options, inputs: &BTreeMap<String, Tensor>, sample: Sample) -> Result<Report, Error> {
+/// The inputs of a check, by name, with the table of their strings, which begins with the model's own.
+#[derive(Clone, Copy)]
+pub struct Given<'a> {
+    pub inputs: &'a BTreeMap<String, Tensor>,
+    pub strings: &'a Arc<Strings>,
+}
+
+pub fn verify(source: &Source, options: &Options, given: Given, sample: Sample) -> Result<Report, Error> {
     let graph = match source {
         Source::Onnx(path) => compile::import(path, options)?,
-        Source::Text { .. } => return verify_compiled(&compile::compile(source, options)?, options, inputs, sample),
+        Source::Text { .. } => return verify_compiled(&compile::compile(source, options)?, options, given, sample),
     };
-    verify_graph(&graph, options, inputs, sample)
+    verify_given(&graph, options, given, sample)
 }
 
 /// Checks the whole pipeline on a graph.
 pub fn verify_graph(graph: &Graph, options: &Options, inputs: &BTreeMap<String, Tensor>, sample: Sample) -> Result<Report, Error> {
+    verify_given(graph, options, Given { inputs, strings: &Arc::new(Strings::of(&graph.texts)) }, sample)
+}
+
+fn verify_given(graph: &Graph, options: &Options, given: Given, sample: Sample) -> Result<Report, Error> {
     let mut report = Report::default();
-    let ordered = ordered_inputs(graph.inputs.iter().map(|id| &*graph.value(*id).name), inputs)?;
-    let arrays: Vec<Array> = ordered.iter().map(Tensor::to_array).collect();
-    let sizes = ops::interp::bind_symbols(graph, &ordered.iter().map(|t| t.dims().to_vec()).collect::<Vec<_>>())?;
-    let Some(core) = graph_passes(graph, options, &arrays, &sizes, &mut report)? else { return Ok(report) };
-    let Some(program) = program_passes(&core, options, &arrays, &sizes, &mut report)? else { return Ok(report) };
-    kernels(&program, options, &ordered, sizes, sample, &mut report)?;
+    let ordered = ordered_inputs(graph.inputs.iter().map(|id| &*graph.value(*id).name), given.inputs)?;
+    let call = Call {
+        arrays: ordered.iter().map(Tensor::to_array).collect(),
+        sizes: ops::interp::bind_symbols(graph, &ordered.iter().map(|t| t.dims().to_vec()).collect::<Vec<_>>())?,
+        strings: given.strings.clone(),
+    };
+    let Some(core) = graph_passes(graph, options, &call, &mut report)? else { return Ok(report) };
+    let Some(program) = program_passes(&core, options, &call, &mut report)? else { return Ok(report) };
+    kernels(&program, options, &ordered, call, sample, &mut report)?;
     Ok(report)
 }
 
-fn verify_compiled(compiled: &Compiled, options: &Options, inputs: &BTreeMap<String, Tensor>, sample: Sample) -> Result<Report, Error> {
+fn verify_compiled(compiled: &Compiled, options: &Options, given: Given, sample: Sample) -> Result<Report, Error> {
     let mut report = Report::default();
-    let ordered = ordered_inputs(compiled.program.inputs.iter().map(|(name, _)| name.as_str()), inputs)?;
+    let ordered = ordered_inputs(compiled.program.inputs.iter().map(|(name, _)| name.as_str()), given.inputs)?;
     let sizes = interpret::bind(&compiled.program, &ordered)?;
-    kernels(&compiled.program, options, &ordered, sizes, sample, &mut report)?;
+    let call = Call { arrays: vec![], sizes, strings: given.strings.clone() };
+    kernels(&compiled.program, options, &ordered, call, sample, &mut report)?;
     Ok(report)
 }
 
 fn ordered_inputs<'a>(names: impl Iterator<Item = &'a str>, inputs: &BTreeMap<String, Tensor>) -> Result<Vec<Tensor>, Error> {
     names.map(|name| inputs.get(name).cloned().ok_or_else(|| Error::input(format!("input {name} is not given")))).collect()
+}
+
+/// The call that is interpreted.
+struct Call {
+    arrays: Vec<Array>,
+    sizes: Sizes,
+    strings: Arc<Strings>,
+}
+
+impl Call {
+    fn graph(&self, graph: &Graph) -> Result<Vec<Array>, Error> {
+        interpret::graph(graph, &self.arrays, &self.sizes, &self.strings)
+    }
 }
 
 impl Report {
@@ -106,8 +134,8 @@ impl Report {
     }
 }
 
-fn graph_passes(graph: &Graph, options: &Options, inputs: &[Array], sizes: &Sizes, report: &mut Report) -> Result<Option<Graph>, Error> {
-    let mut want = interpret::graph(graph, inputs, sizes)?;
+fn graph_passes(graph: &Graph, options: &Options, call: &Call, report: &mut Report) -> Result<Option<Graph>, Error> {
+    let mut want = call.graph(graph)?;
     let mut before = graph.clone();
     for pass in passes::pipeline() {
         let after = sabotage::graph(pass.name, (pass.run)(&before), options)?;
@@ -120,7 +148,7 @@ fn graph_passes(graph: &Graph, options: &Options, inputs: &[Array], sizes: &Size
         if after == before {
             continue;
         }
-        let got = match interpret::graph(&after, inputs, sizes) {
+        let got = match call.graph(&after) {
             Ok(got) => got,
             Err(why) => {
                 report.fail(pass.name, format!("its result can't be interpreted: {why}"));
@@ -132,7 +160,7 @@ fn graph_passes(graph: &Graph, options: &Options, inputs: &[Array], sizes: &Size
         for (at, (name, _)) in after.outputs.iter().enumerate() {
             let moved = difference(&want[at], &got[at], floor);
             let allowed = match moved > tolerance && pass.tolerance > REWRITTEN {
-                true => tolerance.max(ROUNDED * difference(&want[at], &rounded_constants(&before, inputs, sizes)?[at], floor)),
+                true => tolerance.max(ROUNDED * difference(&want[at], &rounded_constants(&before, call)?[at], floor)),
                 false => tolerance,
             };
             worst = worst.max(moved / allowed);
@@ -152,17 +180,18 @@ fn graph_passes(graph: &Graph, options: &Options, inputs: &[Array], sizes: &Size
 const ROUNDED: f64 = 4.0;
 
 /// The outputs with the results of nodes that depend on no input rounded to their types.
-fn rounded_constants(graph: &Graph, inputs: &[Array], sizes: &Sizes) -> Result<Vec<Array>, Error> {
+fn rounded_constants(graph: &Graph, call: &Call) -> Result<Vec<Array>, Error> {
     let diagnosed = |problem: ir::Diagnostic| Error::Diagnostics(problem.into());
     let mut values: Values = (0..graph.values.len()).map(|at| Some(graph.constant(ValueId(at as u32))?.to_array())).collect();
-    let (mut sizes, mut constant) = (sizes.clone(), values.iter().map(Option::is_some).collect::<Vec<bool>>());
-    for (id, input) in graph.inputs.iter().zip(inputs) {
+    let (mut sizes, mut constant) = (call.sizes.clone(), values.iter().map(Option::is_some).collect::<Vec<bool>>());
+    for (id, input) in graph.inputs.iter().zip(&call.arrays) {
         values[id.0 as usize] = Some(input.clone());
     }
     for node in &graph.nodes {
         ops::interp::compute_sizes(graph, &values, &mut sizes).map_err(diagnosed)?;
         let known = node.inputs.iter().all(|id| constant[id.0 as usize]);
-        for (id, result) in node.outputs.iter().zip(ops::interp::node_results(graph, node, &values, &sizes).map_err(diagnosed)?) {
+        let results = ops::interp::node_results(graph, node, &values, &sizes, &call.strings).map_err(diagnosed)?;
+        for (id, result) in node.outputs.iter().zip(results) {
             constant[id.0 as usize] = known;
             values[id.0 as usize] = Some(if known { Tensor::from_array(&result).to_array() } else { result });
         }
@@ -208,14 +237,15 @@ fn apart(a: f64, b: f64) -> f64 {
     }
 }
 
-fn program_passes(core: &Graph, options: &Options, inputs: &[Array], sizes: &Sizes, report: &mut Report) -> Result<Option<Program>, Error> {
-    let values = ops::interp::interpret(core, inputs, sizes).map_err(|p| Error::Diagnostics(p.into()))?;
+fn program_passes(core: &Graph, options: &Options, call: &Call, report: &mut Report) -> Result<Option<Program>, Error> {
+    let values = ops::interp::interpret_keeping(core, &call.arrays, &call.sizes, &call.strings, &|_| true);
+    let values = values.map_err(|p| Error::Diagnostics(p.into()))?;
     let mut want: HashMap<Arc<str>, Array> =
         core.values.iter().zip(values).filter_map(|(value, array)| Some((value.name.clone(), array?))).collect();
     let mut program = sabotage::program("lower", program::lower::lower(core)?, options)?;
     let mut name = "lower";
     for pass in plan::passes(options).map(Some).chain([None]) {
-        match program_values(&program, inputs, sizes) {
+        match program_values(&program, call) {
             Ok(got) => {
                 if !same_buffers(name, &want, &got, report) {
                     return Ok(None);
@@ -235,11 +265,11 @@ fn program_passes(core: &Graph, options: &Options, inputs: &[Array], sizes: &Siz
     Ok(Some(program))
 }
 
-fn program_values(program: &Program, inputs: &[Array], sizes: &Sizes) -> Result<HashMap<Arc<str>, Array>, String> {
-    if let Some(problem) = program::verify::verify_at(program, sizes).first() {
+fn program_values(program: &Program, call: &Call) -> Result<HashMap<Arc<str>, Array>, String> {
+    if let Some(problem) = program::verify::verify_at(program, &call.sizes).first() {
         return Err(problem.clone());
     }
-    let values = program::interp::run(program, inputs, sizes)?;
+    let values = program::interp::run_with(program, &call.arrays, &call.sizes, &call.strings)?;
     let named = program.buffers.iter().enumerate().filter_map(|(at, b)| Some((b.name.clone(), values.get(BufferId(at as u32))?.clone())));
     Ok(named.collect())
 }
@@ -262,25 +292,26 @@ fn same_buffers(pass: &str, want: &HashMap<Arc<str>, Array>, got: &HashMap<Arc<s
     true
 }
 
-fn kernels(
-    program: &Program,
-    options: &Options,
-    inputs: &[Tensor],
-    sizes: Sizes,
-    sample: Sample,
-    report: &mut Report,
-) -> Result<(), Error> {
+fn kernels(program: &Program, options: &Options, inputs: &[Tensor], call: Call, sample: Sample, report: &mut Report) -> Result<(), Error> {
     let memory = sabotage::memory(program::memory::plan(program), program, options)?;
     let mut assembly = assemble::assemble(program, &memory, options, None);
     sabotage::kernels("schedule", &mut assembly, options)?;
-    let mut machine = Machine::new(program, &assembly, &memory, inputs, sizes)?;
-    let mut watch =
-        Watch { program, groups: HashMap::new(), sample, worst: 0.0, values: 0, written: HashMap::new(), before: updated(program) };
+    let mut machine = Machine::new(program, &assembly, &memory, inputs, call.sizes, &call.strings)?;
+    let mut watch = Watch {
+        program,
+        groups: HashMap::new(),
+        hosts: HashMap::new(),
+        sample,
+        worst: 0.0,
+        values: 0,
+        written: HashMap::new(),
+        before: updated(program),
+    };
     for (entry, steps) in [(&assembly.module.prepare, &program.prepare), (&assembly.module.main, &program.steps)] {
         watch.pair(entry, steps);
     }
     for entry in [&assembly.module.prepare, &assembly.module.main] {
-        let done = machine.steps(&entry.steps, &mut |machine, launch| watch.launch(machine, launch, &assembly));
+        let done = machine.steps(&entry.steps, &mut |machine, step| watch.step(machine, step, &assembly));
         match done {
             Ok(()) => {}
             Err(Error::Bug(message)) => {
@@ -309,6 +340,7 @@ fn native(
 ) -> Result<(), Error> {
     let compiled = compile::from_parts(program.clone(), memory, assembly, options)?;
     let mut executable = Executable::load(compiled.image, options.threads).map_err(|why| Error::Bug(why.to_string()))?;
+    executable.share_strings(&machine.strings);
     let got = executable.run(inputs).map_err(|why| Error::Bug(why.to_string()))?;
     for (((name, _), want), got) in program.outputs.iter().zip(machine.outputs()?).zip(&got) {
         let (want, got) = (want.to_array(), got.to_array());
@@ -325,11 +357,13 @@ fn same_bits(a: Literal, b: Literal) -> bool {
     a == b || (a.as_f64().is_nan() && b.as_f64().is_nan())
 }
 
-/// Follows the launches of a module with the groups that they came from.
+/// Follows the launches of a module and its steps of the host with what they came from.
 struct Watch<'a> {
     program: &'a Program,
     /// By step number: the group, with the program's buffer behind each of the kernel's parameters.
     groups: HashMap<u32, (&'a Group, Vec<BufferId>)>,
+    /// By step number: the step of the host.
+    hosts: HashMap<u32, &'a HostStep>,
     sample: Sample,
     worst: f64,
     values: usize,
@@ -340,21 +374,26 @@ struct Watch<'a> {
 }
 
 impl<'a> Watch<'a> {
-    /// Matches the launches of an entry with the steps that they were made from: they stand in the same order.
+    /// Matches the launches and host steps of an entry with the steps that they were made from: they stand in the same order.
     fn pair(&mut self, entry: &Entry, steps: &'a [Step]) {
         let mut launches = Vec::new();
         flatten(&entry.steps, &mut launches);
-        let mut launches = launches.into_iter();
+        let mut launches = launches.into_iter().cloned();
         self.pair_steps(steps, &mut launches);
     }
 
-    fn pair_steps(&mut self, steps: &'a [Step], launches: &mut dyn Iterator<Item = Launch>) {
+    fn pair_steps(&mut self, steps: &'a [Step], launches: &mut dyn Iterator<Item = EntryStep>) {
         for step in steps {
             match step {
                 Step::Group(group) => {
-                    if let Some(launch) = launches.next() {
+                    if let Some(EntryStep::Launch(launch)) = launches.next() {
                         let (_, ids) = PhysicalGroup::new(self.program, group);
                         self.groups.insert(launch.step, (group, ids));
+                    }
+                }
+                Step::Host(step) => {
+                    if let Some(EntryStep::Host(host)) = launches.next() {
+                        self.hosts.insert(host.step, step);
                     }
                 }
                 Step::Border(id) => {
@@ -365,6 +404,31 @@ impl<'a> Watch<'a> {
                 }
             }
         }
+    }
+
+    fn step(&mut self, machine: &mut Machine, step: &EntryStep, assembly: &assemble::Assembly) -> Result<(), Error> {
+        match step {
+            EntryStep::Launch(launch) => self.launch(machine, launch, assembly),
+            EntryStep::Host(host) => self.host(machine, host, assembly),
+            EntryStep::If { .. } | EntryStep::Loop(_) | EntryStep::Guard { .. } | EntryStep::Size { .. } => Ok(()),
+        }
+    }
+
+    /// What a step of the host reads is what was last written; its operation has one meaning at all levels.
+    fn host(&mut self, machine: &mut Machine, host: &HostLaunch, assembly: &assemble::Assembly) -> Result<(), Error> {
+        let Some(step) = self.hosts.get(&host.step).copied() else { return Ok(()) };
+        let label = &assembly.labels[host.step as usize];
+        for (at, id) in step.buffers().enumerate() {
+            let hash = hash_of(&machine.host_tensor(host, at)?);
+            let before = if step.results.contains(&id) { None } else { self.written.get(&id) };
+            if before.is_some_and(|before| *before != hash) {
+                return Err(Error::Bug(format!("memory: {label} reads {} after it was overwritten", self.program.buffer(id).name)));
+            }
+            if step.results.contains(&id) {
+                self.written.insert(id, hash);
+            }
+        }
+        Ok(())
     }
 
     fn launch(&mut self, machine: &mut Machine, launch: &Launch, assembly: &assemble::Assembly) -> Result<(), Error> {
@@ -481,10 +545,10 @@ fn updated(program: &Program) -> HashMap<BufferId, Option<Array>> {
     groups.flat_map(updates).map(|id| (id, None)).collect()
 }
 
-fn flatten(steps: &[EntryStep], out: &mut Vec<Launch>) {
+fn flatten<'a>(steps: &'a [EntryStep], out: &mut Vec<&'a EntryStep>) {
     for step in steps {
         match step {
-            EntryStep::Launch(launch) => out.push(launch.clone()),
+            EntryStep::Launch(_) | EntryStep::Host(_) => out.push(step),
             EntryStep::If { .. } | EntryStep::Loop(_) | EntryStep::Guard { .. } | EntryStep::Size { .. } => {
                 step.blocks().into_iter().for_each(|block| flatten(block, out));
             }

@@ -42,7 +42,7 @@ fn collect<'a>(steps: &'a [EntryStep], runs: f64, value: &dyn Fn(&Sym) -> Option
     for step in steps {
         match step {
             EntryStep::Launch(launch) => out.push((launch, runs)),
-            EntryStep::Guard { .. } | EntryStep::Size { .. } => {}
+            EntryStep::Host(_) | EntryStep::Guard { .. } | EntryStep::Size { .. } => {}
             EntryStep::If { then, otherwise, .. } => [then, otherwise].into_iter().for_each(|block| collect(block, runs, value, out)),
             EntryStep::Loop(Loop { times, body, last, .. }) => {
                 let trips = match times {
@@ -94,7 +94,7 @@ fn steps_flops(steps: &[Step], value: &dyn Fn(&Sym) -> Option<i64>) -> f64 {
     let of_step = |step: &Step| -> f64 {
         match step {
             Step::Group(group) => group.stages.iter().map(|stage| flops(&stage.nest, value)).sum(),
-            Step::Border(_) | Step::Guard(_) | Step::Size { .. } => 0.0,
+            Step::Host(_) | Step::Border(_) | Step::Guard(_) | Step::Size { .. } => 0.0,
             Step::If { then, otherwise, .. } => steps_flops(then, value) + steps_flops(otherwise, value),
             Step::Loop(repeat) => {
                 let trips = match &repeat.times {

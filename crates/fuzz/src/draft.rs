@@ -55,7 +55,7 @@ impl Draft {
     pub fn into_model(self, opset: i64) -> ModelProto {
         ModelProto {
             ir_version: IR_VERSION,
-            opset_import: [("", opset), (MICROSOFT, 1)]
+            opset_import: [("", opset), (MICROSOFT, 1), ("ai.onnx.ml", 4)]
                 .map(|(domain, version)| OperatorSetIdProto { domain: domain.to_string(), version })
                 .to_vec(),
             producer_name: "inkle-fuzz".to_string(),

@@ -31,6 +31,7 @@ pub mod sequence;
 pub mod shape;
 pub mod spelled;
 pub mod spread;
+pub mod strings;
 pub mod unary;
 pub mod window;
 
@@ -157,6 +158,8 @@ pub static STEPS: &[(usize, Step)] = &[
     (1, microsoft::norm),
     (1, microsoft::matmul),
     (1, microsoft::multi_head),
+    (4, strings::strings),
+    (1, strings::picture),
     (2, spelled::gelu),
     (2, spelled::layer_norm),
     (1, spelled::rms_norm),

@@ -22,7 +22,7 @@
 
 use ir::array::Data;
 use ir::graph::{Attr, Node};
-use ir::{Array, DType, Diagnostic, Graph, ValueId};
+use ir::{Array, DType, Diagnostic, Graph, Strings, ValueId};
 use nest::Func;
 use ops::interp::{self, Values};
 use random::Random;
@@ -54,7 +54,7 @@ pub fn reference(graph: &Graph, inputs: &[Array], sizes: &BTreeMap<Sym, i64>, se
     let mut open: Vec<Vec<bool>> = outputs.iter().map(|output| vec![false; output.count()]).collect();
     let mut leaves_range = false;
     for (run, turn) in (0..RUNS).flat_map(|run| [(run, 1.0), (run, -1.0)]) {
-        let mut perturbed = Changed::new(Change::Perturb { random: Random::named(seed + run, "perturbation"), turn });
+        let mut perturbed = Changed::new(Change::Perturb { random: Random::named(seed + run, "perturbation"), turn }, graph);
         let others = perturbed.outputs(graph, inputs, sizes)?;
         leaves_range |= perturbed.leaves_range;
         for (at, (exact, other)) in exact.iter().zip(&others).enumerate() {
@@ -65,7 +65,7 @@ pub fn reference(graph: &Graph, inputs: &[Array], sizes: &BTreeMap<Sym, i64>, se
     let bound = |(want, difference): (&Array, &f64)| FACTOR * difference + LEAST_ROUNDINGS * want.dtype().rounding(largest(want));
     let bounds: Vec<f64> = outputs.iter().zip(&differences).map(bound).collect();
     for change in [Change::Cut, Change::Spoil].into_iter().filter(|_| leaves_range) {
-        let others = Changed::new(change).outputs(graph, inputs, sizes)?;
+        let others = Changed::new(change, graph).outputs(graph, inputs, sizes)?;
         for (at, (exact, other)) in exact.iter().zip(&others).enumerate() {
             mark(&mut open[at], exact, other, |exact, other| class(exact) != class(other) || (exact - other).abs() > bounds[at]);
         }
@@ -125,11 +125,12 @@ struct Changed {
     change: Change,
     /// Whether a number was outside its type's range.
     leaves_range: bool,
+    strings: Strings,
 }
 
 impl Changed {
-    fn new(change: Change) -> Changed {
-        Changed { change, leaves_range: false }
+    fn new(change: Change, graph: &Graph) -> Changed {
+        Changed { change, leaves_range: false, strings: Strings::of(&graph.texts) }
     }
 
     fn outputs(&mut self, graph: &Graph, inputs: &[Array], sizes: &BTreeMap<Sym, i64>) -> Result<Vec<Array>, Diagnostic> {
@@ -147,7 +148,7 @@ impl Changed {
                 node.inputs.iter().for_each(|id| self.change(&mut values[id.0 as usize]));
             }
             let results = match node.regions.is_empty() {
-                true => interp::node_results(graph, node, &values, &sizes)?,
+                true => interp::node_results(graph, node, &values, &sizes, &self.strings)?,
                 false => {
                     let operands: Vec<Array> = node.inputs.iter().filter_map(|id| values[id.0 as usize].clone()).collect();
                     let mut run = |region: &Graph, inputs: &[Array]| self.outputs(region, inputs, &sizes);
@@ -205,7 +206,7 @@ fn is_exact(graph: &Graph, node: &Node) -> bool {
             let [from, to] = [node.inputs[0], node.outputs[0]].map(|id| graph.ty(id).dtype);
             !to.is_float() || from.is_float() && to.unit_roundoff() <= from.unit_roundoff()
         }
-        _ => false,
+        op => ops::is_host_step(op),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::graph::{Attrs, Def, Graph, Location, Node, NodeId, SymbolFact, TensorType, Value, ValueId};
 use crate::guard::{Condition, Guard};
+use crate::strings::Texts;
 use crate::tensor::Tensor;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -98,6 +99,11 @@ impl GraphBuilder {
     /// The next output of the graph.
     pub fn output(&mut self, name: &str, value: ValueId) {
         self.graph.outputs.push((name.to_string(), value));
+    }
+
+    /// What the graph knows of strings.
+    pub fn texts(&mut self, texts: Texts) {
+        self.graph.texts = texts;
     }
 
     /// Gives a value another name, made unique.

@@ -2,6 +2,7 @@
 
 use crate::dtype::DType;
 use crate::guard::Guard;
+use crate::strings::Texts;
 use crate::tensor::Tensor;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt;
@@ -186,6 +187,8 @@ pub struct Graph {
     pub inputs: Vec<ValueId>,
     /// Output names with their values; a value may stand under several names.
     pub outputs: Vec<(String, ValueId)>,
+    /// Of the whole model; regions have none of their own.
+    pub texts: Texts,
 }
 
 impl Graph {

@@ -2,6 +2,7 @@
 //!
 //! - [`dtype`]: element types and literals
 //! - [`tensor`]: concrete tensors: element bytes with a type
+//! - [`strings`]: tensors of strings, and their table
 //! - [`array`]: the interpreters' values: f64 or i64 per element
 //! - [`graph`]: the graph itself
 //! - [`builder`]: writing graphs in code
@@ -16,6 +17,7 @@ pub mod dtype;
 pub mod error;
 pub mod graph;
 pub mod guard;
+pub mod strings;
 pub mod tensor;
 pub mod text;
 pub mod verify;
@@ -26,4 +28,5 @@ pub use dtype::{DType, Literal};
 pub use error::{Code, Diagnostic, Diagnostics};
 pub use graph::{Attr, Attrs, Def, Graph, Location, Node, NodeId, TensorType, Value, ValueId};
 pub use guard::Guard;
+pub use strings::{Strings, Texts};
 pub use tensor::Tensor;

@@ -3,6 +3,7 @@
 //! ```text
 //! graph "encoder" {
 //!   symbol n in 0..=1099511627776                             // inclusive
+//!   strings ["yes", "no"] inputs ["answer"] outputs []          // the model's own, from number 1 on; whose elements are numbers of strings
 //!   input %0 "input_ids": i64[n, 128]
 //!   weight %1 "table": f32[30522, 384]                        // the bytes that the model file holds under the value's name
 //!   weight %2 "table_1": f32[384] = "bias"                    // .. or under another one

@@ -14,7 +14,7 @@
 //! | `arena` | `uint8_t *` | temporary memory, 64-byte aligned |
 //! | `parallel_for` | function | `int32 (pool, kernel, args, tasks, grain, scratch_bytes)`; runs a kernel over its tasks |
 //!
-//! The context is a C struct of six words:
+//! The context is a C struct of eight words:
 //!
 //! | byte | field | |
 //! | --- | --- | --- |
@@ -24,10 +24,12 @@
 //! | 24 | `scratch: *mut u8` | the caller's scratch for kernels that it runs itself |
 //! | 32 | `profile: *mut u64` | ticks of each step, added up; only used where the entry was printed with profiling |
 //! | 40 | `clock: extern "C" fn() -> u64` | ticks; only used like `profile` |
+//! | 48 | `host: *const c_void` | first argument of `host_step` |
+//! | 56 | `host_step: extern "C" fn(host, u32 call, const uint64_t *words) -> i32` | runs a step of the host: its number, and [`HostLaunch`]'s words; 0, or [`HOST_FAULT`] |
 //!
 //! The result is 0; `-(g + 1)` where guard number g does not hold; `-(65536 + d + 1)` where a step put a size into word d of `dims` that
-//! is below the least of its symbol or beyond the memory; `(s + 1) * 65536 + c` where the kernel of step s gave the code c > 0; what
-//! `parallel_for` gives below 0 as it is. So steps stay below 32767, codes, guards and sizes below 65536.
+//! is below the least of its symbol or beyond the memory; `(s + 1) * 65536 + c` where the kernel of step s gave the code c > 0, or the host
+//! for step s; what `parallel_for` gives below 0 as it is. So steps stay below 32767, codes, guards and sizes below 65536.
 
 use crate::interface::Interface;
 use ir::guard::Condition;
@@ -52,9 +54,13 @@ pub struct Entry {
     pub steps: Vec<EntryStep>,
 }
 
+/// The code of a step of the host that failed; the host keeps why.
+pub const HOST_FAULT: i32 = 65535;
+
 #[derive(Clone, Debug, PartialEq)]
 pub enum EntryStep {
     Launch(Launch),
+    Host(HostLaunch),
     /// Runs one list of steps, by the Bool at a place.
     If {
         condition: Place,
@@ -98,7 +104,7 @@ impl EntryStep {
     pub fn computed(&self) -> Vec<&Sym> {
         match self {
             EntryStep::Size { symbol, .. } => vec![symbol],
-            EntryStep::Launch(_) | EntryStep::Guard { .. } | EntryStep::If { .. } | EntryStep::Loop(_) => {
+            EntryStep::Launch(_) | EntryStep::Host(_) | EntryStep::Guard { .. } | EntryStep::If { .. } | EntryStep::Loop(_) => {
                 self.blocks().into_iter().flatten().flat_map(EntryStep::computed).collect()
             }
         }
@@ -107,7 +113,7 @@ impl EntryStep {
     /// The lists of steps inside the step, in order.
     pub fn blocks(&self) -> Vec<&[EntryStep]> {
         match self {
-            EntryStep::Launch(_) | EntryStep::Guard { .. } | EntryStep::Size { .. } => vec![],
+            EntryStep::Host(_) | EntryStep::Launch(_) | EntryStep::Guard { .. } | EntryStep::Size { .. } => vec![],
             EntryStep::If { then, otherwise, .. } => vec![then, otherwise],
             EntryStep::Loop(repeat) => vec![&repeat.body, &repeat.last],
         }
@@ -140,6 +146,19 @@ pub struct Launch {
     pub beside: bool,
     /// Whether threads may share the tasks, where there are more than `grain`; else the caller runs them.
     pub parallel: bool,
+}
+
+/// One call of an operation of the host. Its words are the addresses of `args`, then `dims`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HostLaunch {
+    /// Its number in the executable's list of host calls.
+    pub call: u32,
+    /// The operands, then the results.
+    pub args: Vec<Place>,
+    /// Their dims, one after the other.
+    pub dims: Vec<Expr>,
+    /// The number in result codes and in the profile.
+    pub step: u32,
 }
 
 /// Where a tensor starts; offsets are in bytes, multiples of 64.

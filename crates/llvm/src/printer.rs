@@ -54,6 +54,7 @@ pub fn print_entry(entry: &Entry, kernels: &[Interface], options: &PrintOptions)
     let declared = entry::launched(entry).into_iter().map(|at| declaration(&kernels[at]));
     let mut functions: Vec<String> = vec![entry::launch_function(options), entry::entry_function(entry, kernels, options)];
     functions.extend(entry::together_function([entry], options));
+    functions.extend(entry::host_function([entry], options));
     functions.push(declared.collect());
     assembled([], &functions, options)
 }
@@ -63,6 +64,7 @@ pub fn print_module(kernels: &[Kernel], module: &Module, options: &PrintOptions)
     let entry = |entry| entry::entry_function(entry, &module.kernels, options);
     let mut functions = vec![entry::launch_function(options), entry(&module.prepare), entry(&module.main)];
     functions.extend(entry::together_function([&module.prepare, &module.main], options));
+    functions.extend(entry::host_function([&module.prepare, &module.main], options));
     assembled(kernels, &functions, options)
 }
 

@@ -20,6 +20,7 @@ pub mod gather;
 pub mod integer;
 mod interpolate;
 pub mod join;
+pub mod labels;
 pub mod layout;
 pub mod linear_attention;
 pub mod logic;
@@ -31,6 +32,7 @@ mod narrow;
 pub mod norm;
 pub mod order;
 pub mod pad;
+pub mod picture;
 pub mod pool;
 pub mod position;
 pub mod quantize;
@@ -46,21 +48,72 @@ pub mod sequence;
 pub mod signal;
 pub mod slice;
 pub mod softmax;
+pub mod strings;
 pub mod suppression;
 pub mod trigonometry;
 pub mod units;
 mod window;
 
-use crate::import::{Call, Outcome};
+use crate::import::{Call, Narrow, Outcome};
 
 /// The latest opset of the default domain whose operators have been looked through.
 pub const LATEST_OPSET: i64 = 28;
 
 /// Operators that take elements of the narrow types and know what they stand for.
-pub const NARROW: [&str; 4] = ["Cast", "CastLike", "QuantizeLinear", "DequantizeLinear"];
+const NARROW: [&str; 4] = ["Cast", "CastLike", "QuantizeLinear", "DequantizeLinear"];
+
+/// Operators that take strings and know what they are.
+const STRINGS: [&str; 10] =
+    ["Cast", "CastLike", "Equal", "Shape", "Size", "StringConcat", "StringNormalizer", "StringSplit", "RegexFullMatch", "LabelEncoder"];
 
 /// Operators that give elements of their first operand, whatever these stand for.
-pub const MOVES: [&str; 9] = ["Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Slice", "Gather", "Expand"];
+const MOVES: [&str; 9] = ["Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Slice", "Gather", "Expand"];
+
+/// Operators that give elements of their operands, which may be strings.
+const MOVES_STRINGS: [&str; 12] = [
+    "Where",
+    "Concat",
+    "Split",
+    "Tile",
+    "Pad",
+    "Compress",
+    "ReverseSequence",
+    "GatherND",
+    "GatherElements",
+    "ScatterND",
+    "ScatterElements",
+    "Scatter",
+];
+
+/// What an operator does with elements that stand for something else than the numbers that they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reading {
+    /// Gives them on.
+    Moves,
+    Knows,
+    Refuses,
+}
+
+pub(crate) fn reading(domain: &str, op_type: &str, narrow: Narrow) -> Reading {
+    let is_text = narrow == Narrow::Text;
+    let knows: &[&str] = if is_text { &STRINGS } else { &NARROW };
+    let is_in = |names: &[&str]| names.contains(&op_type) && (domain.is_empty() || op_type == "LabelEncoder");
+    match is_in(&MOVES) || is_text && is_in(&MOVES_STRINGS) {
+        true => Reading::Moves,
+        false if is_in(knows) => Reading::Knows,
+        false => Reading::Refuses,
+    }
+}
+
+/// Whether the elements of an operand meet those of the other such operands.
+pub(crate) fn meets(op_type: &str, operand: usize) -> bool {
+    match op_type {
+        "Equal" | "StringConcat" | "Concat" => true,
+        "Where" => operand > 0,
+        "Pad" | "ScatterND" | "ScatterElements" | "Scatter" => operand == 0 || operand == 2,
+        _ => false,
+    }
+}
 
 /// Operators that take sequences.
 pub const TAKES_SEQUENCES: [&str; 9] = [
@@ -127,6 +180,9 @@ static FAMILIES: &[(&str, &[Entry])] = &[
     ("", loops::OPS),
     ("", recurrent::OPS),
     ("", sequence::OPS),
+    ("", strings::OPS),
+    ("", picture::OPS),
+    ("ai.onnx.ml", labels::OPS),
     ("com.microsoft", microsoft::OPS),
     ("", microsoft::norm::OF_ONNX),
 ];

@@ -4,6 +4,7 @@
 //! opset 13                                        // the latest where left out
 //! x: f32[n, 3]                                    // an input; a dim is a number, a name, or a text in quotes
 //! w: i64[2] = 3 -1                                // an initializer
+//! s: string[2] = "a" "b"                          // strings
 //! y, z = Split "name" {axis = 1} (x, w)           // a node; an operand or result `_` is left out
 //! => y
 //! ```
@@ -16,7 +17,7 @@ use crate::proto::{
     self, AttributeProto, AttributeType, DataType, FunctionProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto,
 };
 use crate::{ImportOptions, Imported, LATEST_OPSET, ModelFile, import_with_warnings};
-use ir::{Array, DType, Diagnostics, Literal, Tensor};
+use ir::{Array, DType, Diagnostics, Literal, Strings, Tensor};
 use prost::Message;
 use std::sync::Arc;
 use sym::{ParseError, Parser};
@@ -40,11 +41,18 @@ pub fn check(text: &str, inputs: &[&str], want: &[&str]) {
     let graph = imported(text, &ImportOptions::default()).unwrap_or_else(|problems| panic!("{problems}")).graph;
     assert_eq!(ir::verify::verify(&graph), []);
     assert_eq!(::ops::verify::verify(&graph), Ok(()));
-    let inputs: Vec<Array> = inputs.iter().map(|text| tensor_of(text).to_array()).collect();
+    let strings = Strings::of(&graph.texts);
+    let inputs: Vec<Array> = inputs.iter().map(|text| tensor_of(text, &strings).to_array()).collect();
     let dims: Vec<Vec<usize>> = inputs.iter().map(|array| array.dims().to_vec()).collect();
     let symbols = ::ops::interp::bind_symbols(&graph, &dims).unwrap_or_else(|problems| panic!("{problems}"));
-    let outputs = ::ops::interp::outputs(&graph, &inputs, &symbols).unwrap_or_else(|problem| panic!("{problem}"));
-    assert_eq!(outputs.iter().map(written).collect::<Vec<String>>(), want);
+    let outputs = ::ops::interp::outputs_with(&graph, &inputs, &symbols, &strings).unwrap_or_else(|problem| panic!("{problem}"));
+    let texts =
+        |name: &str, array: &Array| graph.texts.outputs.contains(name).then(|| strings.texts(&Tensor::from_array(array)).expect("strings"));
+    let outputs = graph.outputs.iter().zip(&outputs).map(|((name, _), array)| match texts(name, array) {
+        Some(texts) => format!("string{:?} {texts:?}", array.dims()),
+        None => written(array),
+    });
+    assert_eq!(outputs.collect::<Vec<String>>(), want);
 }
 
 /// The types of the outputs and the guards.
@@ -78,8 +86,12 @@ fn written(array: &Array) -> String {
     format!("{}{:?}{}", array.dtype(), array.dims(), (0..array.count()).map(element).collect::<String>())
 }
 
-fn tensor_of(text: &str) -> Tensor {
+fn tensor_of(text: &str, strings: &Strings) -> Tensor {
     let proto = read_tensor(&mut Parser::new(text), "").unwrap_or_else(|error| panic!("{error} in {text}"));
+    if proto.data_type == DataType::String as i32 {
+        let texts: Vec<&str> = proto.string_data.iter().map(|text| std::str::from_utf8(text).expect("text")).collect();
+        return strings.tensor(proto.dims.iter().map(|dim| *dim as usize).collect(), &texts).expect("strings");
+    }
     let bytes = proto.raw_data.unwrap_or_default();
     let dims = proto.dims.iter().map(|dim| *dim as usize).collect();
     Tensor::new(crate::import::element_type_of(proto.data_type as i64).expect("a type"), dims, Arc::new(bytes)).expect("as many elements")
@@ -88,7 +100,8 @@ fn tensor_of(text: &str) -> Tensor {
 fn read_model(parser: &mut Parser) -> Result<ModelProto> {
     let version = if parser.accept("opset") { parser.integer()? } else { LATEST_OPSET };
     let opset = |domain: &str, version| proto::OperatorSetIdProto { domain: domain.to_string(), version };
-    let opset_import = vec![opset("", version), opset("my", 1), opset("com.microsoft", 1), opset("ai.onnx.preview", 1)];
+    let opset_import =
+        vec![opset("", version), opset("my", 1), opset("com.microsoft", 1), opset("ai.onnx.preview", 1), opset("ai.onnx.ml", 4)];
     let mut functions = Vec::new();
     while parser.accept("function") {
         functions.push(FunctionProto { opset_import: opset_import.clone(), ..read_function(parser)? });
@@ -139,11 +152,11 @@ fn read_graph(parser: &mut Parser) -> Result<GraphProto> {
 }
 
 fn read_declaration(parser: &mut Parser, name: &str, graph: &mut GraphProto) -> Result<()> {
-    let dtype = read_dtype(parser)?;
+    let data_type = read_data_type(parser)?;
     let dims = read_dims(parser)?;
     match !parser.peek("=>") && parser.accept("=") {
-        true => graph.initializer.push(read_elements(parser, name, dtype, &dims)?),
-        false => graph.input.push(ValueInfoProto { name: name.to_string(), r#type: Some(type_of(dtype, dims)), ..Default::default() }),
+        true => graph.initializer.push(read_elements(parser, name, data_type, &dims)?),
+        false => graph.input.push(ValueInfoProto { name: name.to_string(), r#type: Some(type_of(data_type, dims)), ..Default::default() }),
     }
     Ok(())
 }
@@ -216,14 +229,18 @@ fn number<'a>(parser: &mut Parser<'a>) -> &'a str {
 }
 
 fn read_tensor(parser: &mut Parser, name: &str) -> Result<TensorProto> {
-    let dtype = read_dtype(parser)?;
+    let data_type = read_data_type(parser)?;
     let dims = read_dims(parser)?;
-    read_elements(parser, name, dtype, &dims)
+    read_elements(parser, name, data_type, &dims)
 }
 
-fn read_dtype(parser: &mut Parser) -> Result<DType> {
+fn read_data_type(parser: &mut Parser) -> Result<DataType> {
     let name = parser.ident()?;
-    DType::from_name(name).map_or_else(|| parser.error("expected an element type"), Ok)
+    match DType::from_name(name) {
+        Some(dtype) => Ok(data_type(dtype)),
+        None if name == "string" => Ok(DataType::String),
+        None => parser.error("expected an element type"),
+    }
 }
 
 fn read_dims(parser: &mut Parser) -> Result<Vec<Dim>> {
@@ -239,19 +256,24 @@ fn read_dims(parser: &mut Parser) -> Result<Vec<Dim>> {
 }
 
 fn read_type(parser: &mut Parser) -> Result<proto::TypeProto> {
-    let dtype = read_dtype(parser)?;
-    Ok(type_of(dtype, read_dims(parser)?))
+    let data_type = read_data_type(parser)?;
+    Ok(type_of(data_type, read_dims(parser)?))
 }
 
-fn type_of(dtype: DType, dims: Vec<Dim>) -> proto::TypeProto {
+fn type_of(data_type: DataType, dims: Vec<Dim>) -> proto::TypeProto {
     let dim = dims.into_iter().map(|value| Dimension { value: Some(value), ..Default::default() }).collect();
-    let tensor = proto::type_proto::Tensor { elem_type: data_type(dtype) as i32, shape: Some(proto::TensorShapeProto { dim }) };
+    let tensor = proto::type_proto::Tensor { elem_type: data_type as i32, shape: Some(proto::TensorShapeProto { dim }) };
     proto::TypeProto { value: Some(proto::type_proto::Value::TensorType(tensor)), ..Default::default() }
 }
 
-fn read_elements(parser: &mut Parser, name: &str, dtype: DType, dims: &[Dim]) -> Result<TensorProto> {
+fn read_elements(parser: &mut Parser, name: &str, data_type: DataType, dims: &[Dim]) -> Result<TensorProto> {
     let dims: Vec<i64> = dims.iter().map(|dim| if let Dim::DimValue(size) = dim { *size } else { -1 }).collect();
     let count = dims.iter().product::<i64>().max(0) as usize;
+    if data_type == DataType::String {
+        let string_data = (0..count).map(|_| Ok(parser.string()?.into_bytes().into())).collect::<Result<_>>()?;
+        return Ok(TensorProto { name: name.to_string(), dims, data_type: data_type as i32, string_data, ..Default::default() });
+    }
+    let dtype = crate::import::element_type_of(data_type as i64).expect("a type");
     let mut numbers = Vec::new();
     for _ in 0..count {
         numbers.push(number(parser).parse::<f64>().or_else(|_| parser.error("expected a number"))?);
@@ -259,7 +281,7 @@ fn read_elements(parser: &mut Parser, name: &str, dtype: DType, dims: &[Dim]) ->
     let literal = |at: usize| if dtype.is_float() { Literal::Float(numbers[at]) } else { Literal::Int(numbers[at] as i64) };
     let tensor = Tensor::from_array(&Array::from_fn(dtype, dims.iter().map(|dim| *dim as usize).collect(), literal));
     let raw_data = Some(tensor.bytes().to_vec().into());
-    Ok(TensorProto { name: name.to_string(), dims, data_type: data_type(dtype) as i32, raw_data, ..Default::default() })
+    Ok(TensorProto { name: name.to_string(), dims, data_type: data_type as i32, raw_data, ..Default::default() })
 }
 
 fn data_type(dtype: DType) -> DataType {

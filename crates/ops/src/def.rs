@@ -22,6 +22,8 @@ pub enum Kind {
     Core { lower: fn(&LowerCx) -> Vec<Nest> },
     /// An equal expression in core ops.
     Composite { decompose: Decompose },
+    /// A step of the host: its operation is called, by generated code and interpreters alike; `reference` is never called.
+    Host(&'static host::HostOp),
     /// Control flow: the node's regions are compiled and interpreted in place; `reference` is never called.
     Region,
 }

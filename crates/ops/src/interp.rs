@@ -4,7 +4,7 @@ pub mod regions;
 
 use crate::attrs::concrete;
 use crate::def::{ConcreteType, Kind};
-use ir::{Array, Code, Diagnostic, Diagnostics, Graph, Location, Node, TensorType, ValueId};
+use ir::{Array, Code, Diagnostic, Diagnostics, Graph, Location, Node, Strings, TensorType, ValueId};
 use std::collections::BTreeMap;
 use sym::{Expr, Sym};
 
@@ -15,14 +15,16 @@ pub type Values = Vec<Option<Array>>;
 /// every symbol that is not computed (see [`bind_symbols`]). Errors: a guard that does not hold, a computed size outside its bounds (E009),
 /// an index outside its tensor (E010).
 pub fn interpret(graph: &Graph, inputs: &[Array], symbols: &BTreeMap<Sym, i64>) -> Result<Values, Diagnostic> {
-    interpret_keeping(graph, inputs, symbols, &|_| true)
+    interpret_keeping(graph, inputs, symbols, &Strings::of(&graph.texts), &|_| true)
 }
 
-/// Like [`interpret`], but a value is dropped after its last use unless it is an output or `keep` holds.
+/// Like [`interpret`], with a table of strings that begins with the graph's own; a value is dropped after its last use unless it is an
+/// output or `keep` holds.
 pub fn interpret_keeping(
     graph: &Graph,
     inputs: &[Array],
     symbols: &BTreeMap<Sym, i64>,
+    strings: &Strings,
     keep: &dyn Fn(ValueId) -> bool,
 ) -> Result<Values, Diagnostic> {
     check_guards(graph, symbols)?;
@@ -37,7 +39,7 @@ pub fn interpret_keeping(
     compute_sizes(graph, &values, &mut symbols)?;
     for (at, node) in graph.nodes.iter().enumerate() {
         load_constants(graph, &node.inputs, &mut values);
-        for (id, array) in node.outputs.iter().zip(node_results(graph, node, &values, &symbols)?) {
+        for (id, array) in node.outputs.iter().zip(node_results(graph, node, &values, &symbols, strings)?) {
             values[id.0 as usize] = Some(array);
         }
         compute_sizes(graph, &values, &mut symbols)?;
@@ -68,12 +70,23 @@ pub fn compute_sizes(graph: &Graph, values: &Values, symbols: &mut BTreeMap<Sym,
 
 /// The graph's outputs alone, in order.
 pub fn outputs(graph: &Graph, inputs: &[Array], symbols: &BTreeMap<Sym, i64>) -> Result<Vec<Array>, Diagnostic> {
-    let values = interpret_keeping(graph, inputs, symbols, &|_| false)?;
+    outputs_with(graph, inputs, symbols, &Strings::of(&graph.texts))
+}
+
+/// As [`outputs`], with a table of strings that begins with the graph's own.
+pub fn outputs_with(graph: &Graph, inputs: &[Array], symbols: &BTreeMap<Sym, i64>, strings: &Strings) -> Result<Vec<Array>, Diagnostic> {
+    let values = interpret_keeping(graph, inputs, symbols, strings, &|_| false)?;
     Ok(graph.outputs.iter().filter_map(|(_, id)| values[id.0 as usize].clone()).collect())
 }
 
 /// The results of one node, given the values of its operands.
-pub fn node_results(graph: &Graph, node: &Node, values: &Values, symbols: &BTreeMap<Sym, i64>) -> Result<Vec<Array>, Diagnostic> {
+pub fn node_results(
+    graph: &Graph,
+    node: &Node,
+    values: &Values,
+    symbols: &BTreeMap<Sym, i64>,
+    strings: &Strings,
+) -> Result<Vec<Array>, Diagnostic> {
     let error = |code: Code, message: String| Diagnostic::new(code, &node.location, message);
     let operands: Option<Vec<&Array>> = node.inputs.iter().map(|id| values[id.0 as usize].as_ref()).collect();
     let operands = operands.ok_or_else(|| error(Code::Names, format!("an operand of {} has no value", node.op)))?;
@@ -85,10 +98,15 @@ pub fn node_results(graph: &Graph, node: &Node, values: &Values, symbols: &BTree
     }
     if let Kind::Region = def.kind {
         let operands: Vec<Array> = operands.into_iter().cloned().collect();
-        return regions::results(node, &operands, symbols, &mut |region, inputs| outputs(region, inputs, symbols));
+        return regions::results(node, &operands, symbols, &mut |region, inputs| outputs_with(region, inputs, symbols, strings));
     }
     let attrs = concrete(&node.attrs, &|sym| symbols.get(sym).copied()).ok_or_else(unknown)?;
-    (def.reference)(&operands, &attrs, &types.ok_or_else(unknown)?).map_err(|error| error.at(&node.location))
+    let types = types.ok_or_else(unknown)?;
+    let results = match def.kind {
+        Kind::Host(op) => crate::steps::results(op, &operands, &attrs, &types, strings),
+        Kind::Core { .. } | Kind::Composite { .. } | Kind::Region => (def.reference)(&operands, &attrs, &types),
+    };
+    results.map_err(|error| error.at(&node.location))
 }
 
 /// Element type and dims under an assignment; None where a symbol is unknown or a dim is negative.

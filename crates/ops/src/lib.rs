@@ -10,6 +10,7 @@
 //! - [`reference`]: what reference meanings share
 //! - [`core`]: the core ops
 //! - [`composites`]: the composites
+//! - [`steps`]: the operations of the host as ops
 //! - [`build`]: the builder that infers types
 //! - [`verify`]: the invariants O1.. of graphs
 //! - [`interp`]: the interpreter of graphs
@@ -23,6 +24,7 @@ pub mod dims;
 pub mod interp;
 pub mod lower;
 pub mod reference;
+pub mod steps;
 pub mod verify;
 
 #[cfg(test)]
@@ -35,7 +37,7 @@ pub use core::region::repeat::Parts;
 pub use def::{ConcreteType, Decompose, InferCx, Inferred, Kind, LowerCx, OpDef, OpError, Reference};
 pub use verify::verify;
 
-static OPS: [OpDef; 32] = [
+static OPS: [OpDef; 41] = [
     core::map::DEF,
     core::convert::DEF,
     core::broadcast::DEF,
@@ -68,6 +70,15 @@ static OPS: [OpDef; 32] = [
     composites::extend::DEF,
     composites::resize::DEF,
     composites::conv_transpose::DEF,
+    steps::def::<0>(),
+    steps::def::<1>(),
+    steps::def::<2>(),
+    steps::def::<3>(),
+    steps::def::<4>(),
+    steps::def::<5>(),
+    steps::def::<6>(),
+    steps::def::<7>(),
+    steps::def::<8>(),
 ];
 
 /// Every op.
@@ -79,8 +90,13 @@ pub fn find(name: &str) -> Option<&'static OpDef> {
     OPS.iter().find(|def| def.name == name)
 }
 
+/// Whether an op is an operation of the host.
+pub fn is_host_step(op: &str) -> bool {
+    find(op).is_some_and(|def| matches!(def.kind, Kind::Host(_)))
+}
+
 /// Names of attributes, as the ops read them.
-const ATTRIBUTES: [&str; 39] = [
+const ATTRIBUTES: [&str; 44] = [
     "alpha",
     "approximate",
     "axes",
@@ -89,8 +105,10 @@ const ATTRIBUTES: [&str; 39] = [
     "beta",
     "combine",
     "carried",
+    "case",
     "coordinates",
     "cubic",
+    "delimiter",
     "dilations",
     "dims",
     "dtype",
@@ -98,6 +116,7 @@ const ATTRIBUTES: [&str; 39] = [
     "epsilon",
     "exclude",
     "extrapolation",
+    "format",
     "func",
     "groups",
     "high",
@@ -105,6 +124,8 @@ const ATTRIBUTES: [&str; 39] = [
     "kind",
     "low",
     "mode",
+    "most",
+    "pattern",
     "perm",
     "reverse",
     "rounding",

@@ -176,6 +176,7 @@ impl<'a> Rewriter<'a> {
         let mut graph = self.b.finish();
         graph.computed = computed;
         graph.symbols = self.before.symbols.clone();
+        graph.texts = self.before.texts.clone();
         let added = std::mem::replace(&mut graph.guards, self.before.guards.clone());
         for guard in added {
             if self.before.guards.iter().all(|old| old.condition != guard.condition) {

@@ -1,9 +1,9 @@
 //! The interpreter: what a program means, on logical arrays in f64 and exact integers. Layouts, borders and the grouping of stages change
 //! nothing here.
 
-use crate::program::{BufferId, Group, Loop, Program, Role, Stage, Step, Times};
+use crate::program::{BufferId, Group, HostStep, Loop, Program, Role, Stage, Step, Times};
 use ir::graph::SymbolFact;
-use ir::{Array, DType, Guard, Literal, TensorType};
+use ir::{Array, DType, Guard, Literal, Strings, TensorType};
 use std::collections::BTreeMap;
 use sym::Sym;
 
@@ -46,6 +46,11 @@ impl BufferValues {
 /// An error that starts with `E008` (a buffer that is too large), `E009` (a guard, a size or an input that does not fit) or `E010` (an index
 /// read from data) is the user's; any other is a fault of the program.
 pub fn run(program: &Program, inputs: &[Array], sizes: &BTreeMap<Sym, i64>) -> Result<BufferValues, String> {
+    run_with(program, inputs, sizes, &Strings::of(&program.texts))
+}
+
+/// As [`run`], with a table of strings that begins with the program's own.
+pub fn run_with(program: &Program, inputs: &[Array], sizes: &BTreeMap<Sym, i64>, strings: &Strings) -> Result<BufferValues, String> {
     check_sizes(program, sizes)?;
     let mut values = BufferValues::new(program, sizes);
     bind_inputs(program, inputs, sizes, &mut values)?;
@@ -54,8 +59,8 @@ pub fn run(program: &Program, inputs: &[Array], sizes: &BTreeMap<Sym, i64>) -> R
             values.set(BufferId(at as u32), tensor.to_array());
         }
     }
-    run_steps(program, &program.prepare, &mut values)?;
-    run_steps(program, &program.steps, &mut values)?;
+    run_steps(program, &program.prepare, strings, &mut values)?;
+    run_steps(program, &program.steps, strings, &mut values)?;
     for (name, id) in &program.outputs {
         values.get(*id).ok_or_else(|| format!("output {name}: nothing writes {id:?}"))?;
     }
@@ -67,19 +72,30 @@ pub fn run_group(program: &Program, group: &Group, values: &mut BufferValues) ->
     group.stages.iter().try_for_each(|stage| run_stage(program, stage, values))
 }
 
-fn run_steps(program: &Program, steps: &[Step], values: &mut BufferValues) -> Result<(), String> {
+fn run_steps(program: &Program, steps: &[Step], strings: &Strings, values: &mut BufferValues) -> Result<(), String> {
     for step in steps {
         match step {
             Step::Group(group) => run_group(program, group, values)?,
+            Step::Host(step) => run_host(program, step, strings, values)?,
             Step::Border(_) => {}
             Step::Guard(guard) => check_guard(guard, &values.sizes)?,
             Step::Size { symbol, from } => compute_size(program, symbol, *from, values)?,
             Step::If { condition, then, otherwise } => {
-                run_steps(program, if holds(program, values, *condition)? { then } else { otherwise }, values)?;
+                run_steps(program, if holds(program, values, *condition)? { then } else { otherwise }, strings, values)?;
             }
-            Step::Loop(repeat) => run_loop(program, repeat, values)?,
+            Step::Loop(repeat) => run_loop(program, repeat, strings, values)?,
         }
     }
+    Ok(())
+}
+
+fn run_host(program: &Program, step: &HostStep, strings: &Strings, values: &mut BufferValues) -> Result<(), String> {
+    let operands = step.operands.iter().map(|id| read(program, values, *id)).collect::<Result<Vec<&Array>, String>>()?;
+    let dims = step.results.iter().map(|id| concrete(&program.buffer(*id).ty, &values.sizes));
+    let dims = dims.collect::<Result<Vec<Vec<usize>>, String>>()?;
+    let results = step.call(program).interpreted(&operands, &dims, strings);
+    let results = results.map_err(|fault| format!("{} {}: {}", fault.code.name(), step.location, fault.message))?;
+    step.results.iter().zip(results).for_each(|(id, array)| values.set(*id, array));
     Ok(())
 }
 
@@ -92,18 +108,18 @@ fn compute_size(program: &Program, symbol: &Sym, from: BufferId, values: &mut Bu
     Ok(())
 }
 
-fn run_loop(program: &Program, repeat: &Loop, values: &mut BufferValues) -> Result<(), String> {
+fn run_loop(program: &Program, repeat: &Loop, strings: &Strings, values: &mut BufferValues) -> Result<(), String> {
     let mut run = 0;
     values.sizes.insert(repeat.counter.clone(), run);
     while again(program, repeat, run, values)? {
         run += 1;
         values.sizes.insert(repeat.counter.clone(), run);
-        run_steps(program, &repeat.body, values)?;
+        run_steps(program, &repeat.body, strings, values)?;
     }
     if run == 0 {
         write_empty(program, &repeat.body, values)?;
     }
-    run_steps(program, &repeat.last, values)?;
+    run_steps(program, &repeat.last, strings, values)?;
     values.sizes.remove(&repeat.counter);
     Ok(())
 }

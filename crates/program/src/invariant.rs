@@ -47,7 +47,7 @@ fn is_invariant(program: &Program, repeat: &Loop, body_writes: &[BufferId], step
         Step::Group(group) => group,
         // what stands behind it may rely on it, and moves as well
         Step::Guard(guard) => return guard.condition.symbols().iter().all(|sym| !repeat.binds(sym)),
-        Step::Border(_) | Step::Size { .. } | Step::If { .. } | Step::Loop(_) => return false,
+        Step::Host(_) | Step::Border(_) | Step::Size { .. } | Step::If { .. } | Step::Loop(_) => return false,
     };
     let (own, written): (Vec<BufferId>, BTreeSet<&BufferId>) = (group.writes(), body_writes.iter().collect());
     let alone = |id: &BufferId| {

@@ -9,7 +9,7 @@
 //! `Border` steps.
 
 use crate::layout::Layout;
-use crate::program::{Buffer, BufferId, Group, Program, Role, Stage, Step};
+use crate::program::{Buffer, BufferId, Group, HostStep, Program, Role, Stage, Step};
 use ir::Literal;
 use nest::{Contraction, Index, Nest, Read, contraction, rewrite};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -20,7 +20,8 @@ pub fn assign(program: &Program) -> Program {
     copy_outside_operands(&mut out);
     copy_folded_constants(&mut out);
     let votes = votes(&out);
-    for (id, dim) in votes {
+    let fixed = of_host_steps(&out);
+    for (id, dim) in votes.into_iter().filter(|(id, _)| !fixed.contains(id)) {
         let buffer = &mut out.buffers[id.0 as usize];
         let mut order: Vec<usize> = (0..buffer.ty.rank()).filter(|d| *d != dim).collect();
         order.push(dim);
@@ -29,6 +30,11 @@ pub fn assign(program: &Program) -> Program {
     add_halos(&mut out);
     add_pads(&mut out);
     out
+}
+
+/// What steps of the host read and write stays row-major.
+fn of_host_steps(program: &Program) -> BTreeSet<BufferId> {
+    program.steps.iter().flat_map(Step::host_steps).flat_map(HostStep::buffers).collect()
 }
 
 /// The contraction of a stage: `b` is by preference the operand that is known before the call. None where nothing is gained by treating the
@@ -145,15 +151,17 @@ fn link(stage: &Stage, found: Option<&Contraction>, classes: &mut Classes) {
 
 /// Copies that give contractions an operand or result of a free layout where the buffer is the caller's.
 fn copy_outside_operands(program: &mut Program) {
+    let fixed = of_host_steps(program);
     let steps = std::mem::take(&mut program.steps);
-    program.steps = with_copies(program, steps);
+    program.steps = with_copies(program, steps, &fixed);
 }
 
-fn with_copies(program: &mut Program, steps: Vec<Step>) -> Vec<Step> {
+/// `fixed` are the buffers of host steps.
+fn with_copies(program: &mut Program, steps: Vec<Step>, fixed: &BTreeSet<BufferId>) -> Vec<Step> {
     let mut out = Vec::new();
     for step in steps {
         let Step::Group(mut group) = step else {
-            out.push(step.with_blocks(&mut |block| with_copies(program, block)));
+            out.push(step.with_blocks(&mut |block| with_copies(program, block, fixed)));
             continue;
         };
         let (mut before, mut after) = (Vec::new(), Vec::new());
@@ -161,8 +169,8 @@ fn with_copies(program: &mut Program, steps: Vec<Step>) -> Vec<Step> {
         let (writes, read) = (group.writes(), group.stages.iter().flat_map(|stage| stage.operands.clone()).collect::<Vec<_>>());
         for stage in &mut group.stages {
             if let Some(c) = stage_contraction(program, stage) {
-                before.extend(free_operand(program, stage, &c, &writes));
-                after.extend(free_result(program, stage, &c, &read));
+                before.extend(free_operand(program, stage, &c, &writes, fixed));
+                after.extend(free_result(program, stage, &c, &read, fixed));
             }
         }
         out.extend(before);
@@ -220,10 +228,16 @@ fn copy_step(program: &Program, from: BufferId, to: BufferId, location: &ir::Loc
 }
 
 /// For an operand in the caller's memory that wants another innermost dim or a halo: a copy in front.
-fn free_operand(program: &mut Program, stage: &mut Stage, c: &Contraction, written: &[BufferId]) -> Option<Step> {
+fn free_operand(
+    program: &mut Program,
+    stage: &mut Stage,
+    c: &Contraction,
+    written: &[BufferId],
+    fixed: &BTreeSet<BufferId>,
+) -> Option<Step> {
     let a = stage.nest.read(c.a)?.clone();
     let id = stage.operands[a.operand];
-    let fixed = matches!(program.buffer(id).role, Role::Input(_) | Role::Output(_) | Role::Constant { .. });
+    let fixed = matches!(program.buffer(id).role, Role::Input(_) | Role::Output(_) | Role::Constant { .. }) || fixed.contains(&id);
     let wanted = plain_dim(&maps(&a.index), &c.k);
     let misplaced = wanted.is_some_and(|dim| dim + 1 < a.index.len());
     if !fixed || !(misplaced || a.fill.is_some()) || written.contains(&id) {
@@ -238,12 +252,13 @@ fn free_operand(program: &mut Program, stage: &mut Stage, c: &Contraction, writt
 
 /// For a result in the caller's memory whose last dim is not the vectorised one: a copy behind. A part of a result (a piece of a
 /// concatenation) stays where it is.
-fn free_result(program: &mut Program, stage: &mut Stage, c: &Contraction, read: &[BufferId]) -> Option<Step> {
+fn free_result(program: &mut Program, stage: &mut Stage, c: &Contraction, read: &[BufferId], fixed: &BTreeSet<BufferId>) -> Option<Step> {
     let index = maps(&stage.nest.writes[0].index);
     let misplaced = plain_dim(&index, &c.n).is_some_and(|dim| dim + 1 < index.len());
     let id = stage.writes[0];
     let whole = stage.nest.writes.len() == 1 && rewrite::covers(&stage.nest, &stage.nest.writes[0]);
-    if !misplaced || !matches!(program.buffer(id).role, Role::Output(_)) || !whole || read.contains(&id) {
+    let fixed = matches!(program.buffer(id).role, Role::Output(_)) || fixed.contains(&id);
+    if !misplaced || !fixed || !whole || read.contains(&id) {
         return None;
     }
     let from = add_temp(program, id, "raw");
@@ -255,7 +270,7 @@ fn free_result(program: &mut Program, stage: &mut Stage, c: &Contraction, read: 
 /// Gives temporaries that are read with padding of zero a halo that holds it, and sets it before the first write.
 fn add_halos(program: &mut Program) {
     let mut wanted: BTreeMap<BufferId, Option<Vec<(i64, i64)>>> = BTreeMap::new();
-    let indexed = indexed_by_data(program);
+    let indexed = &indexed_by_data(program) | &of_host_steps(program);
     for stage in program.steps.iter().flat_map(Step::groups).flat_map(|g| &g.stages) {
         for (_, read) in stage.nest.reads() {
             let id = stage.operands[read.operand];
@@ -316,7 +331,7 @@ const PAD_BYTES: usize = 64;
 fn add_pads(program: &mut Program) {
     let stages: Vec<&Stage> = program.steps.iter().flat_map(Step::groups).flat_map(|g| &g.stages).collect();
     let padded: Vec<BufferId> = stages.iter().filter_map(|stage| conflicting_operand(program, stage)).collect();
-    let indexed = indexed_by_data(program);
+    let indexed = &indexed_by_data(program) | &of_host_steps(program);
     for id in padded.into_iter().filter(|id| !indexed.contains(id)) {
         let buffer = &mut program.buffers[id.0 as usize];
         buffer.layout.pad = (PAD_BYTES / buffer.ty.dtype.size()) as i64;

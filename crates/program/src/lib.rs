@@ -40,4 +40,4 @@ pub mod work;
 
 pub use layout::{Axis, Layout};
 pub use physical::{PhysicalBuffer, PhysicalGroup, PhysicalRole, PhysicalStage};
-pub use program::{Buffer, BufferId, Group, Loop, Program, Role, Stage, Step, Times};
+pub use program::{Buffer, BufferId, Group, HostStep, Loop, Program, Role, Stage, Step, Times};

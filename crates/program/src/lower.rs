@@ -7,7 +7,7 @@
 mod repeat;
 
 use crate::layout::Layout;
-use crate::program::{Buffer, BufferId, Group, Program, Role, Stage, Step};
+use crate::program::{Buffer, BufferId, Group, HostStep, Program, Role, Stage, Step};
 use ir::{Code, Def, Diagnostics, Graph, Guard, Literal, Location, Node, TensorType, ValueId};
 use nest::{Nest, ScalarOp, rewrite};
 use ops::lower::operand_places;
@@ -54,7 +54,7 @@ type Values = HashMap<ValueId, BufferId>;
 
 fn empty_program(graph: &Graph) -> Program {
     let guards = early_guards(graph).cloned().collect();
-    Program { name: graph.name.clone(), symbols: graph.symbols.clone(), guards, ..Program::default() }
+    Program { name: graph.name.clone(), symbols: graph.symbols.clone(), guards, texts: graph.texts.clone(), ..Program::default() }
 }
 
 /// The guards that mention no size that the graph computes.
@@ -157,6 +157,12 @@ impl Lowering {
         let def = ops::find(node.op).ok_or_else(|| unsupported("is unknown"))?;
         match &def.kind {
             Kind::Core { lower } => self.core_node(graph, node, *lower, prefix, values, steps),
+            Kind::Host(op) => {
+                let [operands, results] = [&node.inputs, &node.outputs]
+                    .map(|ids| ids.iter().map(|v| self.place(graph, *v, prefix, values)).collect::<Vec<BufferId>>());
+                let (attrs, location) = (node.attrs.clone(), node.location.clone());
+                steps.push(Step::Host(HostStep { op, attrs, operands, results, location }));
+            }
             Kind::Composite { .. } => return Err(unsupported("must be decomposed before it is lowered")),
             Kind::Region if node.op == "if" => self.branches(graph, node, prefix, values, steps)?,
             Kind::Region => self.repeat(graph, node, prefix, values, steps)?,

@@ -147,7 +147,7 @@ impl Walk {
         for step in steps {
             let here = Life { first: self.at, last: self.at };
             match step {
-                Step::Group(_) | Step::Border(_) | Step::Guard(_) | Step::Size { .. } => {
+                Step::Host(_) | Step::Group(_) | Step::Border(_) | Step::Guard(_) | Step::Size { .. } => {
                     let (reads, writes) = step_uses(step);
                     reads.into_iter().chain(writes).for_each(|id| self.used(id, here));
                 }
@@ -156,7 +156,7 @@ impl Walk {
             self.at += 1;
             match step {
                 Step::Loop(repeat) => self.repeat(program, repeat),
-                Step::Group(_) | Step::Border(_) | Step::Guard(_) | Step::Size { .. } | Step::If { .. } => {
+                Step::Host(_) | Step::Group(_) | Step::Border(_) | Step::Guard(_) | Step::Size { .. } | Step::If { .. } => {
                     step.blocks().into_iter().for_each(|block| self.steps(program, block));
                 }
             }

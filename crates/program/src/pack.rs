@@ -50,7 +50,7 @@ fn pack_step(program: &mut Program, step: Step, target: &Target, packed: &mut Pa
             }
             Step::Group(group)
         }
-        Step::Border(_) | Step::Guard(_) | Step::Size { .. } => step,
+        Step::Host(_) | Step::Border(_) | Step::Guard(_) | Step::Size { .. } => step,
         // a block packs at its own place: the operand may exist only there
         Step::If { .. } | Step::Loop(_) => step.with_blocks(&mut |block| {
             let outer = std::mem::take(&mut program.steps);

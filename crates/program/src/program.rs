@@ -1,8 +1,9 @@
 //! Types of the Program level.
 
 use crate::layout::Layout;
+use host::{HostCall, HostOp};
 use ir::graph::SymbolFact;
-use ir::{Guard, Location, Tensor, TensorType};
+use ir::{Attrs, Guard, Location, Tensor, TensorType, Texts};
 use nest::{Nest, rewrite};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -63,9 +64,32 @@ pub struct Group {
     pub stages: Vec<Stage>,
 }
 
+/// One call of an operation of the host. Its buffers are row-major.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HostStep {
+    pub op: &'static HostOp,
+    pub attrs: Attrs,
+    pub operands: Vec<BufferId>,
+    pub results: Vec<BufferId>,
+    pub location: Location,
+}
+
+impl HostStep {
+    pub fn call(&self, program: &Program) -> HostCall {
+        let types = |ids: &[BufferId]| ids.iter().map(|id| (program.buffer(*id).ty.dtype, program.buffer(*id).ty.rank())).collect();
+        HostCall { op: self.op, attrs: self.attrs.clone(), operands: types(&self.operands), results: types(&self.results) }
+    }
+
+    /// Operands, then results.
+    pub fn buffers(&self) -> impl Iterator<Item = BufferId> + '_ {
+        self.operands.iter().chain(&self.results).copied()
+    }
+}
+
 #[derive(Clone, Debug, PartialEq)]
 pub enum Step {
     Group(Group),
+    Host(HostStep),
     /// Sets the halo of a buffer to zero. It changes no logical element.
     Border(BufferId),
     /// Runs one list of steps, by a bool scalar in a buffer.
@@ -116,6 +140,7 @@ pub struct Program {
     /// Buffers of the model's inputs and outputs with the model's names.
     pub inputs: Vec<(String, BufferId)>,
     pub outputs: Vec<(String, BufferId)>,
+    pub texts: Texts,
 }
 
 impl Program {
@@ -187,15 +212,24 @@ impl Step {
     pub fn groups(&self) -> Vec<&Group> {
         match self {
             Step::Group(group) => vec![group],
-            Step::Border(_) | Step::Guard(_) | Step::Size { .. } => vec![],
+            Step::Host(_) | Step::Border(_) | Step::Guard(_) | Step::Size { .. } => vec![],
             Step::If { .. } | Step::Loop(_) => self.blocks().into_iter().flatten().flat_map(Step::groups).collect(),
+        }
+    }
+
+    /// All steps of the host, those inside branches and loops included, in order.
+    pub fn host_steps(&self) -> Vec<&HostStep> {
+        match self {
+            Step::Host(step) => vec![step],
+            Step::Group(_) | Step::Border(_) | Step::Guard(_) | Step::Size { .. } => vec![],
+            Step::If { .. } | Step::Loop(_) => self.blocks().into_iter().flatten().flat_map(Step::host_steps).collect(),
         }
     }
 
     /// The lists of steps inside the step, in order.
     pub fn blocks(&self) -> Vec<&[Step]> {
         match self {
-            Step::Group(_) | Step::Border(_) | Step::Guard(_) | Step::Size { .. } => vec![],
+            Step::Host(_) | Step::Group(_) | Step::Border(_) | Step::Guard(_) | Step::Size { .. } => vec![],
             Step::If { then, otherwise, .. } => vec![then, otherwise],
             Step::Loop(repeat) => vec![&repeat.body, &repeat.last],
         }
@@ -204,7 +238,7 @@ impl Step {
     /// The step with each list of steps inside of it changed.
     pub fn with_blocks(self, change: &mut dyn FnMut(Vec<Step>) -> Vec<Step>) -> Step {
         match self {
-            Step::Group(_) | Step::Border(_) | Step::Guard(_) | Step::Size { .. } => self,
+            Step::Host(_) | Step::Group(_) | Step::Border(_) | Step::Guard(_) | Step::Size { .. } => self,
             Step::If { condition, then, otherwise } => Step::If { condition, then: change(then), otherwise: change(otherwise) },
             Step::Loop(repeat) => Step::Loop(Loop { body: change(repeat.body), last: change(repeat.last), ..repeat }),
         }
@@ -215,7 +249,12 @@ impl Step {
         match self {
             Step::If { condition, .. } => Some(*condition),
             Step::Loop(Loop { times: Times::While(condition), .. }) => Some(*condition),
-            Step::Loop(Loop { times: Times::Trips(_), .. }) | Step::Group(_) | Step::Border(_) | Step::Guard(_) | Step::Size { .. } => None,
+            Step::Loop(Loop { times: Times::Trips(_), .. })
+            | Step::Group(_)
+            | Step::Host(_)
+            | Step::Border(_)
+            | Step::Guard(_)
+            | Step::Size { .. } => None,
         }
     }
 
@@ -223,7 +262,7 @@ impl Step {
     pub fn computed(&self) -> Vec<&Sym> {
         match self {
             Step::Size { symbol, .. } => vec![symbol],
-            Step::Group(_) | Step::Border(_) | Step::Guard(_) | Step::If { .. } | Step::Loop(_) => {
+            Step::Group(_) | Step::Host(_) | Step::Border(_) | Step::Guard(_) | Step::If { .. } | Step::Loop(_) => {
                 self.blocks().into_iter().flatten().flat_map(Step::computed).collect()
             }
         }

@@ -240,7 +240,7 @@ fn flat(steps: &[Step]) -> Vec<Step> {
                 out.push(step.clone().with_blocks(&mut |_| vec![]));
                 step.blocks().into_iter().for_each(|block| out.extend(flat(block)));
             }
-            Step::Group(_) | Step::Border(_) | Step::Guard(_) | Step::Size { .. } => out.push(step.clone()),
+            Step::Host(_) | Step::Group(_) | Step::Border(_) | Step::Guard(_) | Step::Size { .. } => out.push(step.clone()),
         }
     }
     out

@@ -3,6 +3,7 @@
 //! ```text
 //! program "encoder" {
 //!   symbol n in 1..=4096                                            // inclusive
+//!   strings ["yes"] inputs [] outputs []                              // as in graphs
 //!   guard n >= 2 @ ["/Add"]                                         // also a == b, one_or_equal(a, b)
 //!   buffer b0 "x": f32[n, 384] = input 0
 //!   buffer b1 "w": f32[384, 384] = weight "onnx::MatMul_12"         // the bytes that the model file holds under a name
@@ -20,6 +21,7 @@
 //!     border b4
 //!     group over o0, o1 { .. }                                      // the outer iterators
 //!     if b6 { .. } else { .. }
+//!     host regex_full_match [b7] -> [b8] {pattern = "a+"} @ ["/R"]   // an operation of the host; attributes as in graphs
 //!   }
 //!   input "x" = b0
 //!   output "y" = b5

@@ -24,6 +24,8 @@
 //!   mention the program's symbols and the counters of the loops around them alone. A symbol that a step computes is mentioned behind that
 //!   step alone, where it runs, and is computed nowhere else there; it is no negative number.
 //! - P18: a stage that updates is the only one of its group, and does not read what it updates.
+//! - P19: the results of a step of the host have the types that its operation gives for its operands; operands and results are row-major, and
+//!   no buffer is both, or a result twice.
 
 mod flow;
 pub(crate) mod group;
@@ -32,7 +34,7 @@ mod scope;
 pub mod tests;
 
 use crate::layout::{Axis, Layout};
-use crate::program::{Buffer, BufferId, Loop, Program, Role, Stage, Step, Times};
+use crate::program::{Buffer, BufferId, HostStep, Loop, Program, Role, Stage, Step, Times};
 use ir::guard::Condition;
 use ir::{Guard, TensorType};
 use std::borrow::Cow;
@@ -67,6 +69,7 @@ fn faults(program: &Program, sizes: Option<&BTreeMap<Sym, i64>>) -> Vec<String> 
     };
     each_stage(&program.prepare, &facts(program), &mut judge);
     each_stage(&program.steps, &facts(program), &mut judge);
+    faults.extend(program.prepare.iter().chain(&program.steps).flat_map(Step::host_steps).flat_map(|step| host_faults(program, step)));
     faults.extend(flow::faults(program));
     faults.extend(group::faults(program));
     if faults.is_empty() {
@@ -99,7 +102,7 @@ fn each_stage(steps: &[Step], facts: &Premises, judge: &mut dyn FnMut(&Stage, &P
     for step in steps {
         match step {
             Step::Group(group) => group.stages.iter().for_each(|stage| judge(stage, &facts)),
-            Step::Border(_) | Step::Size { .. } => {}
+            Step::Host(_) | Step::Border(_) | Step::Size { .. } => {}
             Step::Guard(guard) => assume(facts.to_mut(), &guard.condition),
             Step::If { then, otherwise, .. } => [then, otherwise].into_iter().for_each(|steps| each_stage(steps, &facts, judge)),
             Step::Loop(repeat) => {
@@ -134,6 +137,7 @@ fn missing_buffers(program: &Program) -> Vec<String> {
 fn direct_uses(steps: &[Step]) -> Vec<BufferId> {
     let of = |step: &Step| match step {
         Step::Group(_) | Step::Guard(_) => vec![],
+        Step::Host(step) => step.buffers().collect(),
         Step::Border(id) | Step::Size { from: id, .. } => vec![*id],
         Step::If { .. } | Step::Loop(_) => step.condition().into_iter().chain(step.blocks().into_iter().flat_map(direct_uses)).collect(),
     };
@@ -253,6 +257,24 @@ fn stage_faults(program: &Program, stage: &Stage) -> Vec<String> {
     faults
 }
 
+/// P19.
+fn host_faults(program: &Program, step: &HostStep) -> Vec<String> {
+    let types = |ids: &[BufferId]| ids.iter().map(|id| program.buffer(*id).ty.clone()).collect::<Vec<TensorType>>();
+    let mut faults = Vec::new();
+    match (step.op.types)(&types(&step.operands), &step.attrs) {
+        Ok(wanted) if wanted == types(&step.results) => {}
+        Ok(wanted) => faults.push(format!("{} gives {wanted:?}, not {:?}", step.op.name, types(&step.results))),
+        Err(fault) => faults.push(format!("{}: {fault}", step.op.name)),
+    }
+    let buffers: Vec<BufferId> = step.buffers().collect();
+    if let Some(id) = buffers.iter().find(|id| !program.buffer(**id).layout.is_row_major()) {
+        faults.push(format!("{} is not row-major", program.buffer(*id).name));
+    }
+    let repeated = step.results.iter().find(|id| buffers.iter().filter(|other| other == id).count() > 1);
+    faults.extend(repeated.map(|id| format!("{} is a result and something else", program.buffer(*id).name)));
+    faults.into_iter().map(|why| format!("P19: {}: {why}", step.location)).collect()
+}
+
 /// P8.
 fn nest_faults(program: &Program, stage: &Stage, facts: &Premises, sizes: Option<&BTreeMap<Sym, i64>>) -> Vec<String> {
     let faults = nest::verify::verify(&stage.nest, facts);
@@ -303,7 +325,7 @@ fn guarded(program: &Program, stage: &Stage) -> bool {
 fn guards(step: &Step) -> Vec<&Guard> {
     match step {
         Step::Guard(guard) => vec![guard],
-        Step::Group(_) | Step::Border(_) | Step::Size { .. } | Step::If { .. } | Step::Loop(_) => {
+        Step::Host(_) | Step::Group(_) | Step::Border(_) | Step::Size { .. } | Step::If { .. } | Step::Loop(_) => {
             step.blocks().into_iter().flatten().flat_map(guards).collect()
         }
     }

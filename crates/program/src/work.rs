@@ -153,6 +153,7 @@ pub fn step_uses(step: &Step) -> (Vec<BufferId>, Vec<BufferId>) {
             let reads = group.stages.iter().flat_map(|s| s.operands.clone()).collect();
             (reads, group.writes())
         }
+        Step::Host(step) => (step.operands.clone(), step.results.clone()),
         Step::Border(id) => (vec![], vec![*id]),
         Step::Guard(_) => (vec![], vec![]),
         Step::Size { from, .. } => (vec![*from], vec![]),

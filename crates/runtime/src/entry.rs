@@ -1,6 +1,7 @@
 //! How generated entry functions are called, and what their results mean.
 
 use crate::pool::{ParallelFor, Pool};
+use crate::steps::{HostFn, Steps, host_step};
 use std::ffi::c_void;
 
 /// An entry function of an image: runs the steps of `main` or `prepare`; see [`Outcome`] for its result.
@@ -30,6 +31,9 @@ pub struct Context {
     pub profile: *mut u64,
     /// Nanoseconds since some fixed moment.
     pub clock: extern "C" fn() -> u64,
+    /// What `host_step` gets.
+    pub host: *const c_void,
+    pub host_step: HostFn,
 }
 
 /// The parallel-for of [`Pool`], under the name that entries know it by.
@@ -48,6 +52,10 @@ pub enum Outcome {
     NotFinite {
         step: usize,
     },
+    /// A step of the host failed.
+    Host {
+        step: usize,
+    },
     /// A guard does not hold.
     Guard(usize),
     /// The size in this word of `dims` is outside of its bounds, or beyond the memory.
@@ -63,6 +71,9 @@ const SIZES: i32 = -(1 << 16);
 const STEP: i32 = 1 << 16;
 const FINITE: i32 = 1 << 15;
 
+/// The last of them all is a failed step of the host.
+pub const HOST_FAULT: i32 = STEP - 1;
+
 impl Outcome {
     pub fn of(code: i32) -> Outcome {
         match code {
@@ -72,6 +83,7 @@ impl Outcome {
             ..SIZES if code >= 2 * SIZES => Outcome::Size((SIZES - 1 - code) as usize),
             ..SIZES => Outcome::Broken(code),
             _ => match (code / STEP, code % STEP) {
+                (1.., HOST_FAULT) => Outcome::Host { step: (code / STEP - 1) as usize },
                 (1.., 1..) if code % STEP > FINITE => Outcome::NotFinite { step: (code / STEP - 1) as usize },
                 (1.., 1..) => Outcome::Check { step: (code / STEP - 1) as usize, check: (code % STEP - 1) as usize },
                 _ => Outcome::Broken(code),
@@ -81,9 +93,25 @@ impl Outcome {
 }
 
 impl Context {
-    pub fn new(constants: &[*const u8], prepared: *mut u8, pool: &Pool, scratch: *mut u8, profile: Option<&mut [u64]>) -> Context {
+    pub fn new(
+        constants: &[*const u8],
+        prepared: *mut u8,
+        pool: &Pool,
+        scratch: *mut u8,
+        profile: Option<&mut [u64]>,
+        steps: &Steps,
+    ) -> Context {
         let profile = profile.map_or(std::ptr::null_mut(), <[u64]>::as_mut_ptr);
-        Context { constants: constants.as_ptr(), prepared, pool: pool.handle(), scratch, profile, clock: nanoseconds }
+        Context {
+            constants: constants.as_ptr(),
+            prepared,
+            pool: pool.handle(),
+            scratch,
+            profile,
+            clock: nanoseconds,
+            host: std::ptr::from_ref(steps).cast(),
+            host_step,
+        }
     }
 }
 
@@ -106,6 +134,7 @@ mod tests {
         assert_eq!(Outcome::of(3 * 65536 + 5), Outcome::Check { step: 2, check: 4 });
         assert_eq!(Outcome::of(3 * 65536 + 32768), Outcome::Check { step: 2, check: 32767 });
         assert_eq!(Outcome::of(3 * 65536 + 32769), Outcome::NotFinite { step: 2 });
+        assert_eq!(Outcome::of(3 * 65536 + 65535), Outcome::Host { step: 2 });
         assert_eq!(Outcome::of(-1), Outcome::Guard(0));
         assert_eq!(Outcome::of(-8), Outcome::Guard(7));
         assert_eq!(
@@ -126,7 +155,9 @@ mod tests {
             offset_of!(Context, scratch),
             offset_of!(Context, profile),
             offset_of!(Context, clock),
+            offset_of!(Context, host),
+            offset_of!(Context, host_step),
         ];
-        assert_eq!(offsets, [0, 8, 16, 24, 32, 40]);
+        assert_eq!(offsets, [0, 8, 16, 24, 32, 40, 48, 56]);
     }
 }

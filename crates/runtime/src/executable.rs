@@ -9,8 +9,10 @@ use crate::image::Image;
 use crate::load::Code;
 use crate::memory::AlignedBuffer;
 use crate::pool::Pool;
+use crate::steps::Steps;
 use crate::tensors::{InputRef, OutputMut};
-use ir::{DType, Diagnostic, Diagnostics, Location, Tensor};
+use host::Fault;
+use ir::{DType, Diagnostic, Diagnostics, Location, Strings, Tensor};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use sym::{Expr, Sym};
@@ -32,6 +34,8 @@ pub struct Executable {
     /// Calls of `prepare` and of `main` since loading or the last reset.
     calls: [u64; 2],
     most_bytes: usize,
+    /// Begins with the model's own.
+    strings: Arc<Strings>,
     sizes: Option<Sizes>,
     /// The room for computed sizes that calls have asked for.
     room: BTreeMap<Sym, i64>,
@@ -75,6 +79,7 @@ impl Executable {
             profile: vec![0; if image.profiled { image.steps.len() } else { 0 }],
             calls: [1, 0],
             most_bytes,
+            strings: Arc::new(Strings::of(&image.texts)),
             sizes: None,
             room: BTreeMap::new(),
             frame: Frame::default(),
@@ -89,8 +94,8 @@ impl Executable {
         let scratch_bytes = self.image.size(&self.image.scratch_bytes, &smallest).unwrap_or(0);
         self.pool.reserve_scratch(scratch_bytes)?;
         self.frame.reserve(&Sizes { scratch_bytes, ..Sizes::default() })?;
-        let code = self.call(prepare, std::ptr::null(), std::ptr::null());
-        self.outcome(code)
+        let ended = self.call(prepare, std::ptr::null(), std::ptr::null());
+        self.outcome(ended)
     }
 
     /// The symbols' values for inputs of these dims, in the image's order; of computed ones the largest that there is room for. Every mismatch is told: E009 at an input, or at the place of a
@@ -110,6 +115,22 @@ impl Executable {
     /// The symbols' values in the last call, in the image's order, computed ones too.
     pub fn computed_sizes(&self) -> &[i64] {
         &self.frame.dims[..self.image.symbols.len().min(self.frame.dims.len())]
+    }
+
+    /// The table behind the tensors of strings that calls take and give: i64, each element the number of a string. It keeps what calls add
+    /// to it; [`Executable::forget_strings`] empties it.
+    pub fn strings(&self) -> &Arc<Strings> {
+        &self.strings
+    }
+
+    /// Forgets all strings but the model's own; tensors of other strings mean nothing any more.
+    pub fn forget_strings(&mut self) {
+        self.strings.shorten(1 + self.image.texts.table.len());
+    }
+
+    /// Takes another table, which begins with the model's own strings too.
+    pub fn share_strings(&mut self, strings: &Arc<Strings>) {
+        self.strings = strings.clone();
     }
 
     /// The outputs for `inputs`, in the model's order.
@@ -243,11 +264,11 @@ impl Executable {
         self.frame.dims.clear();
         self.frame.dims.extend(self.sizes.iter().flat_map(|sizes| &sizes.dims));
         self.calls[1] += 1;
-        let code = self.call(self.main, input_pointers, output_pointers);
-        if let Outcome::Size(word) = Outcome::of(code) {
+        let ended = self.call(self.main, input_pointers, output_pointers);
+        if let Outcome::Size(word) = Outcome::of(ended.code) {
             return self.grow(word).map(|()| Call::Again);
         }
-        self.outcome(code)?;
+        self.outcome(ended)?;
         self.frame.copy_back(outputs);
         Ok(Call::Done)
     }
@@ -269,18 +290,20 @@ impl Executable {
         Ok(())
     }
 
-    fn call(&mut self, entry: EntryFn, inputs: *const *const u8, outputs: *const *mut u8) -> i32 {
+    fn call(&mut self, entry: EntryFn, inputs: *const *const u8, outputs: *const *mut u8) -> Ended {
         let profile = (!self.profile.is_empty()).then_some(self.profile.as_mut_slice());
         let scratch = self.frame.scratch.as_mut_ptr();
-        let context = Context::new(&self.constants, self.prepared.as_mut_ptr(), &self.pool, scratch, profile);
+        let steps = Steps::new(&self.image, &self.strings);
+        let context = Context::new(&self.constants, self.prepared.as_mut_ptr(), &self.pool, scratch, profile, &steps);
         let _mode = DefaultFloatMode::enter();
         let (dims, arena) = (self.frame.dims.as_mut_ptr(), self.frame.arena.as_mut_ptr());
         // SAFETY: the image's author answers for the code; the pointers lead to tensors of the image's types, of the sizes that
         // `dims` give, and to an arena and scratch as large as the image asks for with them.
-        unsafe { entry(&context, inputs, outputs, dims, arena, PARALLEL_FOR) }
+        let code = unsafe { entry(&context, inputs, outputs, dims, arena, PARALLEL_FOR) };
+        Ended { code, fault: steps.fault() }
     }
 
-    fn outcome(&self, code: i32) -> Result<(), RunError> {
+    fn outcome(&self, Ended { code, fault }: Ended) -> Result<(), RunError> {
         match Outcome::of(code) {
             Outcome::Done => Ok(()),
             Outcome::Check { step, .. } if step < self.image.steps.len() => {
@@ -291,12 +314,16 @@ impl Executable {
                 let message = "a value is infinite or no number, which minimal filtering would spread over its tile; compile without it";
                 Err(Diagnostics::one(ir::Code::NotFinite, &Location::of(&self.image.steps[step]), message).into())
             }
+            Outcome::Host { step } if step < self.image.steps.len() => {
+                let fault = fault.ok_or_else(|| RunError::Bug("a step of the host failed and does not say why".to_string()))?;
+                Err(Diagnostics::one(fault.code, &Location::of(&self.image.steps[step]), fault.message).into())
+            }
             Outcome::Guard(number) => {
                 let guard = self.image.guards.iter().chain(&self.image.step_guards).nth(number);
                 let guard = guard.ok_or_else(|| RunError::Bug(format!("generated code returned {code:#x}")))?;
                 Err(Diagnostics::one(ir::Code::Input, &guard.location, format!("{} does not hold", guard.condition)).into())
             }
-            Outcome::Check { .. } | Outcome::NotFinite { .. } | Outcome::Size(_) | Outcome::Broken(_) => {
+            Outcome::Check { .. } | Outcome::NotFinite { .. } | Outcome::Host { .. } | Outcome::Size(_) | Outcome::Broken(_) => {
                 Err(RunError::Bug(format!("generated code returned {code:#x}")))
             }
         }
@@ -357,6 +384,12 @@ impl Executable {
 
 /// The most memory that a call starts with where sizes are computed.
 const FIRST_BYTES: usize = 64 << 20;
+
+/// How an entry ended: its code, and why a step of the host failed.
+struct Ended {
+    code: i32,
+    fault: Option<Fault>,
+}
 
 /// What became of a call.
 enum Call {

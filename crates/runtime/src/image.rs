@@ -1,8 +1,9 @@
 //! A compiled model as data: machine code, what its entry functions expect, and the model's constants.
 
 use arena::{Arena, Effort, Plan};
+use host::HostCall;
 use ir::graph::SymbolFact;
-use ir::{Guard, Tensor, TensorType};
+use ir::{Guard, Tensor, TensorType, Texts};
 use std::collections::{BTreeMap, BTreeSet};
 use sym::{Expr, Sym};
 
@@ -43,6 +44,10 @@ pub struct Image {
     pub arena: Arena,
     /// Bytes of scratch of each thread, for `main` and, at every assignment of sizes, for `prepare`.
     pub scratch_bytes: Expr,
+    /// The calls of the host by their numbers.
+    pub host_calls: Vec<HostCall>,
+    /// The model's strings, and which inputs and outputs are of strings.
+    pub texts: Texts,
     /// For each step the model nodes it came from: those of `prepare` first, then those of `main`.
     pub steps: Vec<String>,
     /// How many of `steps` belong to `prepare`.

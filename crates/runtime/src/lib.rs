@@ -4,6 +4,7 @@
 //! - `load`: objects become code in this process
 //! - `pool`: threads, and the parallel-for of generated code
 //! - [`entry`]: how generated entry functions are called
+//! - `steps`: the steps of the host
 //! - `image`: a compiled model as data
 //! - `bind`: from the dims of inputs to sizes
 //! - `tensors`, `frame`: the memory of a call
@@ -23,6 +24,8 @@ mod pool;
 pub mod entry;
 
 mod float_mode;
+
+mod steps;
 
 mod error;
 

@@ -1,10 +1,11 @@
 //! NumPy's `.npy` format: a magic string, a version, a header that is a Python dict, then the elements.
 //!
 //! Versions 1 to 3 are read; 1 is written. Elements in Fortran order are put into row-major order. A bfloat16, which NumPy has
-//! no name for, is `V2` as `ml_dtypes` writes it.
+//! no name for, is `V2` as `ml_dtypes` writes it. Strings are `U`: as many code points of 4 bytes for each as the longest has, zeros behind
+//! it; here they are numbers in a table.
 
 use ir::array::for_each_index;
-use ir::{DType, Tensor};
+use ir::{DType, Strings, Tensor};
 use std::io::{self, Read, Write};
 use std::sync::Arc;
 
@@ -45,7 +46,7 @@ pub enum NpyFault {
     Header { header: String },
     #[error("its elements are big-endian (`{descr}`); save it as little-endian: array.astype(array.dtype.newbyteorder('<'))")]
     BigEndian { descr: String },
-    #[error("its type is `{descr}`, which is no bool, integer or float of 8 to 64 bits")]
+    #[error("its type is `{descr}`, which is no bool, integer or float of 8 to 64 bits, and no string")]
     Type { descr: String },
     #[error("its shape {dims:?} of {dtype} is too large")]
     Overflow { dims: Vec<usize>, dtype: DType },
@@ -55,11 +56,18 @@ pub enum NpyFault {
     TooMany { dims: Vec<usize>, dtype: DType, needed: usize },
     #[error("its byte {index} is {value}, which is no bool")]
     Bool { index: usize, value: u8 },
+    #[error("its string {index} holds what is no character")]
+    Text { index: usize },
+    #[error("{0}")]
+    Strings(ir::Diagnostic),
 }
 
-/// Reads an array, which must end where `from` does.
-pub fn read(from: &mut impl Read) -> Result<Tensor, NpyFault> {
+/// Reads an array, which must end where `from` does. Strings are added to the table.
+pub fn read(from: &mut impl Read, strings: &Strings) -> Result<Tensor, NpyFault> {
     let header = read_header(from)?;
+    if let Some(length) = header.descr.strip_prefix("<U").and_then(|length| length.parse::<usize>().ok()) {
+        return read_texts(from, header, length, strings);
+    }
     let dtype = dtype_of(&header.descr)?;
     let dims = header.dims;
     let Some(needed) = byte_count(&dims, dtype) else { return Err(NpyFault::Overflow { dims, dtype }) };
@@ -76,19 +84,64 @@ pub fn read(from: &mut impl Read) -> Result<Tensor, NpyFault> {
     Tensor::new(dtype, dims.clone(), Arc::new(data)).ok_or(NpyFault::Overflow { dims, dtype })
 }
 
+fn read_texts(from: &mut impl Read, header: Header, length: usize, strings: &Strings) -> Result<Tensor, NpyFault> {
+    let (dims, dtype) = (header.dims, DType::U32);
+    let mut all = dims.clone();
+    all.push(length);
+    let Some(needed) = byte_count(&all, dtype) else { return Err(NpyFault::Overflow { dims: all, dtype }) };
+    let data = read_at_most(from, needed as u64 + 1)?;
+    match data.len() {
+        got if got < needed => return Err(NpyFault::TooFew { dims: all, dtype, needed, got }),
+        got if got > needed => return Err(NpyFault::TooMany { dims: all, dtype, needed }),
+        _ => {}
+    }
+    let data = if header.fortran_order && length > 0 { row_major(&dims, 4 * length, &data) } else { data };
+    let text = |index: usize| -> Result<String, NpyFault> {
+        let points =
+            data[4 * length * index..][..4 * length].chunks_exact(4).map(|bytes| u32::from_le_bytes(bytes.try_into().unwrap_or_default()));
+        let text = points.map(char::from_u32).collect::<Option<String>>().ok_or(NpyFault::Text { index })?;
+        Ok(text.trim_end_matches('\0').to_string())
+    };
+    let Some(count) = byte_count(&dims, DType::U8).filter(|count| *count <= MOST_STRINGS) else {
+        return Err(NpyFault::Overflow { dims, dtype });
+    };
+    let texts = (0..count).map(text).collect::<Result<Vec<String>, NpyFault>>()?;
+    strings.tensor(dims, &texts).map_err(NpyFault::Strings)
+}
+
+/// More strings than an array may have; those of no length take no bytes of the file.
+const MOST_STRINGS: usize = 1 << 24;
+
+/// Writes a tensor of strings.
+pub fn write_texts(to: &mut impl Write, dims: &[usize], texts: &[Arc<str>]) -> io::Result<()> {
+    let length = texts.iter().map(|text| text.chars().count()).max().unwrap_or(0).max(1);
+    write_header(to, &format!("<U{length}"), dims)?;
+    for text in texts {
+        let padding = std::iter::repeat_n(0, length - text.chars().count());
+        for point in text.chars().map(u32::from).chain(padding) {
+            to.write_all(&point.to_le_bytes())?;
+        }
+    }
+    Ok(())
+}
+
 /// Writes `tensor` as version 1 with a header that ends at a multiple of 64 bytes.
 pub fn write(to: &mut impl Write, tensor: &Tensor) -> io::Result<()> {
-    let dims = tensor.dims().iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
-    let comma = if tensor.dims().len() == 1 { "," } else { "" };
-    let dict = format!("{{'descr': '{}', 'fortran_order': False, 'shape': ({dims}{comma}), }}", descr_of(tensor.dtype()));
+    write_header(to, &descr_of(tensor.dtype()), tensor.dims())?;
+    to.write_all(tensor.bytes())
+}
+
+fn write_header(to: &mut impl Write, descr: &str, dims: &[usize]) -> io::Result<()> {
+    let comma = if dims.len() == 1 { "," } else { "" };
+    let dims = dims.iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
+    let dict = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({dims}{comma}), }}");
     let prefix = MAGIC.len() + 4;
     let length = (prefix + dict.len() + 1).next_multiple_of(64) - prefix;
     let stored = u16::try_from(length).map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "too many dimensions"))?;
     to.write_all(MAGIC)?;
     to.write_all(&[1, 0])?;
     to.write_all(&stored.to_le_bytes())?;
-    to.write_all(format!("{dict:<width$}\n", width = length - 1).as_bytes())?;
-    to.write_all(tensor.bytes())
+    to.write_all(format!("{dict:<width$}\n", width = length - 1).as_bytes())
 }
 
 fn descr_of(dtype: DType) -> String {

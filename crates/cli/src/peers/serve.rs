@@ -66,6 +66,7 @@ impl Server {
         let mut executable = machine.load(&compiled)?;
         let load_s = started.seconds();
         let inputs = both_sets(inputs_of(arguments, path).as_deref(), &compiled, machine.most_bytes)?;
+        executable.share_strings(&inputs[0].strings);
         let remark = inputs.each_ref().map(|set| set.remark.as_str()).join("; ");
         let sets = inputs.map(|set| set.tensors);
         let mut callers = [Caller::new(&executable, &sets[0])?, Caller::new(&executable, &sets[1])?];
@@ -106,6 +107,7 @@ impl Server {
         let work = driver::call_work(&self.compiled, &sizes)?;
         let compiled = driver::compile(&self.source, &Options { profile: true, ..self.options.clone() })?;
         let mut executable = self.machine.load(&compiled)?;
+        executable.share_strings(self.executable.strings());
         let profile = Profile::of(&mut executable, &self.sets[0])?;
         Ok(json!({ "gflop": work.flops / 1e9, "mbytes": work.bytes / 1e6, "kernels": profile.kernels(&compiled, &sizes) }))
     }

@@ -7,12 +7,13 @@ use crate::run::graph_outputs;
 use driver::interpret::{self, Interpreter};
 use driver::values::{compile_for, import_for};
 use driver::{Compiled, Options, Source};
-use ir::{Code, DType, Graph, Literal, Tensor};
+use ir::{Code, DType, Graph, Literal, Strings, Tensor, Texts};
 use onnx::{ModelFile, input_names, read_tensor};
 use serde_json::{Value, json};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 
 /// The most time of a case in its own process.
 const TIME: &str = "60s";
@@ -56,16 +57,18 @@ pub struct Verdict {
     pub name: String,
     pub outcome: Outcome,
     pub message: String,
+    /// The steps of the host that it took.
+    pub host_steps: Vec<String>,
 }
 
 impl Verdict {
     fn new(case: &Path, outcome: Outcome, message: impl Into<String>) -> Verdict {
         let name = case.file_name().unwrap_or(case.as_os_str()).to_string_lossy().into_owned();
-        Verdict { name, outcome, message: message.into() }
+        Verdict { name, outcome, message: message.into(), host_steps: vec![] }
     }
 
     pub fn json(&self) -> Value {
-        json!({ "name": self.name, "outcome": self.outcome.name(), "message": self.message })
+        json!({ "name": self.name, "outcome": self.outcome.name(), "message": self.message, "host_steps": self.host_steps })
     }
 }
 
@@ -90,42 +93,50 @@ pub fn in_own_process(case: &Path, arguments: &TestArgs) -> Verdict {
         }
         let own = &json["cases"][0];
         let outcome = own["outcome"].as_str().and_then(Outcome::from_name).ok_or("ended without a result")?;
-        Ok(Verdict::new(case, outcome, own["message"].as_str().unwrap_or_default()))
+        let steps = own["host_steps"].as_array().into_iter().flatten().filter_map(|step| step.as_str().map(str::to_string)).collect();
+        Ok(Verdict { host_steps: steps, ..Verdict::new(case, outcome, own["message"].as_str().unwrap_or_default()) })
     };
     told().unwrap_or_else(|why| Verdict::new(case, Outcome::Error, why))
 }
 
 /// Runs a case here.
 pub fn tried(case: &Path, arguments: &TestArgs) -> Verdict {
-    let result = catch_unwind(AssertUnwindSafe(|| checked(case, arguments)));
-    match result.unwrap_or_else(|_| Err(Failure::bug("a panic"))) {
+    let mut host_steps = Vec::new();
+    let result = catch_unwind(AssertUnwindSafe(|| checked(case, arguments, &mut host_steps)));
+    let verdict = match result.unwrap_or_else(|_| Err(Failure::bug("a panic"))) {
         Ok(None) => Verdict::new(case, Outcome::Pass, ""),
         Ok(Some(difference)) => Verdict::new(case, Outcome::Mismatch, difference),
         Err(failure) if failure.exit_code == Code::Unsupported.exit_code() as u8 => {
             Verdict::new(case, Outcome::Unsupported, failure.first_line())
         }
         Err(failure) => Verdict::new(case, Outcome::Error, failure.first_line()),
-    }
+    };
+    Verdict { host_steps, ..verdict }
 }
 
 /// The first difference from what is expected; None where there is none.
-fn checked(case: &Path, arguments: &TestArgs) -> Result<Option<String>, Failure> {
+fn checked(case: &Path, arguments: &TestArgs, host_steps: &mut Vec<String>) -> Result<Option<String>, Failure> {
     let machine = Machine::new(&arguments.machine)?;
     let sets: Vec<PathBuf> = (0..).map(|at| case.join(format!("test_data_set_{at}"))).take_while(|set| set.is_dir()).collect();
     if sets.is_empty() {
         return Err(Failure::user(Code::Input, "there is no test_data_set_0, so nothing to compare"));
     }
     for set in sets {
-        let inputs = tensors(&set, "input");
+        let inputs = tensors(&set, "input", &Strings::default());
         let model = Model::new(&case.join("model.onnx"), arguments.interpret, &machine, inputs.as_deref().unwrap_or_default())?;
         // a model that is not supported comes first: its inputs may be of types that can't be read
-        let (inputs, wanted) = (inputs?, tensors(&set, "output")?);
-        let outputs = model.outputs(&inputs, &machine)?;
+        inputs?;
+        let strings = Arc::new(Strings::of(model.texts()));
+        *host_steps = model.host_steps();
+        let (inputs, wanted) = (tensors(&set, "input", &strings)?, tensors(&set, "output", &strings)?);
+        let outputs = model.outputs(&inputs, &strings, &machine)?;
         if outputs.len() != wanted.len() {
             return Ok(Some(format!("{} outputs, not {}", outputs.len(), wanted.len())));
         }
         for (at, (got, want)) in outputs.iter().zip(&wanted).enumerate() {
-            if let Some(difference) = difference(got, want) {
+            let is_text = model.texts().outputs.contains(&model.output_names()[at]);
+            let difference = if is_text { text_difference(got, want, &strings) } else { difference(got, want) };
+            if let Some(difference) = difference {
                 return Ok(Some(format!("output {at}: {difference}")));
             }
         }
@@ -134,9 +145,9 @@ fn checked(case: &Path, arguments: &TestArgs) -> Result<Option<String>, Failure>
 }
 
 /// `input_0.pb`, `input_1.pb`, ..
-fn tensors(set: &Path, kind: &str) -> Result<Vec<Tensor>, Failure> {
+fn tensors(set: &Path, kind: &str, strings: &Strings) -> Result<Vec<Tensor>, Failure> {
     let paths: Vec<PathBuf> = (0..).map(|at| set.join(format!("{kind}_{at}.pb"))).take_while(|path| path.is_file()).collect();
-    let read = |path: &PathBuf| read_tensor(path).map_err(|problem| Failure::from(ir::Diagnostics(vec![problem])));
+    let read = |path: &PathBuf| read_tensor(path, strings).map_err(|problem| Failure::from(ir::Diagnostics(vec![problem])));
     paths.iter().map(read).collect()
 }
 
@@ -167,19 +178,69 @@ impl Model {
         })
     }
 
-    fn outputs(&self, inputs: &[Tensor], machine: &Machine) -> Result<Vec<Tensor>, Failure> {
+    fn texts(&self) -> &Texts {
+        match self {
+            Model::Compiled(compiled) | Model::Interpreted(compiled, _) => &compiled.image.texts,
+            Model::Graph(graph) => &graph.texts,
+        }
+    }
+
+    fn output_names(&self) -> Vec<String> {
+        match self {
+            Model::Compiled(compiled) | Model::Interpreted(compiled, _) => {
+                compiled.image.outputs.iter().map(|(name, _)| name.clone()).collect()
+            }
+            Model::Graph(graph) => graph.outputs.iter().map(|(name, _)| name.clone()).collect(),
+        }
+    }
+
+    /// The names of its steps of the host.
+    fn host_steps(&self) -> Vec<String> {
+        match self {
+            Model::Compiled(compiled) | Model::Interpreted(compiled, _) => {
+                compiled.image.host_calls.iter().map(|call| call.op.name.to_string()).collect()
+            }
+            Model::Graph(graph) => host_steps_of(graph),
+        }
+    }
+
+    fn outputs(&self, inputs: &[Tensor], strings: &Arc<Strings>, machine: &Machine) -> Result<Vec<Tensor>, Failure> {
+        let called = |compiled: &Compiled| -> Result<_, Failure> {
+            let mut executable = machine.load(compiled)?;
+            executable.share_strings(strings);
+            Ok(executable.run(inputs))
+        };
         Ok(match self {
-            Model::Compiled(compiled) => match machine.load(compiled)?.run(inputs) {
+            Model::Compiled(compiled) => match called(compiled)? {
                 Err(error) if error.is_not_finite() => {
                     let options = Options { winograd: false, ..machine.options() };
-                    machine.load(&driver::compile_graph(compiled.graph.clone(), &options)?)?.run(inputs)?
+                    called(&driver::compile_graph(compiled.graph.clone(), &options)?)??
                 }
                 outputs => outputs?,
             },
-            Model::Interpreted(compiled, how) => interpret::interpret(compiled, *how, inputs)?,
-            Model::Graph(graph) => graph_outputs(graph, inputs)?,
+            Model::Interpreted(compiled, how) => interpret::interpret(compiled, *how, inputs, strings)?,
+            Model::Graph(graph) => graph_outputs(graph, inputs, strings)?,
         })
     }
+}
+
+fn host_steps_of(graph: &Graph) -> Vec<String> {
+    let of_node = |node: &ir::Node| {
+        let own = ops::is_host_step(node.op).then(|| node.op.to_string());
+        own.into_iter().chain(node.regions.iter().flat_map(host_steps_of)).collect::<Vec<String>>()
+    };
+    graph.nodes.iter().flat_map(of_node).collect()
+}
+
+/// How a tensor of strings differs from the expected one.
+fn text_difference(got: &Tensor, want: &Tensor, strings: &Strings) -> Option<String> {
+    if got.dims() != want.dims() {
+        return Some(format!("string{:?}, not string{:?}", got.dims(), want.dims()));
+    }
+    let [got, want] = [got, want].map(|tensor| strings.texts(tensor).unwrap_or_default());
+    let wrong: Vec<usize> = (0..want.len()).filter(|at| got.get(*at) != want.get(*at)).collect();
+    let first = *wrong.first()?;
+    Some(format!("{} of {} elements; [{first}] is {:?}, not {:?}", wrong.len(), want.len(), got.get(first), want[first]))
 }
 
 /// How a result differs from the expected one beyond the tolerances.

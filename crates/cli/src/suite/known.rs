@@ -54,7 +54,7 @@ mod tests {
         let known = Known::parse("# remark\ntest_a unsupported: no strings\n").map(|_| ()).unwrap_err();
         assert_eq!(known, "line 2: no outcome after test_a");
         let known = Known::parse("# remark\n\ntest_a  unsupported  strings\ntest_b  mismatch  rounds up\n").unwrap();
-        let verdict = |name: &str, outcome| Verdict { name: name.to_string(), outcome, message: "m".to_string() };
+        let verdict = |name: &str, outcome| Verdict { name: name.to_string(), outcome, message: "m".to_string(), host_steps: vec![] };
         let verdicts = [
             verdict("test_a", Outcome::Unsupported),
             verdict("test_b", Outcome::Pass),

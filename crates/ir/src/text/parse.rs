@@ -5,7 +5,7 @@ use crate::graph::{Attr, Attrs, Def, Graph, Location, Node, NodeId, SymbolFact, 
 use crate::guard::{Condition, Guard};
 use crate::tensor::Tensor;
 use crate::text::constant::parse_elements;
-use crate::text::parts::{parse_dtype, parse_literal, parse_location, parse_name, parse_tensor_type};
+use crate::text::parts::{parse_dtype, parse_literal, parse_location, parse_name, parse_tensor_type, parse_texts};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use sym::{ParseError, Parser, Sym};
@@ -70,6 +70,10 @@ impl Reader<'_> {
         }
         match parser.ident()? {
             "symbol" => self.symbol(parser),
+            "strings" => {
+                self.graph.texts = parse_texts(parser)?;
+                Ok(())
+            }
             "input" => {
                 let (id, name, ty) = self.value(parser)?;
                 let def = Def::Input(self.graph.inputs.len());
@@ -163,9 +167,9 @@ impl Reader<'_> {
             outputs.push(id);
             parser.accept(",");
         }
-        let op = self.interned(parser, "op")?;
+        let op = interned(parser, self.names.intern, "op")?;
         let inputs = parser.list("(", ")", |parser| self.mention(parser))?;
-        let attrs = if parser.peek("{") { self.attrs(parser)? } else { Attrs::new() };
+        let attrs = if parser.peek("{") { parse_attrs(parser, self.names.intern)? } else { Attrs::new() };
         let location = if parser.peek("@") { parse_location(parser)? } else { Location::default() };
         let mut regions = vec![];
         while parser.rest().starts_with("graph") {
@@ -183,24 +187,25 @@ impl Reader<'_> {
             Reader { names: self.names, depth: self.depth + 1, graph: Graph::default(), values: BTreeMap::new(), used: BTreeSet::new() };
         region.graph(parser)
     }
+}
 
-    fn attrs(&self, parser: &mut Parser) -> Result<Attrs, ParseError> {
-        let attrs = parser.list("{", "}", |parser| {
-            let name = self.interned(parser, "attribute")?;
-            parser.expect("=")?;
-            Ok((name, attr(parser)?))
-        })?;
-        let count = attrs.len();
-        let attrs = Attrs::from_iter(attrs);
-        if attrs.len() == count { Ok(attrs) } else { parser.error("an attribute is given twice") }
-    }
+/// `{axis = 0, kind = "sum"}`
+pub fn parse_attrs(parser: &mut Parser, intern: &dyn Fn(&str) -> Option<&'static str>) -> Result<Attrs, ParseError> {
+    let attrs = parser.list("{", "}", |parser| {
+        let name = interned(parser, intern, "attribute")?;
+        parser.expect("=")?;
+        Ok((name, attr(parser)?))
+    })?;
+    let count = attrs.len();
+    let attrs = Attrs::from_iter(attrs);
+    if attrs.len() == count { Ok(attrs) } else { parser.error("an attribute is given twice") }
+}
 
-    fn interned(&self, parser: &mut Parser, what: &str) -> Result<&'static str, ParseError> {
-        let name = parse_name(parser)?;
-        match (self.names.intern)(&name) {
-            Some(name) => Ok(name),
-            None => parser.error(format!("there is no {what} `{name}`")),
-        }
+fn interned(parser: &mut Parser, intern: &dyn Fn(&str) -> Option<&'static str>, what: &str) -> Result<&'static str, ParseError> {
+    let name = parse_name(parser)?;
+    match intern(&name) {
+        Some(name) => Ok(name),
+        None => parser.error(format!("there is no {what} `{name}`")),
     }
 }
 

@@ -2,6 +2,9 @@
 
 use crate::dtype::{DType, Literal};
 use crate::graph::{Location, TensorType};
+use crate::strings::Texts;
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use sym::{ParseError, Parser};
 
 /// An element type's name.
@@ -67,4 +70,27 @@ pub fn location_text(location: &Location) -> String {
 pub fn parse_location(parser: &mut Parser) -> Result<Location, ParseError> {
     parser.expect("@")?;
     Ok(Location(parser.list("[", "]", |parser| parser.string().map(Into::into))?))
+}
+
+/// `strings ["yes", "no"] inputs ["answer"] outputs []`
+pub fn texts_text(texts: &Texts) -> String {
+    let names = |names: &BTreeSet<String>| format!("{:?}", names.iter().collect::<Vec<_>>());
+    format!("strings {:?} inputs {} outputs {}", texts.table, names(&texts.inputs), names(&texts.outputs))
+}
+
+/// What [`texts_text`] prints behind its first word.
+pub fn parse_texts(parser: &mut Parser) -> Result<Texts, ParseError> {
+    let mut strings = |word: &str| {
+        if !word.is_empty() {
+            parser.expect(word)?;
+        }
+        parser.list("[", "]", |parser| parser.string())
+    };
+    let table: Vec<Arc<str>> = strings("")?.into_iter().map(Into::into).collect();
+    let (inputs, outputs) = (strings("inputs")?, strings("outputs")?);
+    let distinct: BTreeSet<&Arc<str>> = table.iter().collect();
+    if distinct.len() < table.len() || table.iter().any(|text| text.is_empty()) {
+        return parser.error("a string stands twice, or is the empty one");
+    }
+    Ok(Texts { table, inputs: inputs.into_iter().collect(), outputs: outputs.into_iter().collect() })
 }

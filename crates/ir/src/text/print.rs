@@ -3,7 +3,7 @@
 use crate::Literal;
 use crate::graph::{Attr, Attrs, Def, Graph, Node, ValueId};
 use crate::text::constant::elements_text;
-use crate::text::parts::{literal_text, location_text, name_text};
+use crate::text::parts::{literal_text, location_text, name_text, texts_text};
 use std::fmt::{self, Write};
 
 /// The graph's text, ending in `}` without a newline.
@@ -23,6 +23,9 @@ fn write_graph(out: &mut String, graph: &Graph, indent: usize) {
     let _ = write!(out, "graph {:?} {{", graph.name);
     for (sym, fact) in &graph.symbols {
         line(out, indent, &format!("symbol {sym} in {}..={}", fact.low, fact.high));
+    }
+    if !graph.texts.is_empty() {
+        line(out, indent, &texts_text(&graph.texts));
     }
     for id in &graph.inputs {
         line(out, indent, &format!("input {}", value_text(graph, *id)));
@@ -79,7 +82,8 @@ fn node_text(graph: &Graph, node: &Node) -> String {
     format!("{} = {}({}){}{location}", outputs.join(", "), node.op, inputs.join(", "), attrs_text(&node.attrs))
 }
 
-fn attrs_text(attrs: &Attrs) -> String {
+/// ` {axis = 0}`, nothing without attributes.
+pub fn attrs_text(attrs: &Attrs) -> String {
     if attrs.is_empty() {
         return String::new();
     }

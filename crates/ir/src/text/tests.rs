@@ -1,6 +1,7 @@
 use super::*;
 use crate::graph::{Attr, Attrs, Def, Graph, Location, Node, NodeId, SymbolFact, TensorType, Value, ValueId};
 use crate::guard::{Condition, Guard};
+use crate::strings::Texts;
 use crate::{Array, DType, Literal, Tensor};
 use proptest::prelude::*;
 use std::sync::Arc;
@@ -215,7 +216,8 @@ fn graph(depth: u32) -> BoxedStrategy<Graph> {
     let outputs = prop::collection::vec((".{0,6}", any::<u32>()), 0..3);
     (parts, nodes, outputs, ".{0,6}", any::<u64>())
         .prop_map(|((name, symbols, guards, inputs, constants), nodes, outputs, hint, seed)| {
-            let mut graph = Graph { name, symbols, guards, ..Graph::default() };
+            let texts = texts(&hint, seed);
+            let mut graph = Graph { name, symbols, guards, texts, ..Graph::default() };
             let add = |graph: &mut Graph, ty, def| {
                 let id = ValueId(graph.values.len() as u32);
                 graph.values.push(Value { name: format!("{hint}{}", id.0).into(), ty, def });
@@ -240,6 +242,12 @@ fn graph(depth: u32) -> BoxedStrategy<Graph> {
             shuffled(graph, seed)
         })
         .boxed()
+}
+
+/// Strings out of what was drawn anyway.
+fn texts(hint: &str, seed: u64) -> Texts {
+    let table = if seed % 2 == 0 { vec![format!("{hint}.").into(), format!("{hint}\n\u{e9}").into()] } else { vec![] };
+    Texts { inputs: table.iter().map(|text: &Arc<str>| text.to_string()).take(1).collect(), table, ..Texts::default() }
 }
 
 /// The same graph with its values in another order.

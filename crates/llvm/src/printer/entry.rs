@@ -8,7 +8,7 @@ use super::scope::{Bound, Code, Kind, Scope};
 use super::text::global;
 use ir::guard::Condition;
 use kernel::Interface;
-use kernel::module::{Entry, EntryStep, Launch, Loop, Place, Times};
+use kernel::module::{Entry, EntryStep, HostLaunch, Launch, Loop, Place, Times};
 use std::collections::BTreeMap;
 use sym::{Expr, Sym};
 
@@ -18,6 +18,9 @@ const PREPARED: i64 = 8;
 
 /// The function's name for one launch; internal to its module.
 const LAUNCH: &str = "inkle.launch";
+
+/// The function's name for one step of the host; internal to its module.
+const HOST: &str = "inkle.host";
 
 /// The kernel that is several: its arguments are their number, then for each its address, that of its arguments, the end of its tasks among
 /// all, and what its number adds to that of the first in result codes.
@@ -76,7 +79,7 @@ pub fn launched(entry: &Entry) -> Vec<usize> {
 fn launches<'a>(steps: &'a [EntryStep]) -> Vec<&'a Launch> {
     let of_step = |step: &'a EntryStep| match step {
         EntryStep::Launch(launch) => vec![launch],
-        EntryStep::If { .. } | EntryStep::Loop(_) | EntryStep::Guard { .. } | EntryStep::Size { .. } => {
+        EntryStep::Host(_) | EntryStep::If { .. } | EntryStep::Loop(_) | EntryStep::Guard { .. } | EntryStep::Size { .. } => {
             step.blocks().into_iter().flat_map(launches).collect()
         }
     };
@@ -101,8 +104,9 @@ impl Writer<'_> {
             [launch] => words(launch),
             run => run.iter().map(|launch| words(launch) + 4).sum::<usize>() + 1,
         });
+        let host = steps.iter().map(|step| if let EntryStep::Host(host) = step { host.args.len() + host.dims.len() } else { 0 });
         let inside = steps.iter().flat_map(EntryStep::blocks).map(|block| self.most_words(block));
-        here.chain(inside).max().unwrap_or(0)
+        here.chain(host).chain(inside).max().unwrap_or(0)
     }
 
     fn sizes(&mut self) {
@@ -145,6 +149,7 @@ impl Writer<'_> {
             }
             match &steps[at] {
                 EntryStep::Launch(launch) => self.launch(launch),
+                EntryStep::Host(host) => self.host(host),
                 EntryStep::If { condition, then, otherwise } => self.branch(condition, then, otherwise),
                 EntryStep::Loop(repeat) => self.repeat(repeat),
                 EntryStep::Guard { condition, guard } => self.guard(condition, *guard),
@@ -161,6 +166,20 @@ impl Writer<'_> {
         let grain = if launch.parallel { self.code.index(&launch.grain) } else { i64::MAX.to_string() };
         let name = global(&self.kernels[launch.kernel].name);
         self.call(&name, "%args", &format!("i64 {tasks}, i64 {grain}, i64 {scratch}, i32 {}", launch.step));
+    }
+
+    fn host(&mut self, host: &HostLaunch) {
+        for (at, place) in host.args.iter().enumerate() {
+            let pointer = self.place(place);
+            self.argument(at, &format!("ptr {pointer}"));
+        }
+        for (at, dim) in host.dims.iter().enumerate() {
+            let dim = self.code.index(dim);
+            self.argument(host.args.len() + at, &format!("i64 {dim}"));
+        }
+        let result = self.code.temp(format!("call i32 @{HOST}(ptr %ctx, i32 {}, ptr %args, i32 {})", host.call, host.step));
+        let fine = self.code.temp(format!("icmp eq i32 {result}, 0"));
+        self.leave_unless(&fine, &result);
     }
 
     /// Scratch at the launch's sizes.
@@ -339,6 +358,28 @@ pub fn launch_function(options: &PrintOptions) -> String {
     let (start, stop) = if options.profile { (PROFILE_START, PROFILE_STOP) } else { ("", "") };
     format!("{LAUNCH_HEAD}{start}{LAUNCH_CALLS}{stop}{LAUNCH_RESULT}")
 }
+
+/// The function that runs one step of the host and makes the entry's result, where entries have such steps.
+pub fn host_function<'a>(entries: impl IntoIterator<Item = &'a Entry>, options: &PrintOptions) -> Option<String> {
+    fn any(steps: &[EntryStep]) -> bool {
+        steps.iter().any(|step| matches!(step, EntryStep::Host(_)) || step.blocks().into_iter().any(any))
+    }
+    let (start, stop) = if options.profile { (PROFILE_START, PROFILE_STOP) } else { ("", "") };
+    entries.into_iter().any(|entry| any(&entry.steps)).then(|| format!("{HOST_HEAD}{start}{HOST_CALL}{stop}{LAUNCH_RESULT}"))
+}
+
+const HOST_HEAD: &str = "\
+define internal i32 @inkle.host(ptr %ctx, i32 %call, ptr %args, i32 %step) #0 {
+entry:
+";
+
+const HOST_CALL: &str = "  \
+  %host_slot = getelementptr i8, ptr %ctx, i64 48
+  %host = load ptr, ptr %host_slot, align 8
+  %function_slot = getelementptr i8, ptr %ctx, i64 56
+  %function = load ptr, ptr %function_slot, align 8
+  %code = call i32 %function(ptr %host, i32 %call, ptr %args)
+";
 
 /// [`TOGETHER`], where entries have launches for it.
 pub fn together_function<'a>(entries: impl IntoIterator<Item = &'a Entry>, options: &PrintOptions) -> Option<String> {

@@ -355,7 +355,7 @@ impl<'a> Call<'a, '_> {
     pub fn tensor(&self, name: &'static str) -> Result<Option<(Tensor, Option<Narrow>)>> {
         let Some(attribute) = self.attribute(name, AttributeType::Tensor)? else { return Ok(None) };
         let empty = TensorProto::default();
-        tensor::tensor(self.cx.file, attribute.t.as_deref().unwrap_or(&empty), self.cx.location()).map(Some)
+        tensor::tensor(self.cx.file, attribute.t.as_deref().unwrap_or(&empty), self.cx.location(), &self.cx.strings).map(Some)
     }
 
     pub fn optional_graph(&self, name: &'static str) -> Result<Option<&'a GraphProto>> {
@@ -366,6 +366,11 @@ impl<'a> Call<'a, '_> {
     /// A graph that must be there.
     pub fn graph(&self, name: &'static str) -> Result<&'a GraphProto> {
         self.optional_graph(name)?.ok_or_else(|| self.attribute_error(format!("attribute `{name}` is missing")))
+    }
+
+    /// The number of a string, which becomes one of the model's.
+    pub fn string_number(&self, text: &str) -> Result<i64> {
+        self.cx.strings.number(text).map_err(|_| self.error(Code::Limit, ir::strings::Full::MESSAGE))
     }
 
     /// Nothing is there that the operator has not asked for: it could change the meaning.

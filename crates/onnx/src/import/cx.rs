@@ -9,7 +9,7 @@ use super::term::{Form, Out, Term, TermData, constant_type};
 use crate::file::ModelFile;
 use crate::proto::FunctionProto;
 use ::ops::Builder;
-use ir::{Code, Diagnostic, Location, TensorType, ValueId};
+use ir::{Code, Diagnostic, Location, Strings, TensorType, Texts, ValueId};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use sym::Sym;
@@ -27,6 +27,10 @@ pub struct Cx<'f> {
     pub(super) scopes: Vec<Scope>,
     pub(super) frames: Vec<Frame>,
     pub(super) nodes_left: usize,
+    /// The strings of the model.
+    pub(super) strings: Strings,
+    /// The inputs and outputs that are of strings.
+    pub(super) texts: Texts,
     /// How many sizes that depend on data were declared.
     computed: usize,
     terms: Vec<TermData>,
@@ -48,6 +52,8 @@ impl<'f> Cx<'f> {
             scopes: vec![main],
             frames: vec![frame],
             nodes_left: MAX_NODES,
+            strings: Strings::default(),
+            texts: Texts::default(),
             computed: 0,
             terms: Vec::new(),
         }

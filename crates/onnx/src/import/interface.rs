@@ -39,7 +39,7 @@ impl Cx<'_> {
     }
 
     fn initializer(&mut self, proto: &TensorProto, weights: Weights) -> Slot {
-        match tensor::tensor(self.file, proto, &Location::of(&proto.name)) {
+        match tensor::tensor(self.file, proto, &Location::of(&proto.name), &self.strings) {
             Ok((tensor, narrow)) => {
                 let weight = (weights == Weights::Named).then(|| Arc::from(proto.name.as_str()));
                 let ty = constant_type(tensor.dtype(), tensor.dims());
@@ -69,7 +69,12 @@ impl Cx<'_> {
         let (dims, problems) = symbols::input_dims(&shapes, options);
         problems.into_iter().for_each(|problem| self.problems.fault(problem));
         for (((dtype, narrow), info), dims) in tensors.into_iter().zip(dims) {
-            self.input(info, dims.map(|dims| TensorType::new(dtype, dims)), options.values.get(&info.name), narrow);
+            // the numbers of strings mean something to a table alone
+            let value = options.values.get(&info.name).filter(|_| narrow != Some(Narrow::Text));
+            if narrow == Some(Narrow::Text) {
+                self.texts.inputs.insert(info.name.clone());
+            }
+            self.input(info, dims.map(|dims| TensorType::new(dtype, dims)), value, narrow);
         }
     }
 
@@ -109,6 +114,9 @@ impl Cx<'_> {
                 self.problems.fault(Diagnostic::new(Code::Names, &location, format!("two outputs are named `{}`", info.name)));
             }
             if let Some(term) = self.defined(&info.name, &location) {
+                if self.narrow(term) == Some(Narrow::Text) {
+                    self.texts.outputs.insert(info.name.clone());
+                }
                 match self.emit(term) {
                     Ok(id) => self.builder().output(&info.name, id),
                     Err(problem) => self.problems.fault(problem),

@@ -1,13 +1,20 @@
-//! Element types that the compiler does not compute with: integers of 2 and 4 bits, floats of 4 and 8. Their tensors have one element a byte:
-//! the number of an integer, the code of a float. Operators that are not made for them refuse them.
+//! Element types that the compiler does not compute with: integers of 2 and 4 bits, floats of 4 and 8, strings. Tensors of the narrow ones have
+//! one element a byte: the number of an integer, the code of a float; a string is its number in a table, an i64. Operators that are not made
+//! for them refuse them.
 
 use crate::proto::DataType;
+use ir::DType;
 
-/// An element type that a byte holds.
+/// An element type that another one holds.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Narrow {
-    Int { bits: u32, signed: bool },
+    Int {
+        bits: u32,
+        signed: bool,
+    },
     Float(&'static Format),
+    /// Numbers of strings, in i64.
+    Text,
 }
 
 /// A float of a sign, `exponent` and `mantissa` bits; the exponent's code 0 is that of subnormal numbers.
@@ -82,6 +89,7 @@ impl Narrow {
             DataType::Float8e5m2fnuz => Some(Narrow::Float(&E5M2FNUZ)),
             DataType::Float4e2m1 => Some(Narrow::Float(&E2M1)),
             DataType::Float8e8m0 => Some(Narrow::Float(&E8M0)),
+            DataType::String => Some(Narrow::Text),
             _ => None,
         }
     }
@@ -90,6 +98,16 @@ impl Narrow {
         match self {
             Narrow::Int { bits, signed } => format!("{}int{bits}", if signed { "" } else { "u" }),
             Narrow::Float(format) => format.name.to_string(),
+            Narrow::Text => "string".to_string(),
+        }
+    }
+
+    /// The type that holds the elements.
+    pub fn held_in(self) -> DType {
+        match self {
+            Narrow::Int { signed: true, .. } => DType::I8,
+            Narrow::Int { signed: false, .. } | Narrow::Float(_) => DType::U8,
+            Narrow::Text => DType::I64,
         }
     }
 
@@ -97,6 +115,7 @@ impl Narrow {
         match self {
             Narrow::Int { bits, .. } => bits,
             Narrow::Float(format) => format.bits(),
+            Narrow::Text => 8,
         }
     }
 

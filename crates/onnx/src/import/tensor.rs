@@ -3,7 +3,8 @@
 use super::narrow::Narrow;
 use crate::file::{Elements, ModelFile};
 use crate::proto::{DataType, TensorProto};
-use ir::{Code, DType, Diagnostic, Location, Tensor};
+use bytes::Bytes;
+use ir::{Code, DType, Diagnostic, Location, Strings, Tensor};
 use prost::Message;
 use std::path::Path;
 use std::sync::Arc;
@@ -46,11 +47,11 @@ pub(super) fn element_type(data_type: DataType) -> Option<DType> {
 /// How elements are held: the type, and what they stand for where that is another.
 pub type Stored = (DType, Option<Narrow>);
 
-/// As [`element_type_of`], with the types that a byte holds.
+/// As [`element_type_of`], with the types that another one holds.
 pub fn stored_type_of(number: i64) -> Result<Stored, (Code, String)> {
     let data_type = i32::try_from(number).ok().and_then(|number| DataType::try_from(number).ok());
     match data_type.and_then(Narrow::of) {
-        Some(narrow) => Ok((if matches!(narrow, Narrow::Int { signed: true, .. }) { DType::I8 } else { DType::U8 }, Some(narrow))),
+        Some(narrow) => Ok((narrow.held_in(), Some(narrow))),
         None => Ok((element_type_of(number)?, None)),
     }
 }
@@ -64,17 +65,22 @@ pub fn element_type_of(number: i64) -> Result<DType, (Code, String)> {
 }
 
 /// The tensor of a file that holds one `TensorProto` with its own data, as ONNX's test suites keep inputs and outputs. Elements of the narrow
-/// types have a byte each.
-pub fn read_tensor(path: &Path) -> Result<Tensor, Diagnostic> {
+/// types have a byte each; strings are added to the table.
+pub fn read_tensor(path: &Path, strings: &Strings) -> Result<Tensor, Diagnostic> {
     let location = Location::of(&path.display().to_string());
     let problem = |why: String| Diagnostic::new(Code::Data, &location, why);
     let bytes = std::fs::read(path).map_err(|why| problem(why.to_string()))?;
     let proto = TensorProto::decode(bytes.as_slice()).map_err(|why| problem(format!("not a tensor: {why}")))?;
-    Ok(tensor(&ModelFile::empty(), &proto, &location)?.0)
+    Ok(tensor(&ModelFile::empty(), &proto, &location, strings)?.0)
 }
 
-/// The tensor, sharing the file's bytes, and what its elements stand for.
-pub(super) fn tensor(file: &ModelFile, proto: &TensorProto, location: &Location) -> Result<(Tensor, Option<Narrow>), Diagnostic> {
+/// The tensor, sharing the file's bytes, and what its elements stand for. Strings are added to the table.
+pub(super) fn tensor(
+    file: &ModelFile,
+    proto: &TensorProto,
+    location: &Location,
+    strings: &Strings,
+) -> Result<(Tensor, Option<Narrow>), Diagnostic> {
     let problem = |code: Code, message: String| Diagnostic::new(code, location, message);
     let read = file.tensor_bytes(proto).map_err(|error| problem(Code::Data, error.to_string()))?;
     let (dtype, narrow) =
@@ -82,7 +88,7 @@ pub(super) fn tensor(file: &ModelFile, proto: &TensorProto, location: &Location)
     let dims: Option<Vec<usize>> = read.dims.iter().map(|dim| usize::try_from(*dim).ok()).collect();
     let bytes = match read.elements {
         Elements::Numbers(bytes) => bytes,
-        Elements::Strings(_) => return Err(problem(Code::Unsupported, format!("tensor `{}` holds strings", proto.name))),
+        Elements::Strings(texts) => return Ok((numbers_of(&texts, dims.unwrap_or_default(), location, strings)?, narrow)),
     };
     let tensor = dims.and_then(|dims| match narrow {
         None => Tensor::new(dtype, dims, Arc::new(bytes)),
@@ -94,4 +100,11 @@ pub(super) fn tensor(file: &ModelFile, proto: &TensorProto, location: &Location)
     tensor
         .map(|tensor| (tensor, narrow))
         .ok_or_else(|| problem(Code::Data, format!("tensor `{}`: its dims {:?} are too large", proto.name, read.dims)))
+}
+
+/// The tensor of the numbers of strings.
+fn numbers_of(texts: &[Bytes], dims: Vec<usize>, location: &Location, strings: &Strings) -> Result<Tensor, Diagnostic> {
+    let text = |text| std::str::from_utf8(text).map_err(|_| Diagnostic::new(Code::Data, location, "a string is not in UTF-8"));
+    let texts = texts.iter().map(|bytes| text(bytes)).collect::<Result<Vec<&str>, Diagnostic>>()?;
+    strings.tensor(dims, &texts).map_err(|problem| Diagnostic { location: location.clone(), ..problem })
 }

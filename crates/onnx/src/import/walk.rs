@@ -4,13 +4,14 @@ use super::call::{Call, Fault, Outcome};
 use super::cx::Cx;
 use super::function::left_out;
 use super::interface::Weights;
+use super::narrow::Narrow;
 use super::scope::{Frame, Scope, Slot};
 use super::term::{Out, Term};
 use super::{ImportOptions, Imported};
 use crate::file::ModelFile;
-use crate::ops::{self, LATEST_OPSET};
+use crate::ops::{self, LATEST_OPSET, Reading};
 use crate::proto::{GraphProto, ModelProto, NodeProto, OperatorSetIdProto};
-use ir::{Code, Diagnostic, Diagnostics, Location};
+use ir::{Code, Diagnostic, Diagnostics, Location, Texts};
 use std::borrow::Borrow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -37,9 +38,10 @@ pub(super) fn model(file: &ModelFile, graph: &GraphProto, options: &ImportOption
     cx.builder().location = Location::default();
     cx.outputs(graph);
     cx.check_declared(graph.output.iter().chain(&graph.value_info));
-    let Cx { problems, scopes, .. } = cx;
+    let Cx { problems, scopes, strings, texts, .. } = cx;
     let warnings = problems.check()?;
-    let graph = scopes.into_iter().next().map(|scope| scope.builder.finish()).unwrap_or_default();
+    let mut graph = scopes.into_iter().next().map(|scope| scope.builder.finish()).unwrap_or_default();
+    graph.texts = Texts { table: strings.added(), ..texts };
     Ok(Imported { graph, warnings })
 }
 
@@ -216,18 +218,29 @@ impl<'f> Cx<'f> {
             let message = format!("{}: a sequence is not supported", node.op_type);
             return Err(Diagnostic::new(Code::Unsupported, self.location(), message).into());
         }
-        let moves = domain.is_empty() && ops::MOVES.contains(&node.op_type.as_str());
-        if let Some(narrow) = narrow.filter(|_| !moves && !(domain.is_empty() && ops::NARROW.contains(&node.op_type.as_str()))) {
+        let reading = narrow.map_or(Reading::Knows, |narrow| ops::reading(domain, &node.op_type, narrow));
+        if let Some(narrow) = narrow.filter(|_| reading == Reading::Refuses) {
             let message = format!("{}: element type {} is not supported", node.op_type, narrow.name());
             return Err(Diagnostic::new(Code::Unsupported, self.location(), message).into());
         }
+        self.check_alike(node, &operands)?;
         let mut call = Call { cx: self, node, opset, operands, asked: Default::default() };
         let outs = import(&mut call)?;
         call.check_all_asked()?;
-        Ok(match narrow.filter(|_| moves) {
+        Ok(match narrow.filter(|_| reading == Reading::Moves) {
             Some(narrow) => outs.into_iter().map(|out| Out::Narrow(Box::new(out), narrow)).collect(),
             None => outs,
         })
+    }
+
+    /// Operands whose elements meet in one tensor, or are compared, are all of strings or none is.
+    fn check_alike(&self, node: &NodeProto, operands: &[Option<Term>]) -> Result<(), Diagnostic> {
+        let alike = operands.iter().enumerate().filter(|(at, _)| ops::meets(&node.op_type, *at)).filter_map(|(_, term)| *term);
+        let texts: Vec<bool> = alike.map(|term| self.narrow(term) == Some(Narrow::Text)).collect();
+        match texts.iter().any(|text| *text != texts[0]) {
+            true => Err(Diagnostic::new(Code::Type, self.location(), format!("{} of strings and what is none", node.op_type))),
+            false => Ok(()),
+        }
     }
 
     /// The operands of a node; None for one that is left out.

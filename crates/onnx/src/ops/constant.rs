@@ -3,7 +3,7 @@
 use super::Entry;
 use super::activation::scalar_tensor;
 use super::reshape::const_dims;
-use crate::import::{Call, Known, Out, Outcome, one, sizes};
+use crate::import::{Call, Known, Narrow, Out, Outcome, one, sizes};
 use ir::graph::SymbolFact;
 use ir::guard::Condition;
 use ir::{Array, Code, DType, Diagnostic, Literal, Tensor, ValueId};
@@ -21,18 +21,29 @@ fn constant(call: &mut Call) -> Outcome {
         call.int("value_int")?.map(|value| scalar_tensor(DType::I64, Literal::Int(value))),
         call.ints("value_ints")?.map(|values| Tensor::from_array(&Array::ints(DType::I64, vec![values.len()], values))),
     ];
-    if let Some(kind) = ["sparse_value", "value_string", "value_strings"].into_iter().find(|name| has_attribute(call, name)) {
-        return Err(call.unsupported(format!("`{kind}`")).into());
+    if has_attribute(call, "sparse_value") {
+        return Err(call.unsupported("`sparse_value`").into());
     }
-    let mut given = tensors.into_iter().flatten();
+    let strings = [
+        call.text("value_string")?.map(|text| string_tensor(call, vec![], &[text])).transpose()?,
+        call.texts("value_strings")?.map(|texts| string_tensor(call, vec![texts.len()], &texts)).transpose()?,
+    ];
+    let narrow = strings.iter().flatten().next().map(|_| Narrow::Text).or(narrow.flatten());
+    let mut given = tensors.into_iter().chain(strings).flatten();
     match (given.next(), given.next()) {
-        (Some(tensor), None) => one(match narrow.flatten() {
+        (Some(tensor), None) => one(match narrow {
             Some(narrow) => Out::Narrow(Box::new(Out::Constant(tensor)), narrow),
             None => Out::Constant(tensor),
         }),
         (None, _) => Err(call.attribute_error("attribute `value` is missing").into()),
         (Some(_), Some(_)) => Err(call.attribute_error("two attributes give the value").into()),
     }
+}
+
+/// Strings of the model, by their numbers.
+pub(super) fn string_tensor(call: &Call, dims: Vec<usize>, texts: &[&str]) -> Result<Tensor, Diagnostic> {
+    let numbers = texts.iter().map(|text| call.string_number(text)).collect::<Result<Vec<i64>, Diagnostic>>()?;
+    Ok(Tensor::from_array(&Array::ints(DType::I64, dims, numbers)))
 }
 
 fn has_attribute(call: &Call, name: &str) -> bool {

@@ -1,8 +1,8 @@
 //! Element types, and nodes that give their operand back.
 
 use super::Entry;
-use super::narrow::{Powers, Rounding, decoded, encoded};
-use crate::import::{Call, Known, Out, Outcome, Stored, element_type_of, one, stored_type_of};
+use super::narrow::{Powers, Rounding, decoded, encoded, read_as};
+use crate::import::{Call, Known, Narrow, Out, Outcome, Stored, element_type_of, one, stored_type_of};
 use ir::{Array, Code, DType, Diagnostic, Literal, Tensor};
 
 pub const OPS: &[Entry] = &[
@@ -42,7 +42,11 @@ fn convert(call: &mut Call, (to, to_narrow): Stored) -> Outcome {
             return one(call.term(0)?);
         }
         let x = call.value(0)?;
-        let x = from_narrow.map_or(Ok(x), |narrow| decoded(call.b(), x, narrow))?;
+        let x = match from_narrow {
+            None => x,
+            Some(Narrow::Text) => read_as(call.b(), x, if let Some(Narrow::Float(_)) = to_narrow { DType::F32 } else { to })?,
+            Some(narrow) => decoded(call.b(), x, narrow)?,
+        };
         return match to_narrow {
             Some(narrow) => one(Out::Narrow(Box::new(encoded(call.b(), x, narrow, rounding)?.into()), narrow)),
             None => one(call.b().convert(x, to)?),

@@ -2,7 +2,7 @@
 
 use crate::import::{Format, Narrow};
 use ::ops::Builder;
-use ir::{Array, DType, Diagnostic, Literal, Tensor, ValueId};
+use ir::{Array, Attr, Attrs, DType, Diagnostic, Literal, Tensor, ValueId};
 use nest::{Func, Monoid};
 use ops::Folded;
 
@@ -31,7 +31,12 @@ pub fn decoded(b: &mut Builder, x: ValueId, from: Narrow) -> Result<ValueId, Dia
     b.gather(table, codes, 0)
 }
 
-/// The elements of a narrow type for numbers. Integers wrap.
+/// The numbers that strings are read as.
+pub fn read_as(b: &mut Builder, x: ValueId, to: DType) -> Result<ValueId, Diagnostic> {
+    b.one("number_of", Attrs::from([("to", Attr::DType(to))]), &[x])
+}
+
+/// The elements of a narrow type for numbers. Integers wrap; strings are the numbers written out.
 pub fn encoded(b: &mut Builder, x: ValueId, to: Narrow, rounding: Rounding) -> Result<ValueId, Diagnostic> {
     match to {
         Narrow::Int { bits, signed } => {
@@ -46,6 +51,7 @@ pub fn encoded(b: &mut Builder, x: ValueId, to: Narrow, rounding: Rounding) -> R
             let x = b.convert(x, DType::F32)?;
             float(b, x, format, rounding)
         }
+        Narrow::Text => b.one("string_of", Attrs::new(), &[x]),
     }
 }
 

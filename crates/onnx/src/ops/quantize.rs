@@ -147,7 +147,7 @@ fn narrowed(b: &mut Builder, quotient: ValueId, zero: Option<ValueId>, to: Narro
     let dtype = b.dtype(quotient);
     let whole = match to {
         Narrow::Int { .. } => b.map(Func::Round, &[quotient])?,
-        Narrow::Float(_) => quotient,
+        Narrow::Float(_) | Narrow::Text => quotient,
     };
     let moved = match zero {
         Some(zero) => {
@@ -163,7 +163,7 @@ fn narrowed(b: &mut Builder, quotient: ValueId, zero: Option<ValueId>, to: Narro
             let [low, high] = [if signed { -most - 1 } else { 0 }, most].map(|end| b.number(dtype, end as f64));
             b.clamp(moved, low, high)?
         }
-        Narrow::Float(_) => moved,
+        Narrow::Float(_) | Narrow::Text => moved,
     };
     encoded(b, inside, to, rounding)
 }

@@ -1,11 +1,12 @@
 //! From text to programs. The parser takes what has the form of a program; `verify` judges it.
 
 use crate::layout::{Axis, Layout};
-use crate::program::{Buffer, BufferId, Group, Loop, Program, Role, Stage, Step, Times};
+use crate::program::{Buffer, BufferId, Group, HostStep, Loop, Program, Role, Stage, Step, Times};
 use ir::graph::SymbolFact;
 use ir::text::constant::parse_elements;
-use ir::text::{parse_condition, parse_location, parse_tensor_type};
-use ir::{Guard, Tensor, TensorType};
+use ir::text::parse::parse_attrs;
+use ir::text::{parse_condition, parse_location, parse_tensor_type, parse_texts};
+use ir::{Attrs, Guard, Tensor, TensorType};
 use nest::text::parse_nest;
 use std::sync::Arc;
 use sym::{ParseError, Parser, Sym};
@@ -51,6 +52,7 @@ impl Reader<'_, '_> {
                 }
             }
             "guard" => program.guards.push(self.guard()?),
+            "strings" => program.texts = parse_texts(self.parser)?,
             "buffer" => {
                 let buffer = self.buffer(program.buffers.len())?;
                 program.buffers.push(buffer);
@@ -163,6 +165,7 @@ impl Reader<'_, '_> {
     fn step(&mut self) -> Result<Step, ParseError> {
         match self.parser.ident()? {
             "group" => self.group().map(Step::Group),
+            "host" => self.host().map(Step::Host),
             "border" => self.buffer_id().map(Step::Border),
             "if" => {
                 let (condition, then) = (self.buffer_id()?, self.steps()?);
@@ -178,6 +181,17 @@ impl Reader<'_, '_> {
             "loop" => self.repeat().map(Step::Loop),
             other => self.parser.error(format!("`{other}` starts no step")),
         }
+    }
+
+    /// `regex_full_match [b0] -> [b1] {pattern = "a+"} @ ["/R"]`
+    fn host(&mut self) -> Result<HostStep, ParseError> {
+        let name = self.parser.ident()?;
+        let Some(op) = host::find(name) else { return self.parser.error(format!("`{name}` is no operation of the host")) };
+        let operands = self.buffer_ids()?;
+        self.parser.expect("->")?;
+        let results = self.buffer_ids()?;
+        let attrs = if self.parser.peek("{") { parse_attrs(self.parser, &ops::intern)? } else { Attrs::new() };
+        Ok(HostStep { op, attrs, operands, results, location: parse_location(self.parser)? })
     }
 
     /// `t0 to 3*n { .. } last { .. }` or `t0 while b4 { .. } last { .. }`

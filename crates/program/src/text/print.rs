@@ -1,9 +1,10 @@
 //! From programs to text.
 
-use crate::program::{Buffer, BufferId, Group, Loop, Program, Role, Stage, Step, Times};
+use crate::program::{Buffer, BufferId, Group, HostStep, Loop, Program, Role, Stage, Step, Times};
 use ir::Guard;
 use ir::text::constant::elements_text;
-use ir::text::location_text;
+use ir::text::print::attrs_text;
+use ir::text::{location_text, texts_text};
 use nest::text::print_nest;
 use std::fmt;
 
@@ -12,6 +13,9 @@ pub fn print_program(program: &Program) -> String {
     let mut printer = Printer { lines: vec![format!("program {:?} {{", program.name)], depth: 1 };
     for (sym, fact) in &program.symbols {
         printer.line(format!("symbol {sym} in {}..={}", fact.low, fact.high));
+    }
+    if !program.texts.is_empty() {
+        printer.line(texts_text(&program.texts));
     }
     for guard in &program.guards {
         printer.line(guard_text(guard));
@@ -50,6 +54,10 @@ fn guard_text(guard: &Guard) -> String {
     format!("guard {}{}", guard.condition, location_text(&guard.location))
 }
 
+fn host_text(HostStep { op, attrs, operands, results, location }: &HostStep) -> String {
+    format!("host {} {operands:?} -> {results:?}{}{}", op.name, attrs_text(attrs), location_text(location))
+}
+
 fn role_text(role: &Role) -> String {
     match role {
         Role::Input(number) => format!("input {number}"),
@@ -83,6 +91,7 @@ impl Printer {
     fn step(&mut self, step: &Step) {
         match step {
             Step::Group(group) => self.group(group),
+            Step::Host(step) => self.line(host_text(step)),
             Step::Border(id) => self.line(format!("border {id:?}")),
             Step::Guard(guard) => self.line(guard_text(guard)),
             Step::Size { symbol, from } => self.line(format!("size {symbol} = {from:?}")),

@@ -1,9 +1,9 @@
 use super::*;
 use crate::layout::{Axis, Layout};
-use crate::program::{Buffer, BufferId, Group, Loop, Program, Role, Stage, Step, Times};
+use crate::program::{Buffer, BufferId, Group, HostStep, Loop, Program, Role, Stage, Step, Times};
 use ir::graph::SymbolFact;
 use ir::guard::Condition;
-use ir::{Array, DType, Guard, Location, Tensor, TensorType};
+use ir::{Array, Attr, DType, Guard, Location, Tensor, TensorType, Texts};
 use nest::Nest;
 use proptest::prelude::*;
 use std::sync::Arc;
@@ -163,7 +163,12 @@ fn stage() -> impl Strategy<Value = Stage> {
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let outer = prop::collection::vec("o[0-9]", 0..3).prop_map(|names| names.iter().map(|name| Sym::new(name)).collect());
     let group = (outer, prop::collection::vec(stage(), 0..3)).prop_map(|(outer, stages)| Step::Group(Group { outer, stages }));
-    let step = prop_oneof![group, id().prop_map(Step::Border), guard().prop_map(Step::Guard)].prop_recursive(2, 8, 3, |inner| {
+    let ids = || prop::collection::vec(id(), 0..3);
+    let attrs = prop::option::of(".{0,4}").prop_map(|text| text.map(|text| ("pattern", Attr::Text(text))).into_iter().collect());
+    let op = prop::sample::select(host::OPS.iter().collect::<Vec<_>>());
+    let host = (op, attrs, ids(), ids(), location())
+        .prop_map(|(op, attrs, operands, results, location)| Step::Host(HostStep { op, attrs, operands, results, location }));
+    let step = prop_oneof![group, host, id().prop_map(Step::Border), guard().prop_map(Step::Guard)].prop_recursive(2, 8, 3, |inner| {
         let list = || prop::collection::vec(inner.clone(), 0..3);
         let branch = (id(), list(), list()).prop_map(|(condition, then, otherwise)| Step::If { condition, then, otherwise });
         let times = prop_oneof![expr().prop_map(Times::Trips), id().prop_map(Times::While)];
@@ -196,6 +201,7 @@ prop_compose! {
         outputs in prop::collection::vec((".{0,4}", id()), 0..3),
     ) -> Program {
         let symbols = symbols.into_iter().map(|(name, (low, high))| (Sym::new(&name), SymbolFact { low, high })).collect();
-        Program { name, symbols, guards, buffers, prepare, steps, inputs, outputs }
+        let texts = Texts { table: vec!["a".into()], inputs: inputs.iter().map(|(name, _): &(String, BufferId)| name.clone()).collect(), ..Texts::default() };
+        Program { name, symbols, guards, buffers, prepare, steps, inputs, outputs, texts }
     }
 }

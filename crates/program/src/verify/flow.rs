@@ -24,7 +24,7 @@ fn stacked(repeat: &Loop) -> Vec<BufferId> {
     let Times::Trips(trips) = &repeat.times else { return vec![] };
     let groups = repeat.body.iter().filter_map(|step| match step {
         Step::Group(group) => Some(group),
-        Step::Border(_) | Step::If { .. } | Step::Loop(_) | Step::Guard(_) | Step::Size { .. } => None,
+        Step::Host(_) | Step::Border(_) | Step::If { .. } | Step::Loop(_) | Step::Guard(_) | Step::Size { .. } => None,
     });
     let counts = |at: &Index| at.as_map().is_some_and(|at| at.mentions(&repeat.counter));
     let slices = |write: &Write| write.index.iter().zip(&write.ty.dims).any(|(at, dim)| dim == trips && counts(at));
@@ -49,8 +49,8 @@ impl Flow<'_> {
             match step {
                 Step::Group(group) => self.prepare_group(group),
                 Step::Border(id) => self.fault(11, *id, "prepare", "has a border step"),
-                Step::If { .. } | Step::Loop(_) | Step::Guard(_) | Step::Size { .. } => {
-                    self.faults.push("P11: prepare: there is a branch, a loop, a guard or a computed size".to_string());
+                Step::Host(_) | Step::If { .. } | Step::Loop(_) | Step::Guard(_) | Step::Size { .. } => {
+                    self.faults.push("P11: prepare: there is a host step, a branch, a loop, a guard or a computed size".to_string());
                 }
             }
         }
@@ -87,6 +87,14 @@ impl Flow<'_> {
                     let place = stage.location.to_string();
                     stage.writes.iter().for_each(|id| self.may_write(*id, &place));
                     self.stage(stage, &place);
+                }
+            }
+            Step::Host(step) => {
+                let place = step.location.to_string();
+                step.operands.iter().for_each(|id| self.read(*id, &place));
+                for id in &step.results {
+                    self.may_write(*id, &place);
+                    self.written[id.0 as usize] = true;
                 }
             }
             Step::Border(id) => {

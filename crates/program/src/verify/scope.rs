@@ -27,6 +27,10 @@ impl Scope<'_> {
         for step in steps {
             match step {
                 Step::Group(group) => self.mentioned(PhysicalGroup::new(self.program, group).0.sizes(), &group.location().to_string()),
+                Step::Host(step) => {
+                    let sizes = step.buffers().flat_map(|id| self.program.buffer(id).ty.dims.iter().flat_map(|dim| dim.symbols()));
+                    self.mentioned(sizes, &step.location.to_string());
+                }
                 Step::Border(id) => {
                     let sizes = self.program.buffer(*id).ty.dims.iter().flat_map(|dim| dim.symbols());
                     self.mentioned(sizes, "border");

@@ -11,13 +11,13 @@ fn header(descr: &str, order: &str, shape: &str) -> String {
 
 #[track_caller]
 fn check(file: &[u8], dtype: DType, dims: &[usize], bytes: &[u8]) {
-    let tensor = read(&mut &file[..]).unwrap();
+    let tensor = read(&mut &file[..], &Strings::default()).unwrap();
     assert_eq!((tensor.dtype(), tensor.dims(), tensor.bytes()), (dtype, dims, bytes));
 }
 
 #[track_caller]
 fn check_fault(file: &[u8], message: &str) {
-    assert_eq!(read(&mut &file[..]).map(|_| ()).unwrap_err().to_string(), message);
+    assert_eq!(read(&mut &file[..], &Strings::default()).map(|_| ()).unwrap_err().to_string(), message);
 }
 
 #[test]
@@ -90,4 +90,17 @@ fn faults_say_what_disagrees() {
     let huge = usize::MAX.to_string();
     check_fault(&file(&header("<f4", "False", &format!("({huge},)")), &[]), &format!("its shape [{huge}] of f32 is too large"));
     check_fault(&file("{'descr': 1}", &[]), "its header can't be read: {'descr': 1}");
+}
+
+#[test]
+fn strings_round_trip() {
+    let strings = Strings::default();
+    let texts: Vec<Arc<str>> = ["a", "", "\u{e9}\u{1f600}b", "a"].map(Arc::from).to_vec();
+    let mut written = Vec::new();
+    write_texts(&mut written, &[2, 2], &texts).unwrap();
+    assert_eq!(written.len(), 128 + 4 * 3 * 4);
+    let tensor = read(&mut &written[..], &strings).unwrap();
+    assert_eq!((tensor.dims(), strings.texts(&tensor).unwrap()), (&[2, 2][..], texts));
+    check_fault(&file(&header("<U1", "False", "(1,)"), &[0, 0, 0xff, 0]), "its string 0 holds what is no character");
+    check_fault(&file(&header("<U0", "False", "(99999999999,)"), &[]), "its shape [99999999999] of u32 is too large");
 }

@@ -1,0 +1,148 @@
+//! `decode_image`: the pixels of a picture in a file's bytes, `[height, width, channels]`; `image_size`: its height and width, 0 and 0 where
+//! the bytes can't be decoded. Which format it is the bytes tell: PNG, JPEG, BMP, TIFF, WebP, PBM, PGM, PPM, PAM.
+//!
+//! Attributes: `format` Text: RGB, BGR or Grayscale. Of `decode_image` also `dims` Exprs: height and width.
+
+use crate::view::{exactly, text};
+use crate::{Fault, HostOp, View, ViewMut};
+use image::{ImageError, ImageReader, Limits, RgbImage};
+use ir::{Attr, Attrs, Code, DType, Strings, TensorType};
+use std::io::Cursor;
+use std::panic::catch_unwind;
+use sym::Expr;
+
+pub const OP: HostOp = HostOp { name: "decode_image", types, run };
+pub const SIZE: HostOp = HostOp { name: "image_size", types: types_of_size, run: run_size };
+
+/// The largest height and width.
+const MOST_PIXELS: u32 = 1 << 16;
+/// The most memory of a decoder.
+const MOST_BYTES: u64 = 1 << 29;
+
+fn types_of_size(operands: &[TensorType], attrs: &Attrs) -> Result<Vec<TensorType>, Fault> {
+    Pixels::of(attrs)?;
+    let [ty] = exactly(operands)?;
+    match (ty.dtype, ty.rank()) {
+        (DType::U8, 1) => Ok(vec![TensorType::new(DType::I64, vec![Expr::from(2)])]),
+        _ => Err(Fault::types(format!("{ty} are no bytes of a file"))),
+    }
+}
+
+fn types(operands: &[TensorType], attrs: &Attrs) -> Result<Vec<TensorType>, Fault> {
+    types_of_size(operands, attrs)?;
+    let channels = Expr::from(Pixels::of(attrs)?.channels() as i64);
+    match attrs.get("dims") {
+        Some(Attr::Exprs(dims)) if dims.len() == 2 => {
+            Ok(vec![TensorType::new(DType::U8, vec![dims[0].clone(), dims[1].clone(), channels])])
+        }
+        other => Err(Fault::new(Code::Attribute, format!("attribute `dims`: two sizes wanted, got {other:?}"))),
+    }
+}
+
+fn run_size(_: &Attrs, operands: &[View], results: &mut [ViewMut], _: &Strings) -> Result<(), Fault> {
+    let picture = decoded(operands[0].bytes)?;
+    results[0].write_numbers(picture.map_or([0, 0], |picture| [picture.height().into(), picture.width().into()]));
+    Ok(())
+}
+
+fn run(attrs: &Attrs, operands: &[View], results: &mut [ViewMut], _: &Strings) -> Result<(), Fault> {
+    let (pixels, picture) = (Pixels::of(attrs)?, decoded(operands[0].bytes)?);
+    let picture = picture.unwrap_or_default();
+    let dims = [picture.height() as usize, picture.width() as usize, pixels.channels()];
+    if results[0].dims != dims {
+        return Err(Fault::new(Code::Shape, format!("a picture of {dims:?} is no {:?}", results[0].dims)));
+    }
+    for (pixel, out) in picture.pixels().zip(results[0].bytes.chunks_exact_mut(pixels.channels())) {
+        pixels.write(pixel.0, out);
+    }
+    Ok(())
+}
+
+/// How a pixel is given.
+enum Pixels {
+    Rgb,
+    Bgr,
+    Grey,
+}
+
+impl Pixels {
+    fn of(attrs: &Attrs) -> Result<Pixels, Fault> {
+        match text(attrs, "format")? {
+            "RGB" => Ok(Pixels::Rgb),
+            "BGR" => Ok(Pixels::Bgr),
+            "Grayscale" => Ok(Pixels::Grey),
+            other => Err(Fault::new(Code::Attribute, format!("attribute `format` is {other:?}, not RGB, BGR or Grayscale"))),
+        }
+    }
+
+    fn channels(&self) -> usize {
+        if let Pixels::Grey = self { 1 } else { 3 }
+    }
+
+    /// Grey is the luma of ITU-R 601.
+    fn write(&self, [red, green, blue]: [u8; 3], out: &mut [u8]) {
+        match self {
+            Pixels::Rgb => out.copy_from_slice(&[red, green, blue]),
+            Pixels::Bgr => out.copy_from_slice(&[blue, green, red]),
+            Pixels::Grey => {
+                let [red, green, blue] = [red, green, blue].map(u32::from);
+                out[0] = ((red * 19595 + green * 38470 + blue * 7471 + 0x8000) >> 16) as u8;
+            }
+        }
+    }
+}
+
+/// None where the bytes can't be decoded; E008 where that would take too much.
+fn decoded(bytes: &[u8]) -> Result<Option<RgbImage>, Fault> {
+    let decode = || {
+        let mut limits = Limits::default();
+        (limits.max_image_width, limits.max_image_height, limits.max_alloc) = (Some(MOST_PIXELS), Some(MOST_PIXELS), Some(MOST_BYTES));
+        let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format()?;
+        reader.limits(limits);
+        reader.decode()
+    };
+    match catch_unwind(decode) {
+        Ok(Ok(picture)) => Ok(Some(picture.to_rgb8())),
+        Ok(Err(ImageError::Limits(_))) => Err(Fault::new(Code::Limit, "the picture is too large")),
+        Ok(Err(_)) | Err(_) => Ok(None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Case;
+    use ir::Array;
+
+    /// A portable pixmap of two pixels.
+    const PICTURE: &[u8] = b"P6 2 1 255\n\x01\x02\x03\xff\x80\x00";
+
+    fn bytes(bytes: &[u8]) -> Array {
+        Array::ints(DType::U8, vec![bytes.len()], bytes.iter().map(|byte| i64::from(*byte)).collect())
+    }
+
+    fn attrs(format: &str, dims: [i64; 2]) -> Attrs {
+        Attrs::from([("format", Attr::Text(format.to_string())), ("dims", Attr::Exprs(dims.map(Expr::from).to_vec()))])
+    }
+
+    #[test]
+    fn pixels_come_in_the_order_asked_for() {
+        for (format, want) in [("RGB", vec![1, 2, 3, 255, 128, 0]), ("BGR", vec![3, 2, 1, 0, 128, 255]), ("Grayscale", vec![2, 151])] {
+            let case = Case::new(&OP, attrs(format, [1, 2]));
+            let dims = vec![1, 2, want.len() / 2];
+            assert_eq!(case.run(&[bytes(PICTURE)], &[dims.clone()]), Ok(vec![Array::ints(DType::U8, dims, want)]));
+        }
+    }
+
+    #[test]
+    fn what_is_no_picture_is_empty() {
+        let size = |file: &[u8]| Case::new(&SIZE, attrs("RGB", [0, 0])).run(&[bytes(file)], &[vec![2]]).map(|out| out[0].clone());
+        assert_eq!(size(PICTURE), Ok(Array::ints(DType::I64, vec![2], vec![1, 2])));
+        for file in [&b""[..], b"no picture", b"\x89PNG\r\n\x1a\n", &PICTURE[..14]] {
+            assert_eq!(size(file), Ok(Array::ints(DType::I64, vec![2], vec![0, 0])));
+        }
+        assert_eq!(size(b"P6 99999999 99999999 255\n").map_err(|fault| fault.code).unwrap_or_else(|_| bytes(b"")).count(), 0);
+        let case = Case::new(&OP, attrs("RGB", [7, 7]));
+        assert_eq!(case.run(&[bytes(PICTURE)], &[vec![7, 7, 3]]).unwrap_err().code, Code::Shape);
+    }
+}
