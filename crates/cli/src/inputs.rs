@@ -3,6 +3,8 @@
 use crate::content::{Content, content, content_by_name};
 use crate::failure::Failure;
 use crate::npz;
+use driver::Source;
+use driver::values::Given;
 use ir::{Array, Code, DType, Diagnostic, Diagnostics, Graph, Literal, Location, Tensor, TensorType};
 use random::Random;
 use runtime::Image;
@@ -33,9 +35,12 @@ pub fn inputs(file: Option<&Path>, image: &Image, graph: &Graph, draw: Draw) -> 
     }
 }
 
-/// The arrays of an .npz by name; none where it can't be read, which [`inputs`] tells.
-pub fn given(file: Option<&Path>) -> BTreeMap<String, Tensor> {
-    file.and_then(|path| npz::read(path).ok()).into_iter().flatten().collect()
+/// What an .npz gives; nothing where it can't be read, which [`inputs`] tells.
+pub fn given(file: Option<&Path>, source: &Source) -> Given {
+    match file.and_then(|path| npz::read(path).ok()) {
+        Some(arrays) => Given::by_name(source, arrays.into_iter().collect()),
+        None => Given::default(),
+    }
 }
 
 /// The arrays of an .npz under the names of the model's inputs. All names that are missing or unknown are told.

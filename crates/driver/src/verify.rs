@@ -13,7 +13,6 @@ use crate::compile::{self, Compiled};
 use crate::error::Error;
 use crate::interpret::{self, Machine, Sizes, fault};
 use crate::options::{Options, Source};
-use crate::plan;
 use crate::sabotage;
 use ir::array::Data;
 use ir::{Array, DType, Graph, Literal, Tensor, ValueId};
@@ -109,7 +108,7 @@ impl Report {
 fn graph_passes(graph: &Graph, options: &Options, inputs: &[Array], sizes: &Sizes, report: &mut Report) -> Result<Option<Graph>, Error> {
     let mut want = interpret::graph(graph, inputs, sizes)?;
     let mut before = graph.clone();
-    for pass in passes::pipeline() {
+    for pass in options.selection.graph_passes() {
         let after = sabotage::graph(pass.name, (pass.run)(&before), options)?;
         let mut problems: Vec<String> = ir::verify::verify(&after).iter().map(|p| p.to_string()).collect();
         problems.extend(ops::verify(&after).err().map(|p| p.to_string()));
@@ -213,7 +212,7 @@ fn program_passes(core: &Graph, options: &Options, inputs: &[Array], sizes: &Siz
         core.values.iter().zip(values).filter_map(|(value, array)| Some((value.name.clone(), array?))).collect();
     let mut program = sabotage::program("lower", program::lower::lower(core)?, options)?;
     let mut name = "lower";
-    for pass in plan::passes(options).map(Some).chain([None]) {
+    for pass in options.selection.program_passes(options).into_iter().map(Some).chain([None]) {
         match program_values(&program, inputs, sizes) {
             Ok(got) => {
                 if !same_buffers(name, &want, &got, report) {

@@ -26,7 +26,9 @@ pub mod loops;
 pub mod loss;
 pub mod matmul;
 pub mod microsoft;
+pub mod ml;
 mod narrow;
+pub mod ngrams;
 pub mod norm;
 pub mod order;
 pub mod pad;
@@ -60,13 +62,15 @@ pub const NARROW: [&str; 4] = ["Cast", "CastLike", "QuantizeLinear", "Dequantize
 /// Operators that give elements of their first operand, whatever these stand for.
 pub const MOVES: [&str; 9] = ["Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Slice", "Gather", "Expand"];
 
-/// Operators that take sequences.
-pub const TAKES_SEQUENCES: [&str; 9] = [
+/// Operators that take sequences, and optionals without a value.
+pub const TAKES_SEQUENCES: [&str; 11] = [
     "Identity",
+    "Loop",
     "SequenceInsert",
     "SequenceErase",
     "SequenceAt",
     "SequenceLength",
+    "SequenceMap",
     "ConcatFromSequence",
     "Optional",
     "OptionalGetElement",
@@ -123,6 +127,13 @@ static FAMILIES: &[(&str, &[Entry])] = &[
     ("", loops::OPS),
     ("", recurrent::OPS),
     ("", sequence::OPS),
+    ("", ngrams::OPS),
+    ("ai.onnx.ml", ml::features::OPS),
+    ("ai.onnx.ml", ml::linear::OPS),
+    ("ai.onnx.ml", ml::support::OPS),
+    ("ai.onnx.ml", ml::trees::CLASSIC),
+    ("ai.onnx.ml", ml::trees::ENSEMBLE),
+    ("ai.onnx.ml", ml::MAPS),
     ("com.microsoft", microsoft::OPS),
     ("", microsoft::norm::OF_ONNX),
 ];
