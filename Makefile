@@ -10,7 +10,10 @@ KNOWN := crates/onnx/conformance.txt
 PICTURE ?= $(PICTURES)/english.png
 READ_LINE := $(BUILT)/examples/read_line $(MODELS)/ppocr4_rec.onnx
 
-.PHONY: help setup build models run test conformance bench-peers
+.PHONY: help setup build models run test conformance fuzz bench-peers
+
+N ?= 200
+SEED ?= 1
 
 help: ## Print these lines
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +45,9 @@ $(CASES): scripts/conformance.py scripts/requirements.txt | setup
 conformance: build $(CASES) ## Run ONNX's own test cases, interpreted and compiled
 	$(INKLE) test $(CASES) --known $(KNOWN) --interpret graph
 	$(INKLE) test $(CASES) --known $(KNOWN)
+
+fuzz: ## Check N random models, from seed SEED on, against the meaning of their operators
+	cargo run --release -p xtask -- fuzz --count $(N) --seed $(SEED)
 
 bench-peers: build models ## Time the models beside onnxruntime and OpenVINO; build/peers.html has the plots
 	$(INKLE) bench $(MODELS)/*.onnx --against onnxruntime,openvino --inputs $(MODELS)/io --html build/peers.html

@@ -4,6 +4,7 @@ mod parse;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ir::DType;
+use onnx::Content;
 pub use parse::Shape;
 use std::path::PathBuf;
 
@@ -58,6 +59,11 @@ pub struct ModelArgs {
     #[arg(long, value_name = "INPUT=D,D,..", value_parser = parse::shape)]
     pub shape: Vec<(String, Shape)>,
 
+    /// Say of an input that is a sequence how many tensors it has, or of an optional whether it has a value: x=3, x=none, x=tensor; may be
+    /// repeated. The tensors of a sequence x are inputs of their own, x[0], x[1] and so on. Needed only where no --inputs tell it
+    #[arg(long, value_name = "INPUT=LENGTH", value_parser = parse::length)]
+    pub length: Vec<(String, Content)>,
+
     /// Whether kernels that differ in sizes alone become one, with sizes as parameters
     #[arg(long, value_name = "HOW", default_value = "on")]
     pub share_kernels: Switch,
@@ -77,7 +83,27 @@ pub struct ModelArgs {
     pub tuned: Option<PathBuf>,
 
     #[command(flatten)]
+    pub passes: PassArgs,
+
+    #[command(flatten)]
     pub machine: MachineArgs,
+}
+
+/// Which of the compiler's passes run.
+#[derive(Debug, Args)]
+pub struct PassArgs {
+    /// How much to optimise. 0 runs no pass that can be left out. 2, for `run` and `bench` alone, looks for better schedules by measuring for ten
+    /// seconds, as `inkle tune` does
+    #[arg(long, value_name = "LEVEL", default_value_t = 1, value_parser = clap::value_parser!(u8).range(0..=2))]
+    pub opt: u8,
+
+    /// Leave out a pass; may be repeated. Results stay the same up to rounding
+    #[arg(long, value_name = "PASS")]
+    pub without: Vec<String>,
+
+    /// Draw the order of the graph passes. Results stay the same up to rounding
+    #[arg(long, value_name = "SEED")]
+    pub shuffle_passes: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -404,6 +430,9 @@ pub struct TestArgs {
     pub known: Option<PathBuf>,
 
     #[command(flatten)]
+    pub passes: PassArgs,
+
+    #[command(flatten)]
     pub machine: MachineArgs,
 
     #[command(flatten)]
@@ -604,11 +633,12 @@ mod tests {
 
     #[test]
     fn options_of_a_run() {
-        let line =
-            "inkle run m.onnx --dim a=b=3 --dim seq=128 --shape x=1,?,48 --verify=sample --sabotage fuse:7 --max-memory 2G --max-time 3min";
+        let line = "inkle run m.onnx --dim a=b=3 --dim seq=128 --shape x=1,?,48 --length s=2 --length o=none --verify=sample --sabotage fuse:7 --max-memory 2G --max-time 3min";
         let Command::Run(run) = parsed(line).unwrap() else { panic!("no run") };
         assert_eq!(run.compile.dim, [("a=b".to_string(), 3), ("seq".to_string(), 128)]);
         assert_eq!(run.compile.shape, [("x".to_string(), vec![Some(1), None, Some(48)])]);
+        assert_eq!(run.compile.length, [("s".to_string(), Content::Sequence(2)), ("o".to_string(), Content::Nothing)]);
+        assert!(parsed("inkle run m.onnx --length s=-1").is_err() && parsed("inkle run m.onnx --length s=5000").is_err());
         assert_eq!((run.verify, run.sabotage), (Some(Verify::Sample), Some(("fuse".to_string(), 7))));
         assert_eq!((run.compile.machine.max_memory, run.compile.machine.max_time), (Some(2 << 30), 180.0));
         let Command::Run(run) = parsed("inkle run m.onnx --verify --json").unwrap() else { panic!("no run") };

@@ -14,6 +14,7 @@ use crate::peers::{self, serve};
 use crate::progress::Progress;
 use crate::report::{self, BOLD, Report};
 use crate::timings::Timings;
+use crate::tune;
 use driver::Compiled;
 use driver::values::compile_for;
 use ir::{Code, Tensor};
@@ -50,8 +51,12 @@ fn bench_model(arguments: &BenchArgs, path: &Path, started: Started) -> Result<R
     let machine = Machine::new(&arguments.compile.machine)?;
     let source = model::source(path, arguments.compile.weights.as_deref())?;
     let progress = Progress::new("compiling");
-    let options = model::options(&arguments.compile, &machine)?;
-    let (compiled, _) = compile_for(&source, options, || given(inputs_of(arguments, path).as_deref()))?;
+    let options = model::options_of_search(&arguments.compile, &machine)?;
+    let (mut compiled, options) = compile_for(&source, options, || given(inputs_of(arguments, path).as_deref(), &source))?;
+    if arguments.compile.passes.opt == 2 {
+        let [inputs, _] = both_sets(inputs_of(arguments, path).as_deref(), &compiled, machine.most_bytes)?;
+        compiled = tune::searched(&machine, &source, options, &inputs)?.0;
+    }
     let start = Instant::now();
     let mut executable = machine.load(&compiled)?;
     let timings = Timings::new(&compiled, Some(start.elapsed().as_secs_f64()));

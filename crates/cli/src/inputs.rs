@@ -3,6 +3,8 @@
 use crate::content::{Content, content, content_by_name};
 use crate::failure::Failure;
 use crate::npz;
+use driver::Source;
+use driver::values::Given;
 use ir::{Array, Code, DType, Diagnostic, Diagnostics, Graph, Literal, Location, Strings, Tensor, TensorType};
 use random::Random;
 use runtime::Image;
@@ -42,9 +44,12 @@ pub fn from_file(path: &Path, image: &Image) -> Result<Inputs, Failure> {
     Ok(Inputs { tensors: read(path, image, &strings)?, remark: format!("inputs: {}", path.display()), strings })
 }
 
-/// The arrays of an .npz by name; none where it can't be read, which [`inputs`] tells. Strings are numbers that mean nothing.
-pub fn given(file: Option<&Path>) -> BTreeMap<String, Tensor> {
-    file.and_then(|path| npz::read(path, &Strings::default()).ok()).into_iter().flatten().collect()
+/// What an .npz gives; nothing where it can't be read, which [`inputs`] tells. Strings are numbers that mean nothing.
+pub fn given(file: Option<&Path>, source: &Source) -> Given {
+    match file.and_then(|path| npz::read(path, &Strings::default()).ok()) {
+        Some(arrays) => Given::by_name(source, arrays.into_iter().collect()),
+        None => Given::default(),
+    }
 }
 
 /// The arrays of an .npz under the names of the model's inputs. All names that are missing or unknown are told. The table of strings begins

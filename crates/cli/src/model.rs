@@ -1,11 +1,11 @@
 //! From the command line to a compiled model that can be called.
 
-use crate::args::{MachineArgs, ModelArgs, Precision, Switch};
+use crate::args::{MachineArgs, ModelArgs, PassArgs, Precision, Switch};
 use crate::failure::Failure;
 use crate::machine;
 use crate::report;
 use cache::Store;
-use driver::{Compiled, Level, Options, Source, Tuned};
+use driver::{Compiled, Level, Options, Selection, Source, Tuned};
 use ir::Code;
 use runtime::Executable;
 use std::path::Path;
@@ -97,16 +97,42 @@ pub fn name(model: &Path) -> String {
     model.file_stem().unwrap_or(model.as_os_str()).to_string_lossy().into_owned()
 }
 
-/// The driver's options for a model's arguments.
+/// The driver's options for a model's arguments, of a command that makes no search.
 pub fn options(arguments: &ModelArgs, machine: &Machine) -> Result<Options, Failure> {
+    refuse_search(&arguments.passes)?;
+    options_of_search(arguments, machine)
+}
+
+/// The same, where a search may follow.
+pub fn options_of_search(arguments: &ModelArgs, machine: &Machine) -> Result<Options, Failure> {
     let (dims, shapes) = (arguments.dim.iter().cloned().collect(), arguments.shape.iter().cloned().collect());
+    let contents = arguments.length.iter().cloned().collect();
     let precision = match arguments.precision {
         Precision::F32 => driver::Precision::F32,
         Precision::Bf16 => driver::Precision::Bf16,
     };
     let [share_kernels, winograd] = [arguments.share_kernels, arguments.winograd].map(|switch| switch == Switch::On);
     let tuned = arguments.tuned.as_deref().map(tuned).transpose()?;
-    Ok(Options { dims, shapes, share_kernels, precision, winograd, tuned, ..machine.options() })
+    let selection = selection(&arguments.passes)?;
+    Ok(Options { dims, shapes, contents, share_kernels, precision, winograd, tuned, selection, ..machine.options() })
+}
+
+/// The passes to run.
+pub fn selection(arguments: &PassArgs) -> Result<Selection, Failure> {
+    let mut selection = if arguments.opt == 0 { Selection::least() } else { Selection::default() };
+    selection.shuffle = arguments.shuffle_passes;
+    for name in &arguments.without {
+        selection.leave_out(name).map_err(|why| Failure::user(Code::Input, why))?;
+    }
+    Ok(selection)
+}
+
+/// E009 where a search is asked for that the command does not make.
+pub fn refuse_search(arguments: &PassArgs) -> Result<(), Failure> {
+    match arguments.opt {
+        2 => Err(Failure::user(Code::Input, "--opt 2 looks for schedules by measuring, which `run` and `bench` do")),
+        _ => Ok(()),
+    }
 }
 
 /// The schedules in a file.

@@ -13,6 +13,7 @@ use crate::report::{self, BOLD, GREEN, RED, Report};
 use crate::roofline::{Ceilings, Roofline};
 use crate::summary::Summary;
 use crate::timings::Timings;
+use crate::tune;
 use driver::interpret::{self, Interpreter};
 use driver::values::{compile_for, import_for};
 use driver::verify::{self, Given, Sample};
@@ -28,17 +29,24 @@ const SAMPLED: usize = 256;
 pub fn run(arguments: &RunArgs) -> Result<Report, Failure> {
     let machine = Machine::new(&arguments.compile.machine)?;
     let source = model::source(&arguments.model, arguments.compile.weights.as_deref())?;
-    let options =
-        Options { profile: is_profiled(arguments), sabotage: sabotage(arguments)?, ..model::options(&arguments.compile, &machine)? };
+    let options = Options {
+        profile: is_profiled(arguments),
+        sabotage: sabotage(arguments)?,
+        ..model::options_of_search(&arguments.compile, &machine)?
+    };
     let draw = Draw { seed: arguments.seed, most_bytes: machine.most_bytes };
     let progress = Progress::new("compiling");
     if let (Some(Interpret::Graph), Source::Onnx(path)) = (arguments.interpret, &source) {
-        let graph = import_for(path, &options, || given(arguments.inputs.as_deref()))?;
+        let graph = import_for(path, &options, || given(arguments.inputs.as_deref(), &source))?;
         return interpreted_graph(arguments, &graph, draw, &progress);
     }
-    let (compiled, options) = compile_for(&source, options, || given(arguments.inputs.as_deref()))?;
+    let (compiled, options) = compile_for(&source, options, || given(arguments.inputs.as_deref(), &source))?;
     let inputs = inputs(arguments.inputs.as_deref(), &compiled.image, &compiled.graph, draw)?;
     progress.remark(&inputs.remark);
+    let (compiled, options) = match arguments.compile.passes.opt {
+        2 => tune::searched(&machine, &source, options, &inputs)?,
+        _ => (compiled, options),
+    };
     let report = match (arguments.interpret, arguments.verify) {
         (Some(level), _) => interpreted(arguments, &compiled, level, &inputs, &progress),
         (None, Some(how)) => verified(&compiled, &source, &options, how, &inputs, &progress),

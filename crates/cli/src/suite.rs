@@ -5,6 +5,7 @@ mod known;
 
 use crate::args::TestArgs;
 use crate::failure::{BUG, Failure};
+use crate::model;
 use crate::progress::Progress;
 use crate::report::{self, BOLD, GREEN, RED, Report};
 use case::{Outcome, Verdict};
@@ -19,6 +20,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 const DEPTH: usize = 4;
 
 pub fn test(arguments: &TestArgs) -> Result<Report, Failure> {
+    model::refuse_search(&arguments.passes)?;
+    model::selection(&arguments.passes)?;
     let mut cases = Vec::new();
     for folder in &arguments.folders {
         collect(folder, DEPTH, &mut cases)?;

@@ -33,47 +33,91 @@ pub fn tune(arguments: &TuneArgs) -> Result<Report, Failure> {
     check_limits(arguments, &path)?;
     let machine = Machine::new(&arguments.compile.machine)?;
     let source = model::source(&arguments.model, arguments.compile.weights.as_deref())?;
-    // each kernel has its own place, and what is tried once is not worth keeping
-    let options = Options { share_kernels: false, profile: true, store: None, ..model::options(&arguments.compile, &machine)? };
-    let start = Instant::now();
-    let progress = Progress::new("compiling");
-    let compiled = driver::compile(&source, &options)?;
-    let inputs = inputs(arguments, &compiled, &machine)?;
-    progress.remark(&inputs.remark);
-    let measure = |compiled: &Compiled| Measured::new(compiled, &machine, &inputs)?.times();
-    let mut tuner = Tuner::new(&compiled, &machine.target, &measure(&compiled)?);
-    let mut random = Random::new(arguments.seed);
-    let mut below = |limit: usize| random.below(limit);
-    let with = |tuned: Tuned, profile: bool| -> Result<Compiled, Failure> {
-        Ok(driver::compile::recompiled(&compiled, &Options { tuned: Some(Arc::new(tuned)), profile, ..options.clone() })?)
-    };
-    let (mut rounds, mut failures) = (0, 0);
-    while start.elapsed().as_secs_f64() < arguments.budget {
-        let again = rounds % AGAIN == AGAIN - 1;
-        let tuned = if again { tuner.best() } else { tuner.trial(&mut below) };
-        match with(tuned, true).and_then(|trial| Ok((measure(&trial)?, trial))) {
-            Ok((times, trial)) if again => tuner.measured_best(&trial, &times),
-            Ok((times, trial)) => tuner.measured(&trial, &times),
-            // a schedule that needs too much memory, for one
-            Err(_) if failures < MOST_FAILURES => failures += 1,
-            Err(failure) => return Err(failure),
+    let options = model::options(&arguments.compile, &machine)?;
+    let search = Search { machine: &machine, budget: arguments.budget, seed: arguments.seed };
+    let found = search.found(&source, &options, |compiled| inputs(arguments, compiled, &machine))?;
+    std::fs::write(&path, format!("{}\n", found.tuned)).map_err(|why| unwritable(&path, &why))?;
+    Ok(told(&found, &path))
+}
+
+/// A search for schedules.
+pub struct Search<'a> {
+    pub machine: &'a Machine,
+    /// Seconds.
+    pub budget: f64,
+    pub seed: u64,
+}
+
+/// What a search found.
+pub struct Found {
+    pub tuned: Tuned,
+    /// Seconds of a call with the default schedules and with the best.
+    calls: [f64; 2],
+    rounds: usize,
+}
+
+impl Search<'_> {
+    /// The best schedules for calls with these inputs.
+    pub fn found(
+        &self,
+        source: &Source,
+        options: &Options,
+        inputs: impl FnOnce(&Compiled) -> Result<Inputs, Failure>,
+    ) -> Result<Found, Failure> {
+        let machine = self.machine;
+        // each kernel has its own place, and what is tried once is not worth keeping
+        let options = Options { share_kernels: false, profile: true, store: None, ..options.clone() };
+        let start = Instant::now();
+        let progress = Progress::new("compiling");
+        let compiled = driver::compile(source, &options)?;
+        let inputs = inputs(&compiled)?;
+        progress.remark(&inputs.remark);
+        let measure = |compiled: &Compiled| Measured::new(compiled, machine, &inputs)?.times();
+        let mut tuner = Tuner::new(&compiled, &machine.target, &measure(&compiled)?);
+        let mut random = Random::new(self.seed);
+        let mut below = |limit: usize| random.below(limit);
+        let with = |tuned: Tuned, profile: bool| -> Result<Compiled, Failure> {
+            Ok(driver::compile::recompiled(&compiled, &Options { tuned: Some(Arc::new(tuned)), profile, ..options.clone() })?)
+        };
+        let (mut rounds, mut failures) = (0, 0);
+        while start.elapsed().as_secs_f64() < self.budget {
+            let again = rounds % AGAIN == AGAIN - 1;
+            let tuned = if again { tuner.best() } else { tuner.trial(&mut below) };
+            match with(tuned, true).and_then(|trial| Ok((measure(&trial)?, trial))) {
+                Ok((times, trial)) if again => tuner.measured_best(&trial, &times),
+                Ok((times, trial)) => tuner.measured(&trial, &times),
+                // a schedule that needs too much memory, for one
+                Err(_) if failures < MOST_FAILURES => failures += 1,
+                Err(failure) => return Err(failure),
+            }
+            rounds += 1;
+            let [default, best] = tuner.seconds().map(report::seconds);
+            progress.now(format!("round {rounds}: {default} by default, {best} by the best schedules"));
         }
-        rounds += 1;
-        let [default, best] = tuner.seconds().map(report::seconds);
-        progress.now(format!("round {rounds}: {default} by default, {best} by the best schedules"));
+        progress.now("comparing");
+        let default = Tuned::new(&compiled.graph, &machine.target);
+        let both = [with(default.clone(), true)?, with(tuner.best(), true)?];
+        let [before, after] = by_turns(&both, machine, &inputs, |side| side.times())?.map(median_times);
+        tuner.confirm([(&both[0], &before), (&both[1], &after)], LEAST_GAIN);
+        // kernels that take turns without being timed, as they run for a user
+        let calls = by_turns(&[with(default.clone(), false)?, with(tuner.best(), false)?], machine, &inputs, |side| side.call())?;
+        let calls = calls.map(median);
+        Ok(Found { tuned: if calls[1] < calls[0] { tuner.best() } else { default }, calls, rounds })
     }
-    progress.now("comparing");
-    let default = Tuned::new(&compiled.graph, &machine.target);
-    let both = [with(default.clone(), true)?, with(tuner.best(), true)?];
-    let [before, after] = by_turns(&both, &machine, &inputs, |side| side.times())?.map(median_times);
-    tuner.confirm([(&both[0], &before), (&both[1], &after)], LEAST_GAIN);
-    // kernels that take turns without being timed, as they run for a user
-    let calls = by_turns(&[with(default.clone(), false)?, with(tuner.best(), false)?], &machine, &inputs, |side| side.call())?;
-    let calls = calls.map(median);
-    drop(progress);
-    let tuned = if calls[1] < calls[0] { tuner.best() } else { default };
-    std::fs::write(&path, format!("{tuned}\n")).map_err(|why| unwritable(&path, &why))?;
-    Ok(told(&tuned, calls, rounds, &path))
+}
+
+/// Seconds of the search that `--opt 2` asks for.
+const SEARCH: f64 = 10.0;
+
+/// A model compiled with the best schedules for these inputs, and the options that do it.
+pub fn searched(machine: &Machine, source: &Source, options: Options, inputs: &Inputs) -> Result<(Compiled, Options), Failure> {
+    let search = Search { machine, budget: SEARCH, seed: 0 };
+    let found = search.found(source, &options, |_| {
+        let (tensors, strings) = (inputs.tensors.clone(), inputs.strings.clone());
+        Ok(Inputs { tensors, remark: "looking for schedules".to_string(), strings })
+    })?;
+    let options = Options { tuned: Some(Arc::new(found.tuned)), ..options };
+    Ok((driver::compile(source, &options)?, options))
 }
 
 /// What would come to nothing is refused before it takes its time.
@@ -171,7 +215,8 @@ fn median(mut seconds: Vec<f64>) -> f64 {
     seconds[seconds.len() / 2]
 }
 
-fn told(tuned: &Tuned, [default, best]: [f64; 2], rounds: usize, path: &Path) -> Report {
+fn told(found: &Found, path: &Path) -> Report {
+    let Found { tuned, calls: [default, best], rounds } = found;
     let mut kernels: Vec<_> = tuned.kernels.values().collect();
     kernels.sort_by(|a, b| (b.default_seconds - b.seconds).total_cmp(&(a.default_seconds - a.seconds)));
     let rows: Vec<Vec<String>> = kernels
@@ -190,8 +235,8 @@ fn told(tuned: &Tuned, [default, best]: [f64; 2], rounds: usize, path: &Path) ->
     let table = if rows.is_empty() { String::new() } else { report::table(&["kernel", "default", "tuned", "ratio", "schedule"], &rows, 1) };
     let text = format!(
         "{table}one call: {} by default, {BOLD}{}{BOLD:#} tuned ({:.3} times as fast), after {rounds} rounds\n{} holds them: --tuned {}\n",
-        report::seconds(default),
-        report::seconds(best),
+        report::seconds(*default),
+        report::seconds(*best),
         default / best,
         path.display(),
         path.display(),

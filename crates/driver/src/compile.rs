@@ -4,7 +4,6 @@ use crate::assemble::{self, Assembly};
 use crate::code::{self, CacheUse};
 use crate::error::Error;
 use crate::options::{Level, Options, Source};
-use crate::plan;
 use ir::{Code, Diagnostics, Graph, Location, Tensor};
 use kernel::Kernel;
 use kernel::module::Module;
@@ -91,7 +90,7 @@ pub fn import(path: &Path, options: &Options) -> Result<Graph, Error> {
 fn from_graph(graph: Graph, options: &Options, mut clock: Clock) -> Result<Compiled, Error> {
     options.tuned.as_deref().map_or(Ok(()), |tuned| tuned.check(&graph, &options.target))?;
     let mut core = graph.clone();
-    for pass in passes::pipeline() {
+    for pass in options.selection.graph_passes() {
         core = clock.time(pass.name, || (pass.run)(&core));
         core = crate::sabotage::graph(pass.name, core, options)?;
     }
@@ -102,7 +101,7 @@ fn from_graph(graph: Graph, options: &Options, mut clock: Clock) -> Result<Compi
 fn from_core(core: Graph, options: &Options, mut clock: Clock) -> Result<Compiled, Error> {
     let mut program = clock.time("lower", || lower::lower(&core))?;
     program = crate::sabotage::program("lower", program, options)?;
-    for pass in plan::passes(options) {
+    for pass in options.selection.program_passes(options) {
         program = clock.time(pass.name, || (pass.run)(&program, options));
         program = crate::sabotage::program(pass.name, program, options)?;
     }

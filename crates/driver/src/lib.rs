@@ -3,6 +3,7 @@
 //! - [`options`]: what a compile is given
 //! - [`compile`]: the pipeline on one page
 //! - [`plan`]: the program passes, in order
+//! - [`selection`]: which passes run, in which order
 //! - [`launches`]: its steps as launches of physical groups
 //! - [`choices`]: which kernel serves which group
 //! - [`assemble`]: a kernel for each distinct group, and the entries
@@ -32,6 +33,7 @@ pub mod options;
 pub mod parallel;
 pub mod plan;
 pub mod sabotage;
+pub mod selection;
 pub mod text;
 pub mod tune;
 pub mod tuned;
@@ -46,6 +48,7 @@ pub use inspect::{At, inspect};
 pub use kernel_times::{KernelTime, LaunchWork, kernel_times};
 pub use memory_use::MemoryUse;
 pub use options::{Level, Options, Precision, Sabotage, Source};
+pub use selection::Selection;
 pub use tune::Tuner;
 pub use tuned::Tuned;
 pub use work::{Work, call_work};

@@ -1,9 +1,10 @@
 //! What a compile is given.
 
+use crate::selection::Selection;
 use crate::tuned::Tuned;
 use cache::Store;
 use ir::Tensor;
-use onnx::ImportOptions;
+use onnx::{Content, ImportOptions};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -58,6 +59,8 @@ pub struct Options {
     pub shapes: BTreeMap<String, Vec<Option<i64>>>,
     /// What inputs of an ONNX model hold in every call: the code is for these values alone.
     pub values: BTreeMap<String, Tensor>,
+    /// What every call gives for inputs that are sequences or optionals.
+    pub contents: BTreeMap<String, Content>,
     pub sabotage: Option<Sabotage>,
     /// Where code is kept from compile to compile; without it everything is generated anew, to the same bytes.
     pub store: Option<Arc<Store>>,
@@ -68,12 +71,15 @@ pub struct Options {
     pub precision: Precision,
     /// Whether convolutions of 3x3 may be computed by minimal filtering.
     pub winograd: bool,
+    /// Which passes run.
+    pub selection: Selection,
 }
 
 impl Options {
     /// What the frontend is told.
     pub fn import(&self) -> ImportOptions {
-        ImportOptions { dims: self.dims.clone(), shapes: self.shapes.clone(), values: self.values.clone() }
+        let Options { dims, shapes, values, contents, .. } = self.clone();
+        ImportOptions { dims, shapes, values, contents }
     }
 
     /// For this machine and all of its cores.
@@ -91,12 +97,14 @@ impl Options {
             dims: BTreeMap::new(),
             shapes: BTreeMap::new(),
             values: BTreeMap::new(),
+            contents: BTreeMap::new(),
             sabotage: None,
             store: None,
             share_kernels: true,
             tuned: None,
             precision: Precision::F32,
             winograd: true,
+            selection: Selection::default(),
         }
     }
 }

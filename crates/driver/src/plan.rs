@@ -1,6 +1,6 @@
 //! The program passes, in order.
 
-use crate::options::{Options, Precision};
+use crate::options::Options;
 use ir::{Diagnostics, Graph};
 use program::{Program, fuse, layouts, lower, pack, precision, prepare, winograd};
 
@@ -11,20 +11,10 @@ pub struct ProgramPass {
 }
 
 /// The pass that only runs where products of bf16 are asked for.
-const PRECISION: &str = "precision";
+pub const PRECISION: &str = "precision";
 
-/// The pass that may be left out.
-const WINOGRAD: &str = "winograd";
-
-/// The passes that a compile runs.
-pub fn passes(options: &Options) -> impl Iterator<Item = &'static ProgramPass> + use<> {
-    let (narrow, winograd) = (options.precision == Precision::Bf16, options.winograd);
-    PASSES.iter().filter(move |pass| match pass.name {
-        PRECISION => narrow,
-        WINOGRAD => winograd,
-        _ => true,
-    })
-}
+/// The pass that options may leave out by itself.
+pub const WINOGRAD: &str = "winograd";
 
 /// From one nest a node to groups with layouts.
 pub const PASSES: [ProgramPass; 6] = [
@@ -39,5 +29,5 @@ pub const PASSES: [ProgramPass; 6] = [
 /// Core graph -> planned program.
 pub fn plan(graph: &Graph, options: &Options) -> Result<Program, Diagnostics> {
     let lowered = lower::lower(graph)?;
-    Ok(passes(options).fold(lowered, |program, pass| (pass.run)(&program, options)))
+    Ok(options.selection.program_passes(options).into_iter().fold(lowered, |program, pass| (pass.run)(&program, options)))
 }

@@ -1,52 +1,68 @@
-//! Inputs whose values a compile needs: what a model takes as data and the standard lets shape the graph, such as the axes of a reduction or the
-//! sizes of a resize.
+//! What a compile must know of a call: the values of inputs that a model takes as data and the standard lets shape the graph, such as the
+//! axes of a reduction or the sizes of a resize; the lengths of sequences, and whether optionals have values; ranks that the model leaves open.
 //!
-//! Such an input is bound to what it holds in a call; it stays an input, and a call with another value is refused (E009).
+//! An input that is bound to what it holds in a call stays an input, and a call with another value is refused (E009). So is one with another number of
+//! elements.
 
 use crate::compile::{Compiled, compile, import};
 use crate::error::Error;
 use crate::options::{Options, Source};
 use ir::{Graph, Tensor};
-use std::collections::BTreeMap;
+use onnx::{Content, ModelFile};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// Inputs of more elements shape no graph.
 const MOST_ELEMENTS: usize = 1024;
 
-/// The tensors of a call by the names of the inputs.
-pub type Given = BTreeMap<String, Tensor>;
+/// The tensors of a call by name, and what they are to the inputs that are sequences or optionals.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Given {
+    pub tensors: BTreeMap<String, Tensor>,
+    pub contents: BTreeMap<String, Content>,
+}
 
-/// As [`compile`]; where the model can't be imported without the values of some inputs, the options are given back with those that `given` says.
+impl Given {
+    /// As the tensors' names tell it.
+    pub fn by_name(source: &Source, tensors: BTreeMap<String, Tensor>) -> Given {
+        let names: BTreeSet<&str> = tensors.keys().map(String::as_str).collect();
+        let contents = match source {
+            Source::Onnx(path) => ModelFile::open(path).map_or(BTreeMap::new(), |file| onnx::contents(&file, &names)),
+            Source::Text { .. } => BTreeMap::new(),
+        };
+        Given { tensors, contents }
+    }
+}
+
+/// As [`compile`]; where the model can't be imported without knowing a call, the options are given back with what `given` says.
 pub fn compile_for(source: &Source, options: Options, given: impl FnOnce() -> Given) -> Result<(Compiled, Options), Error> {
     let compiled = compile(source, &options);
     match (&compiled, source) {
         (Err(Error::Diagnostics(_)), Source::Onnx(path)) => match needed(path, &options, given()) {
-            Some(values) => {
-                let options = Options { values, ..options };
-                Ok((compile(source, &options)?, options))
-            }
+            Some(options) => Ok((compile(source, &options)?, options)),
             None => Ok((compiled?, options)),
         },
         _ => Ok((compiled?, options)),
     }
 }
 
-/// As [`import`], with the values that the model needs of those that `given` says.
+/// As [`import`], with what the model needs of what `given` says.
 pub fn import_for(path: &Path, options: &Options, given: impl FnOnce() -> Given) -> Result<Graph, Error> {
     match import(path, options) {
         Err(Error::Diagnostics(problems)) => match needed(path, options, given()) {
-            Some(values) => import(path, &Options { values, ..options.clone() }),
+            Some(options) => import(path, &options),
             None => Err(Error::Diagnostics(problems)),
         },
         imported => imported,
     }
 }
 
-/// As few of the small inputs as make the model one that can be imported; None where all of them do not.
-fn needed(path: &Path, options: &Options, given: Given) -> Option<Given> {
-    let mut values: Given = given.into_iter().filter(|(_, tensor)| tensor.count() <= MOST_ELEMENTS).collect();
-    let suffices = |values: &Given| import(path, &Options { values: values.clone(), ..options.clone() }).is_ok();
-    if values.is_empty() || !suffices(&values) {
+/// As few of the small inputs' values as make the model one that can be imported; None where all of them do not.
+fn needed(path: &Path, options: &Options, given: Given) -> Option<Options> {
+    let open = shaped(path, options, &given)?;
+    let mut values: BTreeMap<String, Tensor> = given.tensors.into_iter().filter(|(_, tensor)| tensor.count() <= MOST_ELEMENTS).collect();
+    let suffices = |values: &BTreeMap<String, Tensor>| import(path, &Options { values: values.clone(), ..open.clone() }).is_ok();
+    if !suffices(&values) {
         return None;
     }
     let mut names: Vec<String> = values.keys().cloned().collect();
@@ -58,5 +74,20 @@ fn needed(path: &Path, options: &Options, given: Given) -> Option<Given> {
             values.insert(name, value);
         }
     }
-    Some(values)
+    Some(Options { values, ..open })
+}
+
+/// The options with the lengths of sequences, and ranks; what the options say already stays.
+fn shaped(path: &Path, options: &Options, given: &Given) -> Option<Options> {
+    let mut bound = options.clone();
+    for (name, content) in &given.contents {
+        bound.contents.entry(name.clone()).or_insert(*content);
+    }
+    let file = ModelFile::open(path).ok()?;
+    for name in onnx::unranked(&file, &bound.contents) {
+        if let Some(tensor) = given.tensors.get(&name) {
+            bound.shapes.entry(name).or_insert_with(|| vec![None; tensor.dims().len()]);
+        }
+    }
+    Some(bound)
 }

@@ -13,7 +13,6 @@ use crate::compile::{self, Compiled};
 use crate::error::Error;
 use crate::interpret::{self, Machine, Sizes, fault};
 use crate::options::{Options, Source};
-use crate::plan;
 use crate::sabotage;
 use ir::array::Data;
 use ir::{Array, DType, Graph, Literal, Strings, Tensor, ValueId};
@@ -137,7 +136,7 @@ impl Report {
 fn graph_passes(graph: &Graph, options: &Options, call: &Call, report: &mut Report) -> Result<Option<Graph>, Error> {
     let mut want = call.graph(graph)?;
     let mut before = graph.clone();
-    for pass in passes::pipeline() {
+    for pass in options.selection.graph_passes() {
         let after = sabotage::graph(pass.name, (pass.run)(&before), options)?;
         let mut problems: Vec<String> = ir::verify::verify(&after).iter().map(|p| p.to_string()).collect();
         problems.extend(ops::verify(&after).err().map(|p| p.to_string()));
@@ -244,7 +243,7 @@ fn program_passes(core: &Graph, options: &Options, call: &Call, report: &mut Rep
         core.values.iter().zip(values).filter_map(|(value, array)| Some((value.name.clone(), array?))).collect();
     let mut program = sabotage::program("lower", program::lower::lower(core)?, options)?;
     let mut name = "lower";
-    for pass in plan::passes(options).map(Some).chain([None]) {
+    for pass in options.selection.program_passes(options).into_iter().map(Some).chain([None]) {
         match program_values(&program, call) {
             Ok(got) => {
                 if !same_buffers(name, &want, &got, report) {

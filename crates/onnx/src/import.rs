@@ -7,6 +7,7 @@
 //!
 //! - [`symbols`]: the dims of the inputs
 //! - [`interface`]: what a graph takes and gives
+//! - [`content`]: inputs and outputs that are sequences or optionals
 //! - [`walk`]: graphs, their nodes in order
 //! - [`region`]: graphs inside of nodes
 //! - [`function`]: calls of the model's own functions
@@ -16,6 +17,7 @@
 //! - [`narrow`]: element types of less than 8 bits, and floats of 8
 
 mod call;
+mod content;
 mod cx;
 mod function;
 mod interface;
@@ -31,12 +33,11 @@ mod term;
 mod walk;
 
 pub use call::{Call, Fault, Outcome, one};
+pub use content::{Content, Kind, LONGEST, Value, contents, element_name, input_kinds, output_kinds, read_value, unranked};
 pub use cx::Cx;
-pub use interface::input_names;
 pub use known::Known;
 pub use narrow::{Format, Narrow};
 pub(crate) use region::Body;
-pub use tensor::read_tensor;
 pub(crate) use tensor::{Stored, element_type_of, stored_type_of};
 pub use term::{Out, Term};
 
@@ -53,6 +54,8 @@ pub struct ImportOptions {
     pub shapes: BTreeMap<String, Vec<Option<i64>>>,
     /// What inputs hold in every call: they stay inputs, but the graph is that for these values.
     pub values: BTreeMap<String, Tensor>,
+    /// What every call gives for the inputs that are sequences or optionals.
+    pub contents: BTreeMap<String, Content>,
 }
 
 /// A model as a graph, and what is odd about it.

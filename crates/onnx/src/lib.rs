@@ -14,5 +14,6 @@ pub mod proto;
 mod testing;
 
 pub use file::ModelFile;
-pub use import::{ImportOptions, Imported, import, import_with_warnings, input_names, read_tensor};
+pub use import::{Content, Kind, LONGEST, Value, contents, input_kinds, output_kinds, read_value, unranked};
+pub use import::{ImportOptions, Imported, import, import_with_warnings};
 pub use ops::{LATEST_OPSET, OpName, op_names};

@@ -28,7 +28,9 @@ pub mod loops;
 pub mod loss;
 pub mod matmul;
 pub mod microsoft;
+pub mod ml;
 mod narrow;
+pub mod ngrams;
 pub mod norm;
 pub mod order;
 pub mod pad;
@@ -115,13 +117,15 @@ pub(crate) fn meets(op_type: &str, operand: usize) -> bool {
     }
 }
 
-/// Operators that take sequences.
-pub const TAKES_SEQUENCES: [&str; 9] = [
+/// Operators that take sequences, and optionals without a value.
+pub const TAKES_SEQUENCES: [&str; 11] = [
     "Identity",
+    "Loop",
     "SequenceInsert",
     "SequenceErase",
     "SequenceAt",
     "SequenceLength",
+    "SequenceMap",
     "ConcatFromSequence",
     "Optional",
     "OptionalGetElement",
@@ -183,6 +187,13 @@ static FAMILIES: &[(&str, &[Entry])] = &[
     ("", strings::OPS),
     ("", picture::OPS),
     ("ai.onnx.ml", labels::OPS),
+    ("", ngrams::OPS),
+    ("ai.onnx.ml", ml::features::OPS),
+    ("ai.onnx.ml", ml::linear::OPS),
+    ("ai.onnx.ml", ml::support::OPS),
+    ("ai.onnx.ml", ml::trees::CLASSIC),
+    ("ai.onnx.ml", ml::trees::ENSEMBLE),
+    ("ai.onnx.ml", ml::MAPS),
     ("com.microsoft", microsoft::OPS),
     ("", microsoft::norm::OF_ONNX),
 ];

@@ -3,6 +3,7 @@
 //! ```text
 //! opset 13                                        // the latest where left out
 //! x: f32[n, 3]                                    // an input; a dim is a number, a name, or a text in quotes
+//! s: optional seq f32[2]                          // one that is a sequence or an optional
 //! w: i64[2] = 3 -1                                // an initializer
 //! s: string[2] = "a" "b"                          // strings
 //! y, z = Split "name" {axis = 1} (x, w)           // a node; an operand or result `_` is left out
@@ -38,7 +39,19 @@ pub fn imported(text: &str, options: &ImportOptions) -> std::result::Result<Impo
 /// Imports the model and interprets it on inputs such as `f32[2] 1 2`; the outputs are written likewise.
 #[track_caller]
 pub fn check(text: &str, inputs: &[&str], want: &[&str]) {
-    let graph = imported(text, &ImportOptions::default()).unwrap_or_else(|problems| panic!("{problems}")).graph;
+    let outputs = interpreted(text, &ImportOptions::default(), inputs);
+    assert_eq!(outputs.into_iter().map(|(_, text)| text).collect::<Vec<String>>(), want);
+}
+
+/// As [`check`], with options, and the outputs' names before them.
+#[track_caller]
+pub fn check_named(text: &str, options: &ImportOptions, inputs: &[&str], want: &[&str]) {
+    let outputs = interpreted(text, options, inputs);
+    assert_eq!(outputs.iter().map(|(name, text)| format!("{name} {text}")).collect::<Vec<String>>(), want);
+}
+
+fn interpreted(text: &str, options: &ImportOptions, inputs: &[&str]) -> Vec<(String, String)> {
+    let graph = imported(text, options).unwrap_or_else(|problems| panic!("{problems}")).graph;
     assert_eq!(ir::verify::verify(&graph), []);
     assert_eq!(::ops::verify::verify(&graph), Ok(()));
     let strings = Strings::of(&graph.texts);
@@ -49,10 +62,10 @@ pub fn check(text: &str, inputs: &[&str], want: &[&str]) {
     let texts =
         |name: &str, array: &Array| graph.texts.outputs.contains(name).then(|| strings.texts(&Tensor::from_array(array)).expect("strings"));
     let outputs = graph.outputs.iter().zip(&outputs).map(|((name, _), array)| match texts(name, array) {
-        Some(texts) => format!("string{:?} {texts:?}", array.dims()),
-        None => written(array),
+        Some(texts) => (name.clone(), format!("string{:?} {texts:?}", array.dims())),
+        None => (name.clone(), written(array)),
     });
-    assert_eq!(outputs.collect::<Vec<String>>(), want);
+    outputs.collect()
 }
 
 /// The types of the outputs and the guards.
@@ -100,8 +113,8 @@ fn tensor_of(text: &str, strings: &Strings) -> Tensor {
 fn read_model(parser: &mut Parser) -> Result<ModelProto> {
     let version = if parser.accept("opset") { parser.integer()? } else { LATEST_OPSET };
     let opset = |domain: &str, version| proto::OperatorSetIdProto { domain: domain.to_string(), version };
-    let opset_import =
-        vec![opset("", version), opset("my", 1), opset("com.microsoft", 1), opset("ai.onnx.preview", 1), opset("ai.onnx.ml", 4)];
+    let domains = [("", version), ("my", 1), ("com.microsoft", 1), ("ai.onnx.preview", 1), ("ai.onnx.ml", 5)];
+    let opset_import: Vec<_> = domains.map(|(domain, version)| opset(domain, version)).into();
     let mut functions = Vec::new();
     while parser.accept("function") {
         functions.push(FunctionProto { opset_import: opset_import.clone(), ..read_function(parser)? });
@@ -152,8 +165,20 @@ fn read_graph(parser: &mut Parser) -> Result<GraphProto> {
 }
 
 fn read_declaration(parser: &mut Parser, name: &str, graph: &mut GraphProto) -> Result<()> {
+    let (optional, sequence) = (parser.accept("optional"), parser.accept("seq"));
     let data_type = read_data_type(parser)?;
     let dims = read_dims(parser)?;
+    if optional || sequence {
+        let mut ty = type_of(data_type, dims);
+        if sequence {
+            ty = kind_of(proto::type_proto::Value::SequenceType(proto::type_proto::Sequence { elem_type: Some(Box::new(ty)) }));
+        }
+        if optional {
+            ty = kind_of(proto::type_proto::Value::OptionalType(proto::type_proto::Optional { elem_type: Some(Box::new(ty)) }));
+        }
+        graph.input.push(ValueInfoProto { name: name.to_string(), r#type: Some(ty), ..Default::default() });
+        return Ok(());
+    }
     match !parser.peek("=>") && parser.accept("=") {
         true => graph.initializer.push(read_elements(parser, name, data_type, &dims)?),
         false => graph.input.push(ValueInfoProto { name: name.to_string(), r#type: Some(type_of(data_type, dims)), ..Default::default() }),
@@ -263,7 +288,11 @@ fn read_type(parser: &mut Parser) -> Result<proto::TypeProto> {
 fn type_of(data_type: DataType, dims: Vec<Dim>) -> proto::TypeProto {
     let dim = dims.into_iter().map(|value| Dimension { value: Some(value), ..Default::default() }).collect();
     let tensor = proto::type_proto::Tensor { elem_type: data_type as i32, shape: Some(proto::TensorShapeProto { dim }) };
-    proto::TypeProto { value: Some(proto::type_proto::Value::TensorType(tensor)), ..Default::default() }
+    kind_of(proto::type_proto::Value::TensorType(tensor))
+}
+
+fn kind_of(value: proto::type_proto::Value) -> proto::TypeProto {
+    proto::TypeProto { value: Some(value), ..Default::default() }
 }
 
 fn read_elements(parser: &mut Parser, name: &str, data_type: DataType, dims: &[Dim]) -> Result<TensorProto> {

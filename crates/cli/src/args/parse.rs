@@ -1,6 +1,7 @@
 //! What stands behind options: sizes, shapes, bytes, times.
 
 use ir::DType;
+use onnx::{Content, LONGEST};
 
 /// Dims of an input; None leaves one as the model declares it.
 pub type Shape = Vec<Option<i64>>;
@@ -15,6 +16,19 @@ pub fn shape(text: &str) -> Result<(String, Shape), String> {
     let dim = |text: &str| if text == "?" { Ok(None) } else { size(text).map(Some) };
     let dims = if dims.is_empty() { Ok(vec![]) } else { dims.split(',').map(|text| dim(text.trim())).collect() };
     Ok((name.to_string(), dims?))
+}
+
+pub fn length(text: &str) -> Result<(String, Content), String> {
+    let (name, length) = text.rsplit_once('=').ok_or("needs the form INPUT=LENGTH")?;
+    let content = match length {
+        "none" => Content::Nothing,
+        "tensor" => Content::Tensor,
+        length => match length.parse().ok().filter(|length| *length <= LONGEST) {
+            Some(length) => Content::Sequence(length),
+            None => return Err(format!("`{length}` is neither `none` nor `tensor`, nor a length up to {LONGEST}")),
+        },
+    };
+    Ok((name.to_string(), content))
 }
 
 pub fn size(text: &str) -> Result<i64, String> {

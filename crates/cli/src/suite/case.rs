@@ -2,13 +2,13 @@
 
 use crate::args::{Interpret, TestArgs};
 use crate::failure::Failure;
-use crate::model::Machine;
+use crate::model::{self, Machine};
 use crate::run::graph_outputs;
 use driver::interpret::{self, Interpreter};
-use driver::values::{compile_for, import_for};
+use driver::values::{Given, compile_for, import_for};
 use driver::{Compiled, Options, Source};
 use ir::{Code, DType, Graph, Literal, Strings, Tensor, Texts};
-use onnx::{ModelFile, input_names, read_tensor};
+use onnx::{Kind, ModelFile, input_kinds, output_kinds, read_value};
 use serde_json::{Value, json};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -83,6 +83,11 @@ pub fn in_own_process(case: &Path, arguments: &TestArgs) -> Verdict {
         if let Some(bytes) = arguments.machine.max_memory {
             command.args(["--max-memory", &bytes.to_string()]);
         }
+        command.args(["--opt", &arguments.passes.opt.to_string()]);
+        arguments.passes.without.iter().for_each(|pass| drop(command.args(["--without", pass])));
+        if let Some(seed) = arguments.passes.shuffle_passes {
+            command.args(["--shuffle-passes", &seed.to_string()]);
+        }
         if arguments.machine.no_cache {
             command.arg("--no-cache");
         }
@@ -117,19 +122,24 @@ pub fn tried(case: &Path, arguments: &TestArgs) -> Verdict {
 /// The first difference from what is expected; None where there is none.
 fn checked(case: &Path, arguments: &TestArgs, host_steps: &mut Vec<String>) -> Result<Option<String>, Failure> {
     let machine = Machine::new(&arguments.machine)?;
+    let options = Options { selection: model::selection(&arguments.passes)?, ..machine.options() };
     let sets: Vec<PathBuf> = (0..).map(|at| case.join(format!("test_data_set_{at}"))).take_while(|set| set.is_dir()).collect();
     if sets.is_empty() {
         return Err(Failure::user(Code::Input, "there is no test_data_set_0, so nothing to compare"));
     }
+    let path = case.join("model.onnx");
+    let kinds = ModelFile::open(&path).map_or((vec![], vec![]), |file| (input_kinds(&file), output_kinds(&file)));
     for set in sets {
-        let inputs = tensors(&set, "input", &Strings::default());
-        let model = Model::new(&case.join("model.onnx"), arguments.interpret, &machine, inputs.as_deref().unwrap_or_default())?;
+        let inputs = values(&set, "input", &kinds.0, &Strings::default());
+        let model = Model::new(&path, arguments.interpret, &options, &inputs.as_ref().map(given).unwrap_or_default())?;
         // a model that is not supported comes first: its inputs may be of types that can't be read
         inputs?;
         let strings = Arc::new(Strings::of(model.texts()));
         *host_steps = model.host_steps();
-        let (inputs, wanted) = (tensors(&set, "input", &strings)?, tensors(&set, "output", &strings)?);
-        let outputs = model.outputs(&inputs, &strings, &machine)?;
+        let [inputs, wanted] =
+            [("input", &kinds.0), ("output", &kinds.1)].map(|(role, kinds)| values(&set, role, kinds, &strings).map(tensors));
+        let (inputs, wanted) = (inputs?, wanted?);
+        let outputs = model.outputs(&inputs, &strings, &machine, &options)?;
         if outputs.len() != wanted.len() {
             return Ok(Some(format!("{} outputs, not {}", outputs.len(), wanted.len())));
         }
@@ -144,11 +154,29 @@ fn checked(case: &Path, arguments: &TestArgs, host_steps: &mut Vec<String>) -> R
     Ok(None)
 }
 
-/// `input_0.pb`, `input_1.pb`, ..
-fn tensors(set: &Path, kind: &str, strings: &Strings) -> Result<Vec<Tensor>, Failure> {
-    let paths: Vec<PathBuf> = (0..).map(|at| set.join(format!("{kind}_{at}.pb"))).take_while(|path| path.is_file()).collect();
-    let read = |path: &PathBuf| read_tensor(path, strings).map_err(|problem| Failure::from(ir::Diagnostics(vec![problem])));
-    paths.iter().map(read).collect()
+/// Named values of a set: `input_0.pb`, `input_1.pb`, ..
+type Named = Vec<(String, onnx::Value)>;
+
+fn values(set: &Path, role: &str, kinds: &[(String, Kind)], strings: &Strings) -> Result<Named, Failure> {
+    let paths = (0..).map(|at| set.join(format!("{role}_{at}.pb"))).take_while(|path| path.is_file());
+    let read = |(at, path): (usize, PathBuf)| {
+        // one too many is told where the numbers of values are compared
+        let (name, kind) = kinds.get(at).cloned().unwrap_or_else(|| (format!("{role}_{at}"), Kind::Tensor));
+        let value = read_value(&path, kind, strings).map_err(|problem| Failure::from(ir::Diagnostics(vec![problem])))?;
+        Ok((name, value))
+    };
+    paths.enumerate().map(read).collect()
+}
+
+fn tensors(values: Named) -> Vec<Tensor> {
+    values.into_iter().flat_map(|(name, value)| value.tensors(&name)).map(|(_, tensor)| tensor).collect()
+}
+
+fn given(values: &Named) -> Given {
+    Given {
+        contents: values.iter().map(|(name, value)| (name.clone(), value.content())).collect(),
+        tensors: values.iter().cloned().flat_map(|(name, value)| value.tensors(&name)).collect(),
+    }
 }
 
 /// A model that can be called.
@@ -161,17 +189,13 @@ enum Model {
 
 impl Model {
     /// For a call with these inputs.
-    fn new(path: &Path, level: Option<Interpret>, machine: &Machine, inputs: &[Tensor]) -> Result<Model, Failure> {
-        let options = machine.options();
-        let given = || {
-            let names = ModelFile::open(path).map_or(vec![], |file| input_names(&file));
-            names.into_iter().zip(inputs.iter().cloned()).collect()
-        };
+    fn new(path: &Path, level: Option<Interpret>, options: &Options, given: &Given) -> Result<Model, Failure> {
+        let given = || given.clone();
         let source = Source::Onnx(path.to_path_buf());
         let compile = || compile_for(&source, options.clone(), given).map(|(compiled, _)| Box::new(compiled));
         Ok(match level {
             None => Model::Compiled(compile()?),
-            Some(Interpret::Graph) => Model::Graph(import_for(path, &options, given)?),
+            Some(Interpret::Graph) => Model::Graph(import_for(path, options, given)?),
             Some(Interpret::Program) => Model::Interpreted(compile()?, Interpreter::Program),
             Some(Interpret::Nest) => Model::Interpreted(compile()?, Interpreter::Nest),
             Some(Interpret::Kernel) => Model::Interpreted(compile()?, Interpreter::Kernel),
@@ -204,7 +228,7 @@ impl Model {
         }
     }
 
-    fn outputs(&self, inputs: &[Tensor], strings: &Arc<Strings>, machine: &Machine) -> Result<Vec<Tensor>, Failure> {
+    fn outputs(&self, inputs: &[Tensor], strings: &Arc<Strings>, machine: &Machine, options: &Options) -> Result<Vec<Tensor>, Failure> {
         let called = |compiled: &Compiled| -> Result<_, Failure> {
             let mut executable = machine.load(compiled)?;
             executable.share_strings(strings);
@@ -213,7 +237,7 @@ impl Model {
         Ok(match self {
             Model::Compiled(compiled) => match called(compiled)? {
                 Err(error) if error.is_not_finite() => {
-                    let options = Options { winograd: false, ..machine.options() };
+                    let options = Options { winograd: false, ..options.clone() };
                     called(&driver::compile_graph(compiled.graph.clone(), &options)?)??
                 }
                 outputs => outputs?,

@@ -1,5 +1,6 @@
 //! The state of an import, and how a value of the model gets into a graph.
 
+use super::content::Content;
 use super::known::Known;
 use super::narrow::Narrow;
 use super::problems::Problems;
@@ -69,6 +70,11 @@ impl<'f> Cx<'f> {
         &mut self.frames[last]
     }
 
+    /// What is wrong so far: an attempt that another follows leaves nothing behind.
+    pub(crate) fn problems(&mut self) -> &mut Problems {
+        &mut self.problems
+    }
+
     /// The builder of the current graph.
     pub fn builder(&mut self) -> &mut Builder {
         &mut self.scope().builder
@@ -93,7 +99,7 @@ impl<'f> Cx<'f> {
     /// The elements, where they are few and known.
     pub fn known(&self, term: Term) -> Option<Known> {
         match &self.data(term).form {
-            Form::Built | Form::Sequence(_) => None,
+            Form::Built | Form::Sequence(_) | Form::Nothing => None,
             Form::Constant { .. } if self.narrow(term).is_some() => None,
             Form::Constant { tensor, .. } => Known::of_tensor(tensor),
             Form::Known(known) => Some(known.clone()),
@@ -112,7 +118,16 @@ impl<'f> Cx<'f> {
                 };
                 Some(ir::Tensor::from_array(&array))
             }
-            Form::Built | Form::Sequence(_) => None,
+            Form::Built | Form::Sequence(_) | Form::Nothing => None,
+        }
+    }
+
+    /// Whether it is a tensor.
+    pub fn content(&self, term: Term) -> Content {
+        match &self.data(term).form {
+            Form::Sequence(elements) => Content::Sequence(elements.len()),
+            Form::Nothing => Content::Nothing,
+            Form::Built | Form::Constant { .. } | Form::Known(_) => Content::Tensor,
         }
     }
 
@@ -120,7 +135,7 @@ impl<'f> Cx<'f> {
     pub fn sequence(&self, term: Term) -> Option<&[Term]> {
         match &self.data(term).form {
             Form::Sequence(elements) => Some(elements),
-            Form::Built | Form::Constant { .. } | Form::Known(_) => None,
+            Form::Built | Form::Constant { .. } | Form::Known(_) | Form::Nothing => None,
         }
     }
 
@@ -138,6 +153,11 @@ impl<'f> Cx<'f> {
         let location = self.location().clone();
         self.terms.push(TermData { name: Arc::from(name), ty, form, narrow: None, location });
         Term(self.terms.len() as u32 - 1)
+    }
+
+    /// A term for a sequence, or for nothing.
+    pub(super) fn no_tensor(&mut self, name: &str, form: Form) -> Term {
+        self.add_term(name, constant_type(ir::DType::Bool, &[]), form)
     }
 
     /// A term for a value of the current graph.
@@ -158,7 +178,8 @@ impl<'f> Cx<'f> {
         match out {
             Out::Term(term) => Ok(term),
             Out::Known(known) => Ok(self.known_term(name, known)),
-            Out::Sequence(elements) => Ok(self.add_term(name, constant_type(ir::DType::Bool, &[]), Form::Sequence(elements))),
+            Out::Sequence(elements) => Ok(self.no_tensor(name, Form::Sequence(elements))),
+            Out::Nothing => Ok(self.no_tensor(name, Form::Nothing)),
             Out::Narrow(out, narrow) => {
                 let term = self.named(name, *out, first_new)?;
                 Ok(self.narrowed(term, Some(narrow)))
@@ -201,8 +222,9 @@ impl<'f> Cx<'f> {
         let id = match &data.form {
             Form::Built if depth == 0 => return Err(builder.error(Code::Names, format!("`{}` is out of reach", data.name))),
             Form::Built => self.capture(term, depth)?,
-            Form::Sequence(_) => {
-                let message = format!("`{}` is a sequence; only tensors are supported", data.name);
+            Form::Sequence(_) | Form::Nothing => {
+                let what = if matches!(data.form, Form::Nothing) { Content::Nothing } else { Content::Sequence(0) };
+                let message = format!("`{}` is {}; only tensors are supported here", data.name, what.text());
                 return Err(builder.error(Code::Unsupported, message));
             }
             Form::Constant { tensor, weight } => builder.graph.constant(tensor.clone(), weight.as_deref(), &data.name),

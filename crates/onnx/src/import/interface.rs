@@ -1,17 +1,17 @@
 //! What a graph takes and gives: initializers, inputs, outputs, and the types that a model declares.
 
 use super::ImportOptions;
+use super::content::{Content, Kind, given_inputs};
 use super::cx::Cx;
 use super::narrow::Narrow;
 use super::scope::Slot;
 use super::symbols::{self, Input};
 use super::tensor::Stored;
-use super::term::{Form, constant_type};
+use super::term::{Form, Term, constant_type};
 use super::{sizes, tensor};
-use crate::file::ModelFile;
 use crate::proto::tensor_shape_proto::{Dimension, Value as Dim};
 use crate::proto::type_proto::{self, Value};
-use crate::proto::{GraphProto, TensorProto, ValueInfoProto};
+use crate::proto::{GraphProto, TensorProto, TensorShapeProto, ValueInfoProto};
 use ir::{Code, Diagnostic, Location, Tensor, TensorType};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -54,71 +54,101 @@ impl Cx<'_> {
     }
 
     pub(super) fn inputs(&mut self, graph: &GraphProto, options: &ImportOptions) {
-        let mut tensors = Vec::new();
-        for info in given_inputs(graph) {
-            match input_type(info) {
-                Ok(dtype) => tensors.push((dtype, info)),
-                Err(problem) => {
-                    self.problems.fault(problem);
-                    self.define(&info.name, Slot::Poisoned, &Location::of(&info.name));
-                }
-            }
-        }
-        let shapes: Vec<Input> =
-            tensors.iter().map(|(_, info)| (info.name.as_str(), tensor_value(info).and_then(|t| t.shape.as_ref()))).collect();
+        let infos = given_inputs(graph);
+        let given: Vec<Option<Given>> = infos.iter().map(|info| self.given(info, options)).collect();
+        self.check_contents(&infos, options);
+        let parts: Vec<&Part> = given.iter().flatten().flat_map(|given| &given.parts).collect();
+        let shapes: Vec<Input> = parts.iter().map(|part| (part.name.as_str(), part.shape.as_ref())).collect();
         let (dims, problems) = symbols::input_dims(&shapes, options);
         problems.into_iter().for_each(|problem| self.problems.fault(problem));
-        for (((dtype, narrow), info), dims) in tensors.into_iter().zip(dims) {
-            // the numbers of strings mean something to a table alone
-            let value = options.values.get(&info.name).filter(|_| narrow != Some(Narrow::Text));
-            if narrow == Some(Narrow::Text) {
-                self.texts.inputs.insert(info.name.clone());
-            }
-            self.input(info, dims.map(|dims| TensorType::new(dtype, dims)), value, narrow);
+        let mut dims = dims.into_iter();
+        for (info, given) in infos.iter().zip(&given) {
+            let slot = given.as_ref().map_or(Slot::Poisoned, |given| self.input(&info.name, given, &mut dims, options));
+            self.define(&info.name, slot, &Location::of(&info.name));
         }
     }
 
-    fn input(&mut self, info: &ValueInfoProto, ty: Option<TensorType>, value: Option<&Tensor>, narrow: Option<Narrow>) {
-        let location = Location::of(&info.name);
-        let slot = match ty {
-            None => Slot::Poisoned,
-            Some(ty) if !sizes::is_reasonable(&ty) => {
-                self.problems.fault(Diagnostic::new(Code::Limit, &location, format!("an input of {} axes is too large", ty.rank())));
-                Slot::Poisoned
+    /// What a call gives for an input; None, and a problem, where that is not known or can't be.
+    fn given(&mut self, info: &ValueInfoProto, options: &ImportOptions) -> Option<Given> {
+        let given = given(info, options.contents.get(&info.name).copied());
+        given.map_err(|problem| self.problems.fault(problem)).ok()
+    }
+
+    /// Options for sequences and optionals are for inputs that there are, and the names of elements are no other input's.
+    fn check_contents(&mut self, infos: &[&ValueInfoProto], options: &ImportOptions) {
+        let names: BTreeSet<&str> = infos.iter().map(|info| info.name.as_str()).collect();
+        for (name, content) in &options.contents {
+            let problem = |code: Code, message: String| Diagnostic::new(code, &Location::of(name), message);
+            if !names.contains(name.as_str()) {
+                self.problems.fault(problem(Code::Input, "the model has no such input".to_string()));
             }
-            Some(ty) => {
-                let misfit = value.filter(|value| !fits(&ty, value)).map(|value| format!("{}{:?} is no {ty}", value.dtype(), value.dims()));
-                let id = self.builder().input(&info.name, ty);
-                match (value, misfit) {
-                    (_, Some(misfit)) => {
-                        self.problems.fault(Diagnostic::new(Code::Input, &location, misfit));
-                        Slot::Poisoned
-                    }
-                    (Some(tensor), None) => {
-                        let form = Form::Constant { tensor: tensor.clone(), weight: None };
-                        Slot::Term(self.add_term(&info.name, constant_type(tensor.dtype(), tensor.dims()), form))
-                    }
-                    (None, None) => Slot::Term(self.built(&info.name, id)),
-                }
+            let elements = if matches!(content, Content::Sequence(_)) { content.names(name) } else { vec![] };
+            if let Some(twice) = elements.iter().find(|element| names.contains(element.as_str())) {
+                self.problems.fault(problem(Code::Names, format!("its element and an input are both named `{twice}`")));
             }
+        }
+    }
+
+    /// `dims` are those of the parts to come.
+    fn input(&mut self, name: &str, given: &Given, dims: &mut impl Iterator<Item = Option<Vec<Expr>>>, options: &ImportOptions) -> Slot {
+        let mut terms = Vec::new();
+        for (part, dims) in given.parts.iter().zip(dims) {
+            let ty = dims.map(|dims| TensorType::new(part.stored.0, dims));
+            let is_text = part.stored.1 == Some(Narrow::Text);
+            if is_text {
+                self.texts.inputs.insert(part.name.clone());
+            }
+            // the numbers of strings mean something to a table alone
+            let value = options.values.get(&part.name).filter(|_| !is_text);
+            terms.push(ty.and_then(|ty| self.part(part, ty, value)));
+        }
+        let Some(terms) = terms.into_iter().collect::<Option<Vec<Term>>>() else { return Slot::Poisoned };
+        Slot::Term(match (given.content, terms.first()) {
+            (Content::Tensor, Some(term)) => *term,
+            (Content::Sequence(_), _) => self.no_tensor(name, Form::Sequence(terms)),
+            (Content::Nothing | Content::Tensor, _) => self.no_tensor(name, Form::Nothing),
+        })
+    }
+
+    /// A tensor of the call as an input of the graph, which may hold this value.
+    fn part(&mut self, part: &Part, ty: TensorType, value: Option<&Tensor>) -> Option<Term> {
+        let location = Location::of(&part.name);
+        if !sizes::is_reasonable(&ty) {
+            self.problems.fault(Diagnostic::new(Code::Limit, &location, format!("an input of {} axes is too large", ty.rank())));
+            return None;
+        }
+        if let Some(value) = value.filter(|value| !fits(&ty, value)) {
+            let misfit = format!("{}{:?} is no {ty}", value.dtype(), value.dims());
+            self.problems.fault(Diagnostic::new(Code::Input, &location, misfit));
+            return None;
+        }
+        let id = self.builder().input(&part.name, ty);
+        let term = match value {
+            Some(tensor) => {
+                let form = Form::Constant { tensor: tensor.clone(), weight: None };
+                self.add_term(&part.name, constant_type(tensor.dtype(), tensor.dims()), form)
+            }
+            None => self.built(&part.name, id),
         };
-        let slot = if let Slot::Term(term) = slot { Slot::Term(self.narrowed(term, narrow)) } else { slot };
-        self.define(&info.name, slot, &location);
+        Some(self.narrowed(term, part.stored.1))
     }
 
     pub(super) fn outputs(&mut self, graph: &GraphProto) {
         let mut seen = BTreeSet::new();
         for info in &graph.output {
             let location = Location::of(&info.name);
-            if !seen.insert(&info.name) {
-                self.problems.fault(Diagnostic::new(Code::Names, &location, format!("two outputs are named `{}`", info.name)));
-            }
-            if let Some(term) = self.defined(&info.name, &location) {
+            let Some(term) = self.defined(&info.name, &location) else { continue };
+            let names = self.content(term).names(&info.name);
+            let tensors = self.sequence(term).map_or(vec![term], <[Term]>::to_vec);
+            for (name, term) in names.into_iter().zip(tensors) {
+                if !seen.insert(name.clone()) {
+                    self.problems.fault(Diagnostic::new(Code::Names, &location, format!("two outputs are named `{name}`")));
+                }
                 if self.narrow(term) == Some(Narrow::Text) {
-                    self.texts.outputs.insert(info.name.clone());
+                    self.texts.outputs.insert(name.clone());
                 }
                 match self.emit(term) {
-                    Ok(id) => self.builder().output(&info.name, id),
+                    Ok(id) => self.builder().output(&name, id),
                     Err(problem) => self.problems.fault(problem),
                 }
             }
@@ -145,17 +175,6 @@ impl Cx<'_> {
     }
 }
 
-/// The inputs that no initializer gives a value.
-fn given_inputs(graph: &GraphProto) -> Vec<&ValueInfoProto> {
-    let weights: BTreeSet<&str> = graph.initializer.iter().map(|tensor| tensor.name.as_str()).collect();
-    graph.input.iter().filter(|input| !weights.contains(input.name.as_str())).collect()
-}
-
-/// The names of the inputs of a model's graph, in order.
-pub fn input_names(file: &ModelFile) -> Vec<String> {
-    file.model.graph.as_ref().map_or(vec![], |graph| given_inputs(graph).into_iter().map(|info| info.name.clone()).collect())
-}
-
 fn fits(ty: &TensorType, value: &Tensor) -> bool {
     let same = |(dim, size): (&Expr, &usize)| dim.as_const().is_none_or(|dim| dim == *size as i64);
     ty.dtype == value.dtype() && ty.rank() == value.dims().len() && ty.dims.iter().zip(value.dims()).all(same)
@@ -168,20 +187,37 @@ fn tensor_value(info: &ValueInfoProto) -> Option<&type_proto::Tensor> {
     }
 }
 
-/// The element type of an input.
-fn input_type(info: &ValueInfoProto) -> Result<Stored, Diagnostic> {
-    let location = Location::of(&info.name);
-    let kind = match info.r#type.as_ref().and_then(|ty| ty.value.as_ref()) {
-        Some(Value::TensorType(tensor)) => {
-            let dtype = tensor::stored_type_of(tensor.elem_type as i64);
-            return dtype.map_err(|(code, text)| Diagnostic::new(code, &location, text));
-        }
-        Some(Value::SequenceType(_)) => "a sequence",
-        Some(Value::MapType(_)) => "a map",
-        Some(Value::OptionalType(_)) => "an optional",
-        Some(Value::SparseTensorType(_)) => "a sparse tensor",
-        Some(Value::OpaqueType(_)) => "opaque",
-        None => return Err(Diagnostic::new(Code::Malformed, &location, "the input has no type")),
+/// What a call gives for an input: the tensors that it is made of.
+struct Given {
+    content: Content,
+    parts: Vec<Part>,
+}
+
+struct Part {
+    name: String,
+    stored: Stored,
+    shape: Option<TensorShapeProto>,
+}
+
+/// Names of dims hold for one element of a sequence: the standard lets each have its own sizes.
+fn given(info: &ValueInfoProto, content: Option<Content>) -> Result<Given, Diagnostic> {
+    let problem = |code: Code, message: String| Diagnostic::new(code, &Location::of(&info.name), message);
+    let (kind, tensor) = Kind::of(info)?;
+    let Some(content) = content.or((kind == Kind::Tensor).then_some(Content::Tensor)) else {
+        let unknown = if kind == Kind::Sequence { "how long it is" } else { "whether it has a value" };
+        return Err(problem(Code::Unsupported, format!("the input is {}; {unknown} is not known before a call", kind.text())));
     };
-    Err(Diagnostic::new(Code::Unsupported, &location, format!("the input is {kind}; only tensors are supported")))
+    if !kind.allows(content) {
+        return Err(problem(Code::Input, format!("the input is {}, and can't be {}", kind.text(), content.text())));
+    }
+    let stored = tensor::stored_type_of(tensor.elem_type as i64).map_err(|(code, text)| problem(code, text))?;
+    let is_sequence = matches!(content, Content::Sequence(_));
+    let shape = tensor.shape.as_ref().map(|shape| if is_sequence { without_names(shape) } else { shape.clone() });
+    let parts = content.names(&info.name).into_iter().map(|name| Part { name, stored, shape: shape.clone() }).collect();
+    Ok(Given { content, parts })
+}
+
+fn without_names(shape: &TensorShapeProto) -> TensorShapeProto {
+    let dim = |dim: &Dimension| Dimension { value: dim.value.clone().filter(|value| matches!(value, Dim::DimValue(_))), ..dim.clone() };
+    TensorShapeProto { dim: shape.dim.iter().map(dim).collect() }
 }

@@ -3,8 +3,8 @@
 use ir::{Diagnostic, Diagnostics};
 use std::collections::BTreeMap;
 
-#[derive(Default)]
-pub(super) struct Problems {
+#[derive(Clone, Default)]
+pub(crate) struct Problems {
     faults: Vec<Diagnostic>,
     pub warnings: Vec<Diagnostic>,
     /// For what many nodes have in common, which of the faults says so and how many more nodes have it.

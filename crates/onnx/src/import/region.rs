@@ -1,12 +1,13 @@
 //! Regions: graphs inside of a node that become graphs of their own. What they use of the graphs around them becomes their inputs.
 
 use super::call::Fault;
+use super::content::Content;
 use super::cx::Cx;
 use super::scope::Scope;
 use super::term::Term;
 use crate::proto::GraphProto;
 use ::ops::Builder;
-use ir::{Graph, TensorType, ValueId};
+use ir::{Code, Diagnostic, Graph, TensorType, ValueId};
 
 /// The branches of an `if`, with equal inputs.
 pub(crate) struct Branches {
@@ -14,6 +15,8 @@ pub(crate) struct Branches {
     pub captures: Vec<ValueId>,
     pub then: Graph,
     pub other: Graph,
+    /// What each result is; sequences are several outputs of the graphs.
+    pub contents: Vec<Content>,
 }
 
 /// The body of a loop.
@@ -38,9 +41,17 @@ impl Cx<'_> {
     /// Both branches, each with the name of its attribute.
     pub(crate) fn regions(&mut self, branches: [(&GraphProto, &str); 2]) -> Result<Branches, Fault> {
         let then = self.region(branches[0], &[]);
-        let known = then.as_ref().map_or(Vec::new(), |scope| scope.captures.clone());
+        let known = then.as_ref().map_or(Vec::new(), |(scope, _)| scope.captures.clone());
         let other = self.region(branches[1], &known);
-        let (mut then, other) = (then?, other?);
+        let ((mut then, contents), (other, others)) = (then?, other?);
+        if let Some((a, b)) = contents.iter().zip(&others).find(|(a, b)| a != b) {
+            let text = |content: &Content| match content {
+                Content::Sequence(length) => format!("a sequence of {length}"),
+                content => content.text(),
+            };
+            let message = format!("the branches give {} and {}, and which is taken is not known before a call", text(a), text(b));
+            return Err(Diagnostic::new(Code::Unsupported, self.location(), message).into());
+        }
         self.scopes.push(then);
         let depth = self.scopes.len() - 1;
         let late: Vec<Term> = other.captures[known.len()..].to_vec();
@@ -48,7 +59,7 @@ impl Cx<'_> {
         then = self.leave();
         added?;
         let captures = other.captures.iter().map(|term| self.emit(*term)).collect::<Result<Vec<ValueId>, _>>()?;
-        Ok(Branches { captures, then: then.builder.finish(), other: other.builder.finish() })
+        Ok(Branches { captures, then: then.builder.finish(), other: other.builder.finish(), contents })
     }
 
     /// The body of a loop. Its first inputs have these names and types; `fill` gets them, and gives what is to become outputs.
@@ -79,25 +90,29 @@ impl Cx<'_> {
         self.scopes.push(scope);
     }
 
-    /// A graph of its own, which starts with inputs for `captures`.
-    fn region(&mut self, (graph, attribute): (&GraphProto, &str), captures: &[Term]) -> Result<Scope, Fault> {
+    /// A graph of its own, which starts with inputs for `captures`; and what its results are.
+    fn region(&mut self, (graph, attribute): (&GraphProto, &str), captures: &[Term]) -> Result<(Scope, Vec<Content>), Fault> {
         self.enter_region(&graph.name);
         let filled = self.fill(graph, attribute, captures);
         let scope = self.leave();
-        filled.map(|()| scope)
+        filled.map(|contents| (scope, contents))
     }
 
-    fn fill(&mut self, graph: &GraphProto, attribute: &str, captures: &[Term]) -> Result<(), Fault> {
+    fn fill(&mut self, graph: &GraphProto, attribute: &str, captures: &[Term]) -> Result<Vec<Content>, Fault> {
         let depth = self.scopes.len() - 1;
         for term in captures {
             self.capture(*term, depth)?;
         }
         let outputs = self.subgraph(graph, attribute, &[])?;
-        for (info, term) in graph.output.iter().zip(outputs) {
-            let id = self.emit(term)?;
-            self.builder().output(&info.name, id);
+        let contents: Vec<Content> = outputs.iter().map(|term| self.content(*term)).collect();
+        for ((info, term), content) in graph.output.iter().zip(outputs).zip(&contents) {
+            let tensors = self.sequence(term).map_or(vec![term], <[Term]>::to_vec);
+            for (name, term) in content.names(&info.name).iter().zip(tensors) {
+                let id = self.emit(term)?;
+                self.builder().output(name, id);
+            }
         }
-        Ok(())
+        Ok(contents)
     }
 
     /// Takes the innermost graph out.

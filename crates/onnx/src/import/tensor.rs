@@ -5,8 +5,6 @@ use crate::file::{Elements, ModelFile};
 use crate::proto::{DataType, TensorProto};
 use bytes::Bytes;
 use ir::{Code, DType, Diagnostic, Location, Strings, Tensor};
-use prost::Message;
-use std::path::Path;
 use std::sync::Arc;
 
 /// The element type, where the compiler has it.
@@ -62,16 +60,6 @@ pub fn element_type_of(number: i64) -> Result<DType, (Code, String)> {
     let data_type = data_type.filter(|data_type| *data_type != DataType::Undefined);
     let data_type = data_type.ok_or_else(|| (Code::Type, format!("{number} is no element type")))?;
     element_type(data_type).ok_or_else(|| (Code::Unsupported, format!("element type {data_type} is not supported")))
-}
-
-/// The tensor of a file that holds one `TensorProto` with its own data, as ONNX's test suites keep inputs and outputs. Elements of the narrow
-/// types have a byte each; strings are added to the table.
-pub fn read_tensor(path: &Path, strings: &Strings) -> Result<Tensor, Diagnostic> {
-    let location = Location::of(&path.display().to_string());
-    let problem = |why: String| Diagnostic::new(Code::Data, &location, why);
-    let bytes = std::fs::read(path).map_err(|why| problem(why.to_string()))?;
-    let proto = TensorProto::decode(bytes.as_slice()).map_err(|why| problem(format!("not a tensor: {why}")))?;
-    Ok(tensor(&ModelFile::empty(), &proto, &location, strings)?.0)
 }
 
 /// The tensor, sharing the file's bytes, and what its elements stand for. Strings are added to the table.

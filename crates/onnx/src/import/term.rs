@@ -31,6 +31,8 @@ pub(super) enum Form {
     Known(Known),
     /// A list of values, whose type means nothing. Operators that do not take sequences never see it.
     Sequence(Vec<Term>),
+    /// An optional without a value; likewise.
+    Nothing,
 }
 
 /// What an operator gives for one output.
@@ -43,6 +45,8 @@ pub enum Out {
     Known(Known),
     Constant(Tensor),
     Sequence(Vec<Term>),
+    /// An optional without a value.
+    Nothing,
     /// One whose elements are of a narrow type.
     Narrow(Box<Out>, Narrow),
 }

@@ -1,6 +1,7 @@
 //! Graphs and their nodes, in order.
 
 use super::call::{Call, Fault, Outcome};
+use super::content::Content;
 use super::cx::Cx;
 use super::function::left_out;
 use super::interface::Weights;
@@ -136,16 +137,23 @@ impl<'f> Cx<'f> {
         let outputs = graph.output.iter().map(|info| self.defined(&info.name, &location)).collect::<Option<Vec<Term>>>();
         self.frames.pop();
         let outputs = outputs.ok_or(Fault::Poisoned)?;
-        if outputs.iter().any(|term| self.sequence(*term).is_some()) {
-            let message = format!("`{attribute}` gives a sequence, which is not supported there");
-            return Err(Diagnostic::new(Code::Unsupported, self.location(), message).into());
-        }
         match outputs.iter().find_map(|term| self.narrow(*term)) {
             None => Ok(outputs),
             Some(narrow) => {
                 let message = format!("`{attribute}` gives {}, which is not supported there", narrow.name());
                 Err(Diagnostic::new(Code::Unsupported, self.location(), message).into())
             }
+        }
+    }
+
+    /// Counts a run of an unrolled body like a node: a file is untrusted, and its loops may nest.
+    pub(crate) fn count_run(&mut self) -> Result<(), Diagnostic> {
+        match self.nodes_left.checked_sub(1).filter(|left| *left > 0) {
+            Some(left) => {
+                self.nodes_left = left;
+                Ok(())
+            }
+            None => Err(Diagnostic::new(Code::Limit, self.location(), "the model has too many nodes, with its loops unrolled")),
         }
     }
 
@@ -214,8 +222,9 @@ impl<'f> Cx<'f> {
         let operands = operands?;
         let narrow = operands.iter().flatten().find_map(|term| self.narrow(*term));
         let takes_sequences = domain.is_empty() && ops::TAKES_SEQUENCES.contains(&node.op_type.as_str());
-        if !takes_sequences && operands.iter().flatten().any(|term| self.sequence(*term).is_some()) {
-            let message = format!("{}: a sequence is not supported", node.op_type);
+        let strange = operands.iter().flatten().map(|term| self.content(*term)).find(|content| *content != Content::Tensor);
+        if let Some(content) = strange.filter(|_| !takes_sequences) {
+            let message = format!("{}: {} is not supported", node.op_type, content.text());
             return Err(Diagnostic::new(Code::Unsupported, self.location(), message).into());
         }
         let reading = narrow.map_or(Reading::Knows, |narrow| ops::reading(domain, &node.op_type, narrow));
@@ -274,9 +283,9 @@ impl<'f> Cx<'f> {
 
     fn types(&self, operands: &[Option<Term>]) -> String {
         let ty = |term: &Option<Term>| {
-            term.map_or("nothing".to_string(), |term| match self.sequence(term) {
-                Some(_) => "a sequence".to_string(),
-                None => self.ty(term).to_string(),
+            term.map_or("nothing".to_string(), |term| match self.content(term) {
+                Content::Tensor => self.ty(term).to_string(),
+                content => content.text(),
             })
         };
         operands.iter().map(ty).collect::<Vec<String>>().join(", ")

@@ -1,8 +1,8 @@
 //! Control flow.
 
 use super::Entry;
-use crate::import::{Call, Outcome};
-use ir::{Code, DType, Literal};
+use crate::import::{Call, Content, Out, Outcome};
+use ir::{Code, DType, Literal, ValueId};
 
 pub const OPS: &[Entry] = &[Entry("If", 1, branch)];
 
@@ -21,7 +21,16 @@ fn branch(call: &mut Call) -> Outcome {
     let condition = call.b().reshape(condition, &[])?;
     let regions = call.cx.regions([(then, "then_branch"), (other, "else_branch")])?;
     let outputs = call.b().branch(condition, &regions.captures, regions.then, regions.other)?;
-    Ok(outputs.into_iter().map(Into::into).collect())
+    let mut outputs = outputs.into_iter();
+    Ok(regions.contents.iter().map(|content| result(call, *content, &mut outputs)).collect())
+}
+
+fn result(call: &mut Call, content: Content, outputs: &mut impl Iterator<Item = ValueId>) -> Out {
+    match content {
+        Content::Nothing => Out::Nothing,
+        Content::Tensor => outputs.next().map_or(Out::Nothing, Out::Value),
+        Content::Sequence(length) => Out::Sequence(outputs.take(length).map(|id| call.cx.built("element", id)).collect()),
+    }
 }
 
 #[cfg(test)]

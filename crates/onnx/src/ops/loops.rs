@@ -1,7 +1,7 @@
 //! Loops over graphs.
 
 use super::Entry;
-use crate::import::{Body, Call, Cx, Fault, Known, Outcome, Term, sizes};
+use crate::import::{Body, Call, Content, Cx, Fault, Known, Out, Outcome, Term, sizes};
 use crate::proto::GraphProto;
 use ::ops::Scan;
 use ::ops::dims::{Relation, relation};
@@ -15,14 +15,87 @@ pub const OPS: &[Entry] = &[Entry("Loop", 1, repeat), Entry("Scan", 9, scan)];
 
 type Result<T, E = Diagnostic> = std::result::Result<T, E>;
 
-/// A Loop whose number of runs is known as a size is a `scan`; any other is a `while`. One that stacks results is both: the first counts.
+/// The most runs of a loop that is unrolled because its tensors change their types.
+const FEW_RUNS: i64 = 64;
+
+/// A Loop that carries no tensor, or whose tensors change their types in few runs, is unrolled; any other becomes a region. One whose number of
+/// runs is known as a size is a `scan`; any other is a `while`. One that stacks results is both: the first counts.
 fn repeat(call: &mut Call) -> Outcome {
     let graph = call.graph("body")?;
     let count = call.operand_count().saturating_sub(2);
-    let Some(stacked) = graph.output.len().checked_sub(1 + count) else {
-        let message = format!("the body has {} outputs for a condition and {count} carried values", graph.output.len());
-        return Err(call.error(Code::Malformed, message).into());
+    let carried = (2..2 + count).map(|at| call.term(at)).collect::<Result<Vec<Term>>>()?;
+    if carried.iter().any(|term| call.cx.content(*term) != Content::Tensor) {
+        return unrolled(call, graph, carried);
+    }
+    let runs = call.constant(0).map(|runs| runs.as_i64());
+    if !runs.is_some_and(|runs| runs <= FEW_RUNS) {
+        return in_region(call, graph);
+    }
+    let before = call.cx.problems().clone();
+    in_region(call, graph).or_else(|fault| {
+        let problems = std::mem::replace(call.cx.problems(), before);
+        unrolled(call, graph, carried).inspect_err(|_| *call.cx.problems() = problems).map_err(|_| fault)
+    })
+}
+
+/// The nodes of each run after those of the one before. How often it runs, and whether it goes on, must be known.
+fn unrolled(call: &mut Call, graph: &GraphProto, mut carried: Vec<Term>) -> Outcome {
+    let most = match call.optional(0) {
+        Some(_) => single(call, call.numbers(0, "the number of runs")?)?,
+        None => i64::MAX,
     };
+    let mut goes_on = call.optional(1).map_or(Ok(true), |term| is_true(call, term))?;
+    let mut stacked = vec![Vec::new(); stacked_count(call, graph, carried.len())?];
+    let mut runs = 0;
+    while goes_on && runs < most {
+        call.cx.count_run()?;
+        let run = call.cx.known_term("run", Known::scalar(DType::I64, Expr::from(runs)));
+        let truth = call.cx.known_term("condition", Known::scalar(DType::Bool, Expr::one()));
+        let outputs = call.cx.subgraph(graph, "body", &[&[run, truth], carried.as_slice()].concat())?;
+        goes_on = is_true(call, outputs[0])?;
+        for (list, term) in stacked.iter_mut().zip(&outputs[1 + carried.len()..]) {
+            let value = call.cx.emit(*term)?;
+            list.push(call.b().unsqueeze(value, &[0])?);
+        }
+        carried = outputs[1..=carried.len()].to_vec();
+        runs += 1;
+    }
+    let mut results: Vec<Out> = carried.into_iter().map(Out::Term).collect();
+    for list in stacked {
+        if list.is_empty() {
+            return Err(call.unsupported("it never runs, so that its stacked results have no type").into());
+        }
+        results.push(call.b().concat(&list, 0)?.into());
+    }
+    Ok(results)
+}
+
+fn single(call: &Call, numbers: Vec<i64>) -> Result<i64> {
+    match numbers[..] {
+        [number] => Ok(number),
+        _ => Err(call.error(Code::Shape, format!("the number of runs has {} elements", numbers.len()))),
+    }
+}
+
+fn is_true(call: &Call, condition: Term) -> Result<bool> {
+    let known = call.cx.known(condition).and_then(|known| single(call, known.constants()?).ok());
+    known
+        .map(|known| known != 0)
+        .ok_or_else(|| call.unsupported("whether it goes on is computed from data, and what it carries changes its type"))
+}
+
+/// The number of the body's outputs behind the condition and the carried values.
+fn stacked_count(call: &Call, graph: &GraphProto, carried: usize) -> Result<usize> {
+    graph.output.len().checked_sub(1 + carried).ok_or_else(|| {
+        let message = format!("the body has {} outputs for a condition and {carried} carried values", graph.output.len());
+        call.error(Code::Malformed, message)
+    })
+}
+
+/// A Loop whose number of runs is known as a size is a `scan`; any other is a `while`.
+fn in_region(call: &mut Call, graph: &GraphProto) -> Outcome {
+    let count = call.operand_count().saturating_sub(2);
+    let stacked = stacked_count(call, graph, count)?;
     let (first, trips) = (condition(call)?, trip_count(call));
     let carried: Vec<ValueId> = (2..2 + count).map(|at| call.value(at)).collect::<Result<_>>()?;
     let mut inputs = named_types(call, &carried, graph, 2);
