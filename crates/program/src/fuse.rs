@@ -8,6 +8,7 @@
 //! 3. *Prologues*: a pointwise nest joins its only reader, unless that would compute points again.
 //! 4. *Rows*: reductions and pointwise nests over the same outer points (softmax, norms) become the stages of one group.
 
+use crate::layouts::is_zero;
 use crate::program::{BufferId, Program, Role, Stage, Step};
 use crate::rows;
 use crate::work::{Slot, Work, step_uses, use_counts};
@@ -85,6 +86,11 @@ pub fn is_contraction(nest: &Nest) -> bool {
     contraction(nest, &|_: &Read| false).is_some()
 }
 
+/// Whether a contraction reads numbers other than zero beyond its operands: no halo holds these.
+fn has_other_border(nest: &Nest) -> bool {
+    nest.reads().any(|(_, read)| read.fill.is_some_and(|fill| !is_zero(fill)))
+}
+
 fn inline_views(work: &mut Work) {
     for at in 0..work.slots.len() {
         let Some(stage) = work.stage(at).filter(|s| is_cheap(&s.nest) && s.writes.len() == 1).cloned() else { continue };
@@ -101,7 +107,7 @@ fn inline_views(work: &mut Work) {
 fn inline_view(work: &mut Work, stage: &Stage) -> bool {
     let mut all = true;
     for reader in work.readers(stage.writes[0]).clone() {
-        all &= inline_into(work, stage, reader, &|before, after| !is_contraction(before) || is_contraction(after));
+        all &= inline_into(work, stage, reader, &|before, after| !is_contraction(before) || is_contraction(after) && !has_other_border(after));
     }
     all
 }

@@ -285,7 +285,7 @@ fn indexed_by_data(program: &Program) -> BTreeSet<BufferId> {
     found
 }
 
-fn is_zero(value: Literal) -> bool {
+pub fn is_zero(value: Literal) -> bool {
     value == Literal::Float(0.0) || value == Literal::Int(0)
 }
 
