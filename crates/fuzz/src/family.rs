@@ -22,6 +22,7 @@ pub mod part;
 pub mod pick;
 pub mod pool;
 pub mod product;
+pub mod qdq;
 pub mod repeat;
 pub mod resample;
 pub mod sample;
@@ -67,6 +68,8 @@ pub static STEPS: &[(usize, Step)] = &[
     (2, bytes::quantize),
     (2, bytes::dequantize),
     (1, bytes::quantize_dynamically),
+    (2, qdq::matmul),
+    (2, qdq::conv),
     (6, window::conv),
     (5, pool::pool),
     (2, pool::global),
@@ -150,6 +153,7 @@ pub static STEPS: &[(usize, Step)] = &[
     (1, microsoft::activation),
     (1, microsoft::norm),
     (1, microsoft::matmul),
+    (1, microsoft::matmul_of_bits),
     (1, microsoft::multi_head),
     (2, spelled::gelu),
     (2, spelled::layer_norm),

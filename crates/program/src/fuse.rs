@@ -6,13 +6,14 @@
 //! 1. *Views* (copies, transposes, slices, broadcasts, shape arithmetic) vanish into the maps of their readers.
 //! 2. *Epilogues*: a pointwise nest joins the reduction that makes its operand: `relu(x*w + bias + skip)` is one nest.
 //! 3. *Prologues*: a pointwise nest joins its only reader, unless that would compute points again.
-//! 4. *Rows*: reductions and pointwise nests over the same outer points (softmax, norms) become the stages of one group.
+//! 4. *Widenings*: bytes that become wider numbers do so where these are read, in epilogues too.
+//! 5. *Rows*: reductions and pointwise nests over the same outer points (softmax, norms) become the stages of one group.
 
 use crate::layouts::is_zero;
 use crate::program::{BufferId, Program, Role, Stage, Step};
 use crate::rows;
 use crate::work::{Slot, Work, step_uses, use_counts};
-use nest::{Nest, Read, ScalarOp, contraction, rewrite};
+use nest::{Func, Index, Nest, Read, ScalarOp, contraction, rewrite};
 use std::collections::HashMap;
 use sym::{Expr, Ranges};
 
@@ -37,6 +38,7 @@ fn fuse_steps(program: &Program, uses: &HashMap<BufferId, usize>, steps: &[Step]
     append_epilogues(&mut work);
     inline_prologues(&mut work);
     append_epilogues(&mut work);
+    inline_widenings(&mut work);
     rows::group_rows(&mut work);
     work.finish()
 }
@@ -107,7 +109,8 @@ fn inline_views(work: &mut Work) {
 fn inline_view(work: &mut Work, stage: &Stage) -> bool {
     let mut all = true;
     for reader in work.readers(stage.writes[0]).clone() {
-        all &= inline_into(work, stage, reader, &|before, after| !is_contraction(before) || is_contraction(after) && !has_other_border(after));
+        all &=
+            inline_into(work, stage, reader, &|before, after| !is_contraction(before) || is_contraction(after) && !has_other_border(after));
     }
     all
 }
@@ -171,6 +174,58 @@ fn inline_prologues(work: &mut Work) {
             work.set(at, Slot::Gone);
         }
     }
+}
+
+/// Pointwise nests of few steps whose only operand is narrower than their result join all readers that compute each point once.
+fn inline_widenings(work: &mut Work) {
+    for at in (0..work.slots.len()).rev() {
+        let Some(stage) = work.stage(at).filter(|stage| is_widening(&stage.nest)).cloned() else { continue };
+        if work.sole_writer(stage.writes[0]) != Some(at) {
+            continue;
+        }
+        let (name, computed) = (work.name(stage.writes[0]), rewrite::points(&stage.nest));
+        let once = |before: &Nest, after: &Nest| {
+            !is_factor(before, &name) && no_more(&points_of(before, &name), &computed) && (!is_contraction(before) || is_contraction(after))
+        };
+        let readers = work.readers(stage.writes[0]).clone();
+        let mut all = true;
+        for reader in readers {
+            all &= inline_into(work, &stage, reader, &once);
+        }
+        if all {
+            work.set(at, Slot::Gone);
+        }
+    }
+}
+
+/// The most scalars of a widening.
+const LARGEST_WIDENING: usize = 12;
+
+fn is_widening(nest: &Nest) -> bool {
+    let [write] = nest.writes.as_slice() else { return false };
+    let [operand] = nest.operands.as_slice() else { return false };
+    let simple = |op: &ScalarOp| match op {
+        ScalarOp::Read(_) | ScalarOp::Literal(_) | ScalarOp::Convert(_) => true,
+        ScalarOp::Apply(func, _) => matches!(func, Func::Add | Func::Sub | Func::Mul),
+        ScalarOp::Index(_) | ScalarOp::Reduce(..) => false,
+    };
+    operand.ty.dtype.size() < write.ty.dtype.size()
+        && nest.body.len() <= LARGEST_WIDENING
+        && nest.body.iter().all(|scalar| simple(&scalar.op))
+}
+
+/// Whether a contraction multiplies elements of an operand.
+fn is_factor(nest: &Nest, name: &str) -> bool {
+    let parts = contraction(nest, &|_: &Read| false);
+    let reads = |id| nest.read(id).is_some_and(|read| nest.operands[read.operand].name == name);
+    parts.is_some_and(|parts| reads(parts.a) || reads(parts.b))
+}
+
+/// The points at which a nest reads an operand: those of the results, unless a fold needs it.
+fn points_of(nest: &Nest, name: &str) -> Expr {
+    let mentions = |read: &Read| nest.reductions().any(|iter| read.index.iter().filter_map(Index::as_map).any(|e| e.mentions(&iter.sym)));
+    let folded = nest.reads().any(|(_, read)| nest.operands[read.operand].name == name && mentions(read));
+    if folded { rewrite::points(nest) } else { Expr::product(nest.parallel().map(|iter| &iter.extent)) }
 }
 
 fn no_more(a: &Expr, b: &Expr) -> bool {

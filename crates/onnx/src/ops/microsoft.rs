@@ -3,10 +3,12 @@
 //! - [`activation`]: activations, with a bias or without
 //! - [`norm`]: normalisations of sums
 //! - [`product`]: products and convolutions with what follows them
+//! - [`bits`]: products with weights of few bits
 //! - [`attention`]: attention with its projections, masks and states
 
 pub mod activation;
 pub mod attention;
+pub mod bits;
 pub mod norm;
 pub mod product;
 
@@ -22,6 +24,7 @@ pub const OPS: &[Entry] = &[
     Entry("EmbedLayerNormalization", 1, norm::embedding),
     Entry("FusedMatMul", 1, product::matmul),
     Entry("FusedConv", 1, product::conv),
+    Entry("MatMulNBits", 1, bits::matmul),
     Entry("RotaryEmbedding", 1, attention::rotary),
     Entry("MultiHeadAttention", 1, attention::multi_head),
     Entry("Attention", 1, attention::self_attention),
