@@ -13,6 +13,7 @@ use crate::layouts::is_zero;
 use crate::program::{BufferId, Program, Role, Stage, Step};
 use crate::rows;
 use crate::work::{Slot, Work, step_uses, use_counts};
+use ir::TensorType;
 use nest::{Func, Index, Nest, Read, ScalarOp, contraction, rewrite};
 use std::collections::HashMap;
 use sym::{Expr, Ranges};
@@ -176,7 +177,8 @@ fn inline_prologues(work: &mut Work) {
     }
 }
 
-/// Pointwise nests of few steps whose only operand is narrower than their result join all readers that compute each point once.
+/// Pointwise nests of few steps that read bytes and little else join all readers that compute each point once. So does a factor of a
+/// contraction that has one row: what counts is then how much is read.
 fn inline_widenings(work: &mut Work) {
     for at in (0..work.slots.len()).rev() {
         let Some(stage) = work.stage(at).filter(|stage| is_widening(&stage.nest)).cloned() else { continue };
@@ -185,7 +187,8 @@ fn inline_widenings(work: &mut Work) {
         }
         let (name, computed) = (work.name(stage.writes[0]), rewrite::points(&stage.nest));
         let once = |before: &Nest, after: &Nest| {
-            !is_factor(before, &name) && no_more(&points_of(before, &name), &computed) && (!is_contraction(before) || is_contraction(after))
+            let stays = !is_contraction(before) || is_contraction(after);
+            (stays || is_factor(before, &name)) && no_more(&points_of(before, &name), &computed)
         };
         let readers = work.readers(stage.writes[0]).clone();
         let mut all = true;
@@ -201,17 +204,21 @@ fn inline_widenings(work: &mut Work) {
 /// The most scalars of a widening.
 const LARGEST_WIDENING: usize = 12;
 
+/// How many elements of the result there are at least for each of an operand that is read beside the narrow one.
+const LEAST_SHARED: i64 = 8;
+
 fn is_widening(nest: &Nest) -> bool {
     let [write] = nest.writes.as_slice() else { return false };
-    let [operand] = nest.operands.as_slice() else { return false };
     let simple = |op: &ScalarOp| match op {
         ScalarOp::Read(_) | ScalarOp::Literal(_) | ScalarOp::Convert(_) => true,
         ScalarOp::Apply(func, _) => matches!(func, Func::Add | Func::Sub | Func::Mul),
         ScalarOp::Index(_) | ScalarOp::Reduce(..) => false,
     };
-    operand.ty.dtype.size() < write.ty.dtype.size()
-        && nest.body.len() <= LARGEST_WIDENING
-        && nest.body.iter().all(|scalar| simple(&scalar.op))
+    let count = |ty: &TensorType| Expr::product(&ty.dims);
+    let is_small = |ty: &TensorType| no_more(&(&count(ty) * LEAST_SHARED), &count(&write.ty));
+    let mut large = nest.operands.iter().filter(|operand| !is_small(&operand.ty));
+    let narrow = large.next().is_some_and(|operand| operand.ty.dtype.size() < write.ty.dtype.size()) && large.next().is_none();
+    narrow && nest.body.len() <= LARGEST_WIDENING && nest.body.iter().all(|scalar| simple(&scalar.op))
 }
 
 /// Whether a contraction multiplies elements of an operand.

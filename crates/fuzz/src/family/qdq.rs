@@ -1,5 +1,7 @@
 //! Operators on floats between DequantizeLinear and QuantizeLinear, as quantised models have them.
 //!
+//! Beside them operators of onnxruntime between tensors of bytes, which mean the same.
+//!
 //! Scales are powers of two and sums have few enough products that f32 holds them all: nothing is rounded but where it is meant.
 
 use super::bytes::{all_bytes, along, byte_type, bytes, scale};
@@ -16,6 +18,9 @@ const MOST_EXACT: i64 = 200;
 
 /// The exponents of scales of factors.
 const EXPONENTS: [i32; 2] = [-6, -4];
+
+/// The exponents of scales of numbers that are not summed.
+const FINE: [i32; 2] = [-8, -6];
 
 /// Bytes as f32, some less a zero point; some with a scale for each place of an axis.
 fn dequantized(generator: &mut Generator, codes: Id, axis: Option<usize>) -> Option<Id> {
@@ -148,4 +153,126 @@ fn bias(generator: &mut Generator, maps: i64) -> Option<Id> {
     let unit = generator.number(DType::F32, 2f64.powi(2 * EXPONENTS[1]));
     let form = Form { dtype: DType::F32, interval: Interval::around_zero(4.0), exact: true, ..generator.form(codes).clone() };
     generator.emit("DequantizeLinear", &[codes, unit], vec![], form)
+}
+
+/// A tensor of bytes with its scale and zero point.
+struct Codes {
+    codes: Id,
+    scale: Id,
+    zero: Id,
+}
+
+impl Codes {
+    fn of(generator: &mut Generator, codes: Id) -> Option<Codes> {
+        let dtype = generator.form(codes).dtype;
+        let scale = scale(generator, DType::F32, EXPONENTS, None)?;
+        let zero = generator.tensor(dtype, &[], all_bytes(dtype))?;
+        Some(Codes { codes, scale, zero })
+    }
+
+    fn operands(&self) -> [Option<Id>; 3] {
+        [Some(self.codes), Some(self.scale), Some(self.zero)]
+    }
+}
+
+/// The scale and zero point of a result of bytes, and what it is.
+fn result(generator: &mut Generator, exponents: [i32; 2], dims: Vec<Expr>) -> Option<([Option<Id>; 2], Form)> {
+    let dtype = byte_type(generator);
+    let (scale, zero) = (scale(generator, DType::F32, exponents, None)?, generator.tensor(dtype, &[], all_bytes(dtype))?);
+    Some(([Some(scale), Some(zero)], Form { dtype, dims, interval: all_bytes(dtype), exact: true }))
+}
+
+/// An operator between tensors of bytes.
+pub fn between_bytes(generator: &mut Generator) -> Option<Id> {
+    let rank = generator.random.one_of([1, 2, 3, 4]);
+    let x = bytes(generator, |form| (1..=4).contains(&form.rank()), |generator| generator.new_dims(rank))?;
+    let form = generator.form(x).clone();
+    let first = Codes::of(generator, x)?;
+    let microsoft = |op: &str| format!("com.microsoft.{op}");
+    match generator.random.below(5) {
+        0 | 1 => {
+            let other = generator.input(form.dtype, &form.dims, form.interval)?;
+            let second = Codes::of(generator, other)?;
+            let op = generator.random.one_of(["QLinearAdd", "QLinearMul"]);
+            let (of_result, form) = result(generator, EXPONENTS, form.dims)?;
+            let operands = [&first.operands()[..], &second.operands(), &of_result].concat();
+            generator.emit_all(&microsoft(op), &operands, vec![], vec![form])?.first().copied()
+        }
+        2 => {
+            let sigmoid = generator.random.chance(50);
+            let (of_result, form) = result(generator, if sigmoid { FINE } else { EXPONENTS }, form.dims)?;
+            let operands = [&first.operands()[..], &of_result].concat();
+            let (op, attributes) = match sigmoid {
+                true => ("QLinearSigmoid", vec![]),
+                false => ("QLinearLeakyRelu", vec![draft::float("alpha", 0.25)]),
+            };
+            generator.emit_all(&microsoft(op), &operands, attributes, vec![form])?.first().copied()
+        }
+        3 if form.rank() >= 3 => {
+            let count = generator.sizes(&Expr::product(&form.dims[2..]));
+            // so that no mean is rounded
+            if !count.iter().all(|count| *count > 0 && (*count as u64).is_power_of_two()) {
+                return None;
+            }
+            let dims = form.dims.iter().enumerate().map(|(axis, dim)| if axis < 2 { dim.clone() } else { Expr::one() }).collect();
+            let (of_result, form) = result(generator, EXPONENTS, dims)?;
+            let operands = [&first.operands()[..], &of_result].concat();
+            generator.emit_all(&microsoft("QLinearGlobalAveragePool"), &operands, vec![], vec![form])?.first().copied()
+        }
+        _ => {
+            let other = generator.input(form.dtype, &form.dims, form.interval)?;
+            let second = Codes::of(generator, other)?;
+            let axis = generator.axis(x)?;
+            let mut dims = form.dims.clone();
+            dims[axis] = &dims[axis] * 2;
+            let (of_result, result) = result(generator, EXPONENTS, dims)?;
+            let operands = [&of_result[..], &first.operands(), &second.operands()].concat();
+            let attributes = vec![draft::int("axis", generator.spelled(axis, form.rank()))];
+            generator.emit_all(&microsoft("QLinearConcat"), &operands, attributes, vec![result])?.first().copied()
+        }
+    }
+}
+
+/// A product of matrices of bytes, with a bias in the unit of the sums.
+pub fn gemm(generator: &mut Generator) -> Option<Id> {
+    let a = bytes(generator, |form| form.rank() == 2, |generator| generator.new_dims(2))?;
+    let dims = generator.dims(a);
+    let (columns, transposed) = (Expr::from(generator.size()), generator.random.chance(50));
+    let count = dims[1].as_const()?;
+    if count > MOST_EXACT || !generator.is_quick(dims.iter().chain([&columns])) {
+        return None;
+    }
+    let shape = if transposed { [columns.clone(), dims[1].clone()] } else { [dims[1].clone(), columns.clone()] };
+    let dtype = byte_type(generator);
+    let b = generator.tensor(dtype, &shape, all_bytes(dtype))?;
+    let (first, second) = (Codes::of(generator, a)?, Codes::of(generator, b)?);
+    let small = Interval::around_zero(1000.0);
+    let width = columns.as_const()? as usize;
+    let bias = if generator.random.chance(50) { Some(generator.weight_within("bias", DType::I32, &[width], small)?) } else { None };
+    let exponent = (2.0 * (EXPONENTS[0] as f64) + (count as f64).sqrt().log2()).round() as i32 + 7;
+    let (of_result, form) = result(generator, [exponent, exponent + 2], vec![dims[0].clone(), columns])?;
+    let operands = [&first.operands()[..], &second.operands(), &[bias], &of_result].concat();
+    let attributes = vec![draft::int("transB", transposed as i64)];
+    generator.emit_all("com.microsoft.QGemm", &operands, attributes, vec![form])?.first().copied()
+}
+
+/// To bytes and back, as onnxruntime spells it where the standard's operators lack a type.
+pub fn there_and_back(generator: &mut Generator) -> Option<Id> {
+    let x = generator.exact_floats()?;
+    let form = generator.form(x).clone();
+    if !matches!(form.dtype, DType::F32 | DType::F16) {
+        return None;
+    }
+    let of_result = scale(generator, form.dtype, [-6, -2], None)?;
+    let dtype = generator.random.one_of([DType::U8, DType::I8, DType::U16, DType::I16]);
+    let zero = numbers_like(generator, of_result, dtype, &[5.0]);
+    let all = Form { dtype, interval: all_bytes(dtype), exact: true, ..form.clone() };
+    let operands = |x: Id| [x, of_result, zero].map(Some);
+    let codes = generator.emit_all("com.microsoft.QuantizeLinear", &operands(x), vec![], vec![all])?[0];
+    let most = if form.dtype == DType::F16 || dtype == DType::I8 || dtype == DType::U8 { 64.0 } else { 16384.0 };
+    if most < 16384.0 && !matches!(dtype, DType::U8 | DType::I8) {
+        return Some(codes);
+    }
+    let back = Form { interval: Interval::around_zero(most), ..form };
+    generator.emit_all("com.microsoft.DequantizeLinear", &operands(codes), vec![], vec![back])?.first().copied()
 }
