@@ -5,17 +5,17 @@
 //! 0. *Sources* (indices, literals) join their readers inside of loops and branches: the numbers of a loop's runs are its counter.
 //! 1. *Views* (copies, transposes, slices, broadcasts, shape arithmetic) vanish into the maps of their readers.
 //! 2. *Epilogues*: a pointwise nest joins the reduction that makes its operand: `relu(x*w + bias + skip)` is one nest.
-//! 3. *Prologues*: a pointwise nest joins its only reader, unless that would compute points again.
-//! 4. *Widenings*: bytes that become wider numbers do so where these are read, in epilogues too.
+//! 3. *Widenings*: bytes that become wider numbers do so where these are read, in epilogues too.
+//! 4. *Prologues*: a pointwise nest joins its only reader, unless that would compute points again.
 //! 5. *Rows*: reductions and pointwise nests over the same outer points (softmax, norms) become the stages of one group.
 
 use crate::layouts::is_zero;
-use crate::program::{BufferId, Program, Role, Stage, Step};
+use crate::program::{BufferId, Group, Program, Role, Stage, Step};
 use crate::rows;
 use crate::work::{Slot, Work, step_uses, use_counts};
 use ir::TensorType;
 use nest::{Func, Index, Nest, Read, ScalarOp, contraction, rewrite};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use sym::{Expr, Ranges};
 
 /// The most scalars of a nest that fusion makes: far more than any model's own chains have, and few enough that long chains take time in
@@ -37,9 +37,10 @@ fn fuse_steps(program: &Program, uses: &HashMap<BufferId, usize>, steps: &[Step]
     let mut work = Work::new(program, uses, &steps);
     inline_views(&mut work);
     append_epilogues(&mut work);
+    inline_widenings(&mut work);
     inline_prologues(&mut work);
     append_epilogues(&mut work);
-    inline_widenings(&mut work);
+    set_apart(&mut work);
     rows::group_rows(&mut work);
     work.finish()
 }
@@ -161,12 +162,50 @@ fn append_to(work: &mut Work, producer: usize, id: BufferId, at: usize) -> bool 
     true
 }
 
+/// Constants, and what is computed from them alone: once, before the first call, unless it joins what is not.
+fn known_buffers(work: &Work) -> HashSet<BufferId> {
+    let mut known = HashSet::new();
+    for at in 0..work.slots.len() {
+        let Some(stage) = work.stage(at) else { continue };
+        known.extend(stage.operands.iter().filter(|id| matches!(work.program.buffer(**id).role, Role::Constant { .. })));
+        let made = stage.writes.iter().all(|id| work.sole_writer(*id) == Some(at));
+        if made && is_known(stage, &known) {
+            known.extend(&stage.writes);
+        }
+    }
+    known
+}
+
+fn is_known(stage: &Stage, known: &HashSet<BufferId>) -> bool {
+    !stage.operands.is_empty() && stage.operands.iter().all(|id| known.contains(id))
+}
+
+/// Whether a stage gives what is known to one that needs more than that.
+fn is_prepared(work: &Work, stage: &Stage, known: &HashSet<BufferId>) -> bool {
+    let mut readers = stage.writes.iter().flat_map(|id| work.readers(*id));
+    is_known(stage, known) && readers.any(|reader| work.stage(*reader).is_none_or(|reader| !is_known(reader, known)))
+}
+
+/// What is prepared keeps out of groups that run at every call.
+fn set_apart(work: &mut Work) {
+    let known = known_buffers(work);
+    for at in 0..work.slots.len() {
+        if let Some(stage) = work.stage(at).filter(|stage| is_prepared(work, stage, &known)).cloned() {
+            work.set(at, Slot::Fixed(Step::Group(Group { outer: vec![], stages: vec![stage] })));
+        }
+    }
+}
+
 /// From the last to the first, so that a chain whose middle has two readers, one of which joins the other, joins as a whole.
 fn inline_prologues(work: &mut Work) {
+    let known = known_buffers(work);
     for at in (0..work.slots.len()).rev() {
         let Some(stage) = work.stage(at).filter(|s| !s.nest.has_reduction() && s.writes.len() == 1).cloned() else { continue };
         let readers = work.readers(stage.writes[0]).clone();
         if work.sole_writer(stage.writes[0]) != Some(at) || readers.len() != 1 {
+            continue;
+        }
+        if is_prepared(work, &stage, &known) {
             continue;
         }
         let computed = rewrite::points(&stage.nest);
@@ -178,9 +217,9 @@ fn inline_prologues(work: &mut Work) {
 }
 
 /// Pointwise nests of few steps that read bytes and little else join all readers that compute each point once. So does a factor of a
-/// contraction that has one row: what counts is then how much is read.
+/// contraction that has one row: what counts is then how much is read. From the first to the last, so that chains join link by link.
 fn inline_widenings(work: &mut Work) {
-    for at in (0..work.slots.len()).rev() {
+    for at in 0..work.slots.len() {
         let Some(stage) = work.stage(at).filter(|stage| is_widening(&stage.nest)).cloned() else { continue };
         if work.sole_writer(stage.writes[0]) != Some(at) {
             continue;

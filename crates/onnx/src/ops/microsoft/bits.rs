@@ -54,19 +54,18 @@ impl Shape {
         }
         let each = 8 / self.bits;
         let mut dims = b.dims(packed).to_vec();
-        let last = dims.len() - 1;
-        dims[last] = &dims[last] * each;
-        let codes: Vec<ValueId> = (0..each).map(|at| self.code(b, packed, at)).collect::<Result<_>>()?;
-        let codes = b.concat(&codes, last + 1)?;
-        b.reshape(codes, &dims)
-    }
-
-    /// The code number `at` of each byte, as the only element of one more axis.
-    fn code(&self, b: &mut Builder, packed: ValueId, at: i64) -> Result<ValueId> {
-        let shifted = b.map_number(Func::Div, packed, (1i64 << (self.bits * at)) as f64)?;
-        let code = b.map_number(Func::And, shifted, ((1i64 << self.bits) - 1) as f64)?;
-        let rank = b.dims(code).len();
-        b.unsqueeze(code, &[rank])
+        let rank = dims.len();
+        dims.push(Expr::from(each));
+        let units = b.ints(DType::U8, vec![each as usize], (0..each).map(|at| 1 << (self.bits * at)).collect());
+        let bytes = b.unsqueeze(packed, &[rank])?;
+        let repeated = [bytes, units].map(|part| b.broadcast(part, &dims));
+        let long = &dims[rank - 1] * each;
+        dims.truncate(rank - 1);
+        dims.push(long);
+        let [bytes, units] = repeated;
+        let (bytes, units) = (b.reshape(bytes?, &dims)?, b.reshape(units?, &dims)?);
+        let shifted = b.map(Func::Div, &[bytes, units])?;
+        b.map_number(Func::And, shifted, ((1i64 << self.bits) - 1) as f64)
     }
 
     /// The zero points of the blocks, `[N, blocks, 1]`, in f32.
