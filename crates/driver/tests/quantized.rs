@@ -105,3 +105,25 @@ fn layers_pass_bytes() {
         assert!(buffer.ty.dtype == DType::U8 || matches!(buffer.role, Role::Output(_)) || buffer.name.contains("raw"), "{}", buffer.name);
     }
 }
+
+/// Codes of 4 bits are cut out of bytes once, and become numbers where a row is multiplied with them; for more rows, once.
+#[test]
+fn weights_of_one_row_stay_bytes() {
+    let read = |rows: i64| -> Result<Vec<DType>, Diagnostic> {
+        let mut b = Builder::new("row");
+        let x = b.input("x", TensorType::new(DType::F32, [rows, 32].map(Into::into).to_vec()));
+        let codes = drawn(DType::U8, &[64, 32], 5, |bits| (bits % 256) as f64);
+        let codes = b.graph.constant(codes, Some("codes"), "codes");
+        let codes = b.map_number(Func::And, codes, 15.0)?;
+        let weights = b.convert(codes, DType::F32)?;
+        let weights = b.map_number(Func::Mul, weights, 0.5)?;
+        let y = b.contract("mk,nk->mn", x, weights)?;
+        b.output("y", y);
+        let compiled = compile_graph(b.finish(), &Options::new(Target::x86_64_v3(), 1)).unwrap();
+        let stages: Vec<_> = compiled.program.steps.iter().flat_map(Step::groups).flat_map(|group| &group.stages).collect();
+        assert_eq!(stages.len(), 1);
+        Ok(stages[0].nest.operands.iter().map(|operand| operand.ty.dtype).collect())
+    };
+    assert_eq!(read(1).unwrap(), [DType::F32, DType::U8]);
+    assert_eq!(read(8).unwrap(), [DType::F32, DType::F32]);
+}

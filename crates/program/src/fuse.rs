@@ -180,10 +180,17 @@ fn is_known(stage: &Stage, known: &HashSet<BufferId>) -> bool {
     !stage.operands.is_empty() && stage.operands.iter().all(|id| known.contains(id))
 }
 
-/// Whether a stage gives what is known to one that needs more than that.
+/// The most elements of a result for each of an operand that is worth preparing.
+const MOST_PREPARED: i64 = 4;
+
+/// Whether a stage gives what is known to one that needs more than that, and its result is not much larger than what it reads.
 fn is_prepared(work: &Work, stage: &Stage, known: &HashSet<BufferId>) -> bool {
+    let ([write], true) = (stage.nest.writes.as_slice(), is_known(stage, known)) else { return false };
+    let count = |ty: &TensorType| Expr::product(&ty.dims);
+    let is_like = |ty: &TensorType| ty.dtype.size() >= write.ty.dtype.size() && no_more(&count(&write.ty), &(&count(ty) * MOST_PREPARED));
     let mut readers = stage.writes.iter().flat_map(|id| work.readers(*id));
-    is_known(stage, known) && readers.any(|reader| work.stage(*reader).is_none_or(|reader| !is_known(reader, known)))
+    stage.nest.operands.iter().any(|operand| is_like(&operand.ty))
+        && readers.any(|reader| work.stage(*reader).is_none_or(|reader| !is_known(reader, known)))
 }
 
 /// What is prepared keeps out of groups that run at every call.
