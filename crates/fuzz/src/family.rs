@@ -23,6 +23,7 @@ pub mod part;
 pub mod pick;
 pub mod pool;
 pub mod product;
+pub mod qdq;
 pub mod repeat;
 pub mod resample;
 pub mod sample;
@@ -69,6 +70,11 @@ pub static STEPS: &[(usize, Step)] = &[
     (2, bytes::quantize),
     (2, bytes::dequantize),
     (1, bytes::quantize_dynamically),
+    (2, qdq::matmul),
+    (2, qdq::conv),
+    (2, qdq::between_bytes),
+    (1, qdq::gemm),
+    (1, qdq::there_and_back),
     (6, window::conv),
     (5, pool::pool),
     (2, pool::global),
@@ -157,6 +163,7 @@ pub static STEPS: &[(usize, Step)] = &[
     (1, microsoft::activation),
     (1, microsoft::norm),
     (1, microsoft::matmul),
+    (1, microsoft::matmul_of_bits),
     (1, microsoft::multi_head),
     (4, strings::strings),
     (1, strings::picture),

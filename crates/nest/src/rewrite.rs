@@ -158,6 +158,12 @@ pub fn covers(nest: &Nest, write: &Write) -> bool {
     !write.is_update() && write.only.is_empty() && all && points == Expr::product(&write.ty.dims)
 }
 
+/// The same of any write of a nest that is legal: its points are different elements, so as many of them are all.
+fn fills(nest: &Nest, write: &Write) -> bool {
+    let points = Expr::product(nest.parallel().map(|iter| &iter.extent));
+    !write.is_update() && write.only.is_empty() && points == Expr::product(&write.ty.dims)
+}
+
 fn dim_covered(nest: &Nest, index: &Expr, dim: &Expr) -> bool {
     if index.is_zero() {
         return dim.is_one();
@@ -280,7 +286,7 @@ pub fn rename(nest: &Nest, names: &BTreeMap<Sym, Sym>) -> Nest {
 /// before: `t[i, j] = sum_k ..`, `z[j, i] = relu(t[i, j])` -> after: `z[j, i] = relu(sum_k ..)`.
 pub fn append(producer: &Nest, name: &str, consumer: &Nest) -> Option<Nest> {
     let [write] = producer.writes.as_slice() else { return None };
-    if consumer.has_reduction() || consumer.updates() || write.name != name || !covers(producer, write) {
+    if consumer.has_reduction() || consumer.updates() || write.name != name || !fills(producer, write) {
         return None;
     }
     let mut reads = consumer.reads().filter(|(_, r)| consumer.operands[r.operand].name == name).map(|(_, r)| r);

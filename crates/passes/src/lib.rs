@@ -4,7 +4,7 @@
 //! node carries the locations of what it replaces; guards are never dropped; nothing dead is left. Regions are rewritten like graphs.
 //!
 //! - [`pipeline`]: the passes in order
-//! - [`dce`], [`cse`], [`fold`], [`simplify`], [`raise`], [`batch_norm`], [`decompose`], [`transpose`]: one file a pass
+//! - [`dce`], [`cse`], [`quantize`], [`fold`], [`simplify`], [`raise`], [`batch_norm`], [`decompose`], [`transpose`]: one file a pass
 //! - [`rewrite`], [`view`], [`names`]: rebuilding a graph under one rule, reading patterns out of it, naming its values
 //! - [`check`]: whether two graphs compute the same
 //! - [`sabotage`]: wrong graphs, to test the checks
@@ -16,6 +16,7 @@ pub mod cse;
 pub mod dce;
 pub mod decompose;
 pub mod fold;
+pub mod quantize;
 pub mod raise;
 pub mod simplify;
 pub mod transpose;

@@ -1,7 +1,7 @@
 //! The passes in order.
 
 use crate::check::ROUNDING;
-use crate::{batch_norm, cse, dce, decompose, fold, raise, simplify, transpose};
+use crate::{batch_norm, cse, dce, decompose, fold, quantize, raise, simplify, transpose};
 use ir::Graph;
 
 /// A pure function from a graph to an equal one.
@@ -22,10 +22,12 @@ const fn rounding(name: &'static str, run: fn(&Graph) -> Graph) -> Pass {
     Pass { name, run, tolerance: 1e-5 }
 }
 
-const PIPELINE: [Pass; 15] = [
+const PIPELINE: [Pass; 16] = [
     // as the frontend left it, in fewer and plainer nodes
     exact("dce", dce::dce),
     exact("cse", cse::cse),
+    // as long as scales and zero points stand beside what they belong to
+    exact("quantize", quantize::quantize),
     rounding("fold", fold::fold),
     exact("simplify", simplify::simplify),
     exact("transpose", transpose::transpose),

@@ -5,14 +5,17 @@
 //! 0. *Sources* (indices, literals) join their readers inside of loops and branches: the numbers of a loop's runs are its counter.
 //! 1. *Views* (copies, transposes, slices, broadcasts, shape arithmetic) vanish into the maps of their readers.
 //! 2. *Epilogues*: a pointwise nest joins the reduction that makes its operand: `relu(x*w + bias + skip)` is one nest.
-//! 3. *Prologues*: a pointwise nest joins its only reader, unless that would compute points again.
-//! 4. *Rows*: reductions and pointwise nests over the same outer points (softmax, norms) become the stages of one group.
+//! 3. *Widenings*: bytes that become wider numbers do so where these are read, in epilogues too.
+//! 4. *Prologues*: a pointwise nest joins its only reader, unless that would compute points again.
+//! 5. *Rows*: reductions and pointwise nests over the same outer points (softmax, norms) become the stages of one group.
 
-use crate::program::{BufferId, Program, Role, Stage, Step};
+use crate::layouts::is_zero;
+use crate::program::{BufferId, Group, Program, Role, Stage, Step};
 use crate::rows;
 use crate::work::{Slot, Work, step_uses, use_counts};
-use nest::{Nest, Read, ScalarOp, contraction, rewrite};
-use std::collections::HashMap;
+use ir::TensorType;
+use nest::{Func, Index, Nest, Read, ScalarOp, contraction, rewrite};
+use std::collections::{HashMap, HashSet};
 use sym::{Expr, Ranges};
 
 /// The most scalars of a nest that fusion makes: far more than any model's own chains have, and few enough that long chains take time in
@@ -34,8 +37,10 @@ fn fuse_steps(program: &Program, uses: &HashMap<BufferId, usize>, steps: &[Step]
     let mut work = Work::new(program, uses, &steps);
     inline_views(&mut work);
     append_epilogues(&mut work);
+    inline_widenings(&mut work);
     inline_prologues(&mut work);
     append_epilogues(&mut work);
+    set_apart(&mut work);
     rows::group_rows(&mut work);
     work.finish()
 }
@@ -85,6 +90,11 @@ pub fn is_contraction(nest: &Nest) -> bool {
     contraction(nest, &|_: &Read| false).is_some()
 }
 
+/// Whether a contraction reads numbers other than zero beyond its operands: no halo holds these.
+fn has_other_border(nest: &Nest) -> bool {
+    nest.reads().any(|(_, read)| read.fill.is_some_and(|fill| !is_zero(fill)))
+}
+
 fn inline_views(work: &mut Work) {
     for at in 0..work.slots.len() {
         let Some(stage) = work.stage(at).filter(|s| is_cheap(&s.nest) && s.writes.len() == 1).cloned() else { continue };
@@ -101,7 +111,8 @@ fn inline_views(work: &mut Work) {
 fn inline_view(work: &mut Work, stage: &Stage) -> bool {
     let mut all = true;
     for reader in work.readers(stage.writes[0]).clone() {
-        all &= inline_into(work, stage, reader, &|before, after| !is_contraction(before) || is_contraction(after));
+        all &=
+            inline_into(work, stage, reader, &|before, after| !is_contraction(before) || is_contraction(after) && !has_other_border(after));
     }
     all
 }
@@ -151,12 +162,57 @@ fn append_to(work: &mut Work, producer: usize, id: BufferId, at: usize) -> bool 
     true
 }
 
+/// Constants, and what is computed from them alone: once, before the first call, unless it joins what is not.
+fn known_buffers(work: &Work) -> HashSet<BufferId> {
+    let mut known = HashSet::new();
+    for at in 0..work.slots.len() {
+        let Some(stage) = work.stage(at) else { continue };
+        known.extend(stage.operands.iter().filter(|id| matches!(work.program.buffer(**id).role, Role::Constant { .. })));
+        let made = stage.writes.iter().all(|id| work.sole_writer(*id) == Some(at));
+        if made && is_known(stage, &known) {
+            known.extend(&stage.writes);
+        }
+    }
+    known
+}
+
+fn is_known(stage: &Stage, known: &HashSet<BufferId>) -> bool {
+    !stage.operands.is_empty() && stage.operands.iter().all(|id| known.contains(id))
+}
+
+/// The most elements of a result for each of an operand that is worth preparing.
+const MOST_PREPARED: i64 = 4;
+
+/// Whether a stage gives what is known to one that needs more than that, and its result is not much larger than what it reads.
+fn is_prepared(work: &Work, stage: &Stage, known: &HashSet<BufferId>) -> bool {
+    let ([write], true) = (stage.nest.writes.as_slice(), is_known(stage, known)) else { return false };
+    let count = |ty: &TensorType| Expr::product(&ty.dims);
+    let is_like = |ty: &TensorType| ty.dtype.size() >= write.ty.dtype.size() && no_more(&count(&write.ty), &(&count(ty) * MOST_PREPARED));
+    let mut readers = stage.writes.iter().flat_map(|id| work.readers(*id));
+    stage.nest.operands.iter().any(|operand| is_like(&operand.ty))
+        && readers.any(|reader| work.stage(*reader).is_none_or(|reader| !is_known(reader, known)))
+}
+
+/// What is prepared keeps out of groups that run at every call.
+fn set_apart(work: &mut Work) {
+    let known = known_buffers(work);
+    for at in 0..work.slots.len() {
+        if let Some(stage) = work.stage(at).filter(|stage| is_prepared(work, stage, &known)).cloned() {
+            work.set(at, Slot::Fixed(Step::Group(Group { outer: vec![], stages: vec![stage] })));
+        }
+    }
+}
+
 /// From the last to the first, so that a chain whose middle has two readers, one of which joins the other, joins as a whole.
 fn inline_prologues(work: &mut Work) {
+    let known = known_buffers(work);
     for at in (0..work.slots.len()).rev() {
         let Some(stage) = work.stage(at).filter(|s| !s.nest.has_reduction() && s.writes.len() == 1).cloned() else { continue };
         let readers = work.readers(stage.writes[0]).clone();
         if work.sole_writer(stage.writes[0]) != Some(at) || readers.len() != 1 {
+            continue;
+        }
+        if is_prepared(work, &stage, &known) {
             continue;
         }
         let computed = rewrite::points(&stage.nest);
@@ -165,6 +221,64 @@ fn inline_prologues(work: &mut Work) {
             work.set(at, Slot::Gone);
         }
     }
+}
+
+/// Pointwise nests of few steps that read bytes and little else join all readers that compute each point once. So does a factor of a
+/// contraction that has one row: what counts is then how much is read. From the first to the last, so that chains join link by link.
+fn inline_widenings(work: &mut Work) {
+    for at in 0..work.slots.len() {
+        let Some(stage) = work.stage(at).filter(|stage| is_widening(&stage.nest)).cloned() else { continue };
+        if work.sole_writer(stage.writes[0]) != Some(at) {
+            continue;
+        }
+        let (name, computed) = (work.name(stage.writes[0]), rewrite::points(&stage.nest));
+        let once = |before: &Nest, after: &Nest| {
+            let stays = !is_contraction(before) || is_contraction(after);
+            (stays || is_factor(before, &name)) && no_more(&points_of(before, &name), &computed)
+        };
+        let readers = work.readers(stage.writes[0]).clone();
+        let mut all = true;
+        for reader in readers {
+            all &= inline_into(work, &stage, reader, &once);
+        }
+        if all {
+            work.set(at, Slot::Gone);
+        }
+    }
+}
+
+/// The most scalars of a widening.
+const LARGEST_WIDENING: usize = 12;
+
+/// How many elements of the result there are at least for each of an operand that is read beside the narrow one.
+const LEAST_SHARED: i64 = 8;
+
+fn is_widening(nest: &Nest) -> bool {
+    let [write] = nest.writes.as_slice() else { return false };
+    let simple = |op: &ScalarOp| match op {
+        ScalarOp::Read(_) | ScalarOp::Literal(_) | ScalarOp::Convert(_) => true,
+        ScalarOp::Apply(func, _) => matches!(func, Func::Add | Func::Sub | Func::Mul),
+        ScalarOp::Index(_) | ScalarOp::Reduce(..) => false,
+    };
+    let count = |ty: &TensorType| Expr::product(&ty.dims);
+    let is_small = |ty: &TensorType| no_more(&(&count(ty) * LEAST_SHARED), &count(&write.ty));
+    let mut large = nest.operands.iter().filter(|operand| !is_small(&operand.ty));
+    let narrow = large.next().is_some_and(|operand| operand.ty.dtype.size() < write.ty.dtype.size()) && large.next().is_none();
+    narrow && nest.body.len() <= LARGEST_WIDENING && nest.body.iter().all(|scalar| simple(&scalar.op))
+}
+
+/// Whether a contraction multiplies elements of an operand.
+fn is_factor(nest: &Nest, name: &str) -> bool {
+    let parts = contraction(nest, &|_: &Read| false);
+    let reads = |id| nest.read(id).is_some_and(|read| nest.operands[read.operand].name == name);
+    parts.is_some_and(|parts| reads(parts.a) || reads(parts.b))
+}
+
+/// The points at which a nest reads an operand: those of the results, unless a fold needs it.
+fn points_of(nest: &Nest, name: &str) -> Expr {
+    let mentions = |read: &Read| nest.reductions().any(|iter| read.index.iter().filter_map(Index::as_map).any(|e| e.mentions(&iter.sym)));
+    let folded = nest.reads().any(|(_, read)| nest.operands[read.operand].name == name && mentions(read));
+    if folded { rewrite::points(nest) } else { Expr::product(nest.parallel().map(|iter| &iter.extent)) }
 }
 
 fn no_more(a: &Expr, b: &Expr) -> bool {

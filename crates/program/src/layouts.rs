@@ -10,10 +10,10 @@
 
 use crate::layout::Layout;
 use crate::program::{Buffer, BufferId, Group, HostStep, Program, Role, Stage, Step};
-use ir::Literal;
+use ir::{Literal, TensorType};
 use nest::{Contraction, Index, Nest, Read, contraction, rewrite};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use sym::{Expr, Sym};
+use sym::{Atom, Expr, Sym};
 
 pub fn assign(program: &Program) -> Program {
     let mut out = program.clone();
@@ -52,13 +52,27 @@ pub fn rough_points(nest: &Nest) -> f64 {
     nest.iters.iter().map(|iter| iter.extent.eval(&|_| Some(64)).unwrap_or(64) as f64).product()
 }
 
-/// The dim that an index walks by exactly one of `syms`; the last such dim where it is innermost already, else the first.
+/// The dim that an index walks by exactly one of `syms`; the last such dim where it is innermost already, else the first. Where there is
+/// none, the dim that it walks in runs: d of `64*h + d`.
 fn plain_dim(index: &[Option<&Expr>], syms: &[Sym]) -> Option<usize> {
     let plain = |e: &Option<&Expr>| e.and_then(|e| e.as_sym()).is_some_and(|s| syms.contains(s));
     if index.last().is_some_and(plain) {
         return Some(index.len() - 1);
     }
-    index.iter().position(plain)
+    let in_runs = |e: &Option<&Expr>| e.is_some_and(|e| is_remainder(e, syms));
+    index.iter().position(plain).or_else(|| index.iter().position(in_runs))
+}
+
+/// The shortest run of an iterator that is worth a layout.
+const SHORTEST_RUN: i64 = 16;
+
+/// Whether an expression is one of `syms` modulo a number that is not small.
+fn is_remainder(e: &Expr, syms: &[Sym]) -> bool {
+    e.atoms().any(|atom| {
+        let Atom::FloorDiv(whole, unit) = atom else { return false };
+        let long = unit.as_const().is_some_and(|unit| unit >= SHORTEST_RUN);
+        long && whole.as_sym().is_some_and(|sym| syms.contains(sym)) && *e == whole.modulo(unit)
+    })
 }
 
 fn maps(index: &[Index]) -> Vec<Option<&Expr>> {
@@ -130,7 +144,11 @@ fn operand_vote(stage: &Stage, c: &Contraction) -> Option<(BufferId, usize)> {
     Some((stage.operands[a.operand], plain_dim(&maps(&a.index), &c.k)?))
 }
 
-/// Joins the dims that one iterator walks plainly in several buffers; a contraction's own operands keep out.
+/// How many times the elements of its results an operand of a fold may have so that their layouts are one matter.
+const MOST_FOLDED: f64 = 16.0;
+
+/// Joins the dims that one iterator walks plainly in several buffers; a contraction's own operands keep out, and so does what is folded to
+/// much less than it is: the order of a few sums is not worth the order of all their terms.
 fn link(stage: &Stage, found: Option<&Contraction>, classes: &mut Classes) {
     let mut walked: HashMap<Sym, (BufferId, usize)> = HashMap::new();
     let mut visit = |id: BufferId, index: Vec<Option<&Expr>>, classes: &mut Classes| {
@@ -142,11 +160,17 @@ fn link(stage: &Stage, found: Option<&Contraction>, classes: &mut Classes) {
     for (write, id) in stage.nest.writes.iter().zip(&stage.writes) {
         visit(*id, maps(&write.index), classes);
     }
+    let most = stage.nest.writes.iter().map(|write| rough_elements(&write.ty)).sum::<f64>() * MOST_FOLDED;
+    let folded = |read: &Read| stage.nest.has_reduction() && rough_elements(&stage.nest.operands[read.operand].ty) > most;
     for (at, read) in stage.nest.reads() {
-        if found.is_none_or(|c| c.a != at && c.b != at) {
+        if found.map_or(!folded(read), |c| c.a != at && c.b != at) {
             visit(stage.operands[read.operand], maps(&read.index), classes);
         }
     }
+}
+
+fn rough_elements(ty: &TensorType) -> f64 {
+    ty.dims.iter().map(|dim| dim.eval(&|_| Some(64)).unwrap_or(64) as f64).product()
 }
 
 /// Copies that give contractions an operand or result of a free layout where the buffer is the caller's.
@@ -300,7 +324,7 @@ fn indexed_by_data(program: &Program) -> BTreeSet<BufferId> {
     found
 }
 
-fn is_zero(value: Literal) -> bool {
+pub fn is_zero(value: Literal) -> bool {
     value == Literal::Float(0.0) || value == Literal::Int(0)
 }
 

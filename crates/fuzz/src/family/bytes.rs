@@ -11,17 +11,17 @@ use onnx::proto::AttributeProto;
 use sym::Expr;
 
 /// The bytes of a type.
-fn all_bytes(dtype: DType) -> Interval {
+pub(super) fn all_bytes(dtype: DType) -> Interval {
     let (low, high) = dtype.int_range().unwrap_or((0, 1));
     Interval::new(low as f64, high as f64)
 }
 
-fn byte_type(generator: &mut Generator) -> DType {
+pub(super) fn byte_type(generator: &mut Generator) -> DType {
     generator.random.one_of([DType::U8, DType::U8, DType::I8])
 }
 
 /// A tensor of bytes with a rank in the range: an old one, floats or integers converted, or an input of the given dims.
-fn bytes(generator: &mut Generator, fits: impl Fn(&Form) -> bool, dims: impl FnOnce(&mut Generator) -> Vec<Expr>) -> Option<Id> {
+pub(super) fn bytes(generator: &mut Generator, fits: impl Fn(&Form) -> bool, dims: impl FnOnce(&mut Generator) -> Vec<Expr>) -> Option<Id> {
     let found = generator.find(|_, form| matches!(form.dtype, DType::I8 | DType::U8) && fits(form));
     if found.is_some() && generator.random.chance(70) {
         return found;
@@ -79,7 +79,7 @@ struct Factors {
 }
 
 /// Powers of two, so that nothing is rounded but where it is meant: one of these, or a list of two.
-fn scale(generator: &mut Generator, dtype: DType, exponents: [i32; 2], count: Option<&Expr>) -> Option<Id> {
+pub(super) fn scale(generator: &mut Generator, dtype: DType, exponents: [i32; 2], count: Option<&Expr>) -> Option<Id> {
     let power = |generator: &mut Generator| 2.0_f64.powi(generator.random.between(exponents[0] as i64, exponents[1] as i64) as i32);
     let Some(count) = count.and_then(Expr::as_const).filter(|_| generator.random.chance(40)) else {
         let power = power(generator);
@@ -138,7 +138,7 @@ pub fn quantize(generator: &mut Generator) -> Option<Id> {
     generator.emit_all("QuantizeLinear", &[Some(x), Some(scale), zero], attributes, vec![result])?.first().copied()
 }
 
-fn along(generator: &mut Generator, axis: Option<usize>, rank: usize) -> Vec<AttributeProto> {
+pub(super) fn along(generator: &mut Generator, axis: Option<usize>, rank: usize) -> Vec<AttributeProto> {
     axis.map(|axis| draft::int("axis", generator.spelled(axis, rank))).into_iter().collect()
 }
 

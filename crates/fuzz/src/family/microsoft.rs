@@ -70,6 +70,43 @@ pub fn matmul(generator: &mut Generator) -> Option<Id> {
     generator.emit("com.microsoft.FusedMatMul", &[x, weights], attributes, product)
 }
 
+/// A product with weights of few bits, in blocks.
+pub fn matmul_of_bits(generator: &mut Generator) -> Option<Id> {
+    let x = rows(generator)?;
+    let x = generator.tame(x, 10.0)?;
+    let form = generator.form(x).clone();
+    if form.dtype == DType::F64 {
+        return None;
+    }
+    let (depth, columns, bits) = (form.dims.last()?.as_const()?, generator.size(), generator.random.one_of([2, 4, 4, 4, 8]));
+    let block = generator.random.one_of([16, 16, 32]);
+    let blocks = (depth + block - 1) / block;
+    let bytes = Interval::new(0.0, 255.0);
+    let shape = [columns, blocks, block / 8 * bits].map(|dim| dim as usize);
+    let codes = generator.weight_within("codes", DType::U8, &shape, bytes)?;
+    let most = 2f64.powi(-(bits as i32)) / (depth as f64).sqrt();
+    let list = if generator.random.chance(50) { vec![columns * blocks] } else { vec![columns, blocks] };
+    let list: Vec<usize> = list.into_iter().map(|dim| dim as usize).collect();
+    let scales = generator.weight_within("scales", form.dtype, &list, Interval::new(0.5 * most, most))?;
+    let zero = match generator.random.below(3) {
+        0 => None,
+        1 => Some(generator.weight_within("zero_points", DType::U8, &[columns as usize, (blocks * bits + 7) as usize / 8], bytes)?),
+        _ => Some(generator.weight_within("zero_points", form.dtype, &list, Interval::new(0.0, 2f64.powi(bits as i32)))?),
+    };
+    let bias = if generator.random.chance(40) { Some(generator.weight("bias", form.dtype, &[columns as usize], 1.0)?) } else { None };
+    let mut product = form.dims.clone();
+    if !generator.is_quick(product.iter().chain([&Expr::from(columns)])) {
+        return None;
+    }
+    *product.last_mut()? = Expr::from(columns);
+    let largest = (depth as f64).sqrt() * form.interval.largest() + 1.0;
+    let product = form.of(product).within(Interval::around_zero(largest)).rounded();
+    let sizes = [("K", depth), ("N", columns), ("bits", bits), ("block_size", block)];
+    let attributes = sizes.map(|(name, value)| draft::int(name, value)).to_vec();
+    let operands = [Some(x), Some(codes), Some(scales), zero, None, bias];
+    generator.emit_all("com.microsoft.MatMulNBits", &operands, attributes, vec![product])?.first().copied()
+}
+
 /// Attention of heads side by side, with a bias, a mask of keys, and earlier keys.
 pub fn multi_head(generator: &mut Generator) -> Option<Id> {
     let (batch, queries, keys, float) = (generator.dim(), generator.dim(), generator.dim(), generator.float);

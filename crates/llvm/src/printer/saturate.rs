@@ -34,6 +34,10 @@ impl Function<'_> {
             let most = literal(Literal::Int(highest(to.dtype)), to);
             converted = self.code.temp(format!("select {conds} {too_large}, {integer} {most}, {integer} {converted}"));
         }
+        if ends.low == 0.0 {
+            // what is no number is not above 0
+            return Made::Operand(converted);
+        }
         let is_number = self.code.temp(format!("fcmp ord {floats} {operand}, {}", float(0.0)));
         let zero = literal(Literal::Int(0), to);
         Made::Instruction(format!("select {conds} {is_number}, {integer} {converted}, {integer} {zero}"))

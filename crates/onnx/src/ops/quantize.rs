@@ -22,10 +22,13 @@ pub const OPS: &[Entry] = &[
 
 type Result<T> = std::result::Result<T, Diagnostic>;
 
+/// The domain whose version 1 has axes.
+const MICROSOFT: &str = "com.microsoft";
+
 /// The longest block.
 const MAX_BLOCK: i64 = 1 << 31;
 
-fn check_type(call: &Call, dtype: DType, allowed: &[DType]) -> Result<()> {
+pub(super) fn check_type(call: &Call, dtype: DType, allowed: &[DType]) -> Result<()> {
     match allowed.contains(&dtype) {
         true => Ok(()),
         false => Err(call.error(Code::Type, format!("{} is not defined on {dtype}", call.node.op_type))),
@@ -51,15 +54,15 @@ fn type_attribute(call: &Call, name: &'static str, since: i64) -> Result<Option<
 }
 
 /// A tensor's axis along which numbers belong to places, or to blocks of places.
-struct Granularity {
-    dims: Vec<Expr>,
-    axis: i64,
-    block: i64,
+pub(super) struct Granularity {
+    pub dims: Vec<Expr>,
+    pub axis: i64,
+    pub block: i64,
 }
 
 impl Granularity {
     fn read(call: &Call) -> Result<Granularity> {
-        let axis = if call.opset >= 13 { call.int_or("axis", 1)? } else { 1 };
+        let axis = if call.opset >= 13 || call.node.domain == MICROSOFT { call.int_or("axis", 1)? } else { 1 };
         let block = if call.opset >= 21 { call.int_or("block_size", 0)? } else { 0 };
         match (0..=MAX_BLOCK).contains(&block) {
             true => Ok(Granularity { dims: call.dims(0)?, axis, block }),
@@ -68,7 +71,7 @@ impl Granularity {
     }
 
     /// A scale or zero point at the dims of the tensor: a number, a list along the axis, or a number for each block.
-    fn spread(&self, call: &mut Call, value: ValueId) -> Result<ValueId> {
+    pub fn spread(&self, call: &mut Call, value: ValueId) -> Result<ValueId> {
         let own = call.b().dims(value).to_vec();
         if own.iter().all(Expr::is_one) {
             let value = call.b().reshape(value, &[])?;
@@ -103,7 +106,7 @@ impl Granularity {
 }
 
 /// `round(quotient) + zero`, within the range of the type.
-fn rounded(b: &mut Builder, quotient: ValueId, zero: Option<ValueId>, to: DType) -> Result<ValueId> {
+pub(super) fn rounded(b: &mut Builder, quotient: ValueId, zero: Option<ValueId>, to: DType) -> Result<ValueId> {
     let quotient = b.widened(quotient)?;
     let mut whole = b.map(Func::Round, &[quotient])?;
     if let Some(zero) = zero {
@@ -114,13 +117,13 @@ fn rounded(b: &mut Builder, quotient: ValueId, zero: Option<ValueId>, to: DType)
 }
 
 /// Operand `at`, where it is there and not known to be 0.
-fn zero_point(call: &mut Call, at: usize) -> Result<Option<ValueId>> {
+pub(super) fn zero_point(call: &mut Call, at: usize) -> Result<Option<ValueId>> {
     let Some(term) = call.optional(at) else { return Ok(None) };
     let known = call.cx.constant(term).and_then(|tensor| tensor.uniform());
     if known == Some(Literal::Int(0)) { Ok(None) } else { call.value(at).map(Some) }
 }
 
-fn quantize(call: &mut Call) -> Outcome {
+pub(super) fn quantize(call: &mut Call) -> Outcome {
     let granularity = Granularity::read(call)?;
     let (to, narrow) = quantized_type(call)?;
     let saturate = call.flag_or("saturate", true)?;
@@ -183,7 +186,7 @@ fn quantized_type(call: &Call) -> Result<Stored> {
     Ok(to)
 }
 
-fn dequantize(call: &mut Call) -> Outcome {
+pub(super) fn dequantize(call: &mut Call) -> Outcome {
     let granularity = Granularity::read(call)?;
     check_type(call, call.dtype(0)?, &[DType::U8, DType::I8, DType::U16, DType::I16, DType::I32])?;
     check_type(call, call.dtype(1)?, &[DType::F32, DType::F16, DType::BF16])?;
@@ -242,7 +245,7 @@ fn quantize_dynamically(call: &mut Call) -> Outcome {
 /// Where the two factors, their scales and their zero points stand, here and in `QLinearConv`.
 const FACTORS: Factors = Factors { factors: [0, 3], zero_points: [2, 5] };
 
-fn scale(call: &mut Call, at: usize) -> Result<ValueId> {
+pub(super) fn scale(call: &mut Call, at: usize) -> Result<ValueId> {
     check_type(call, call.dtype(at)?, &[DType::F32, DType::F16, DType::BF16])?;
     let scale = call.value(at)?;
     call.b().convert(scale, DType::F32)
