@@ -58,6 +58,8 @@ pub struct Options {
     pub shapes: BTreeMap<String, Vec<Option<i64>>>,
     /// What inputs of an ONNX model hold in every call: the code is for these values alone.
     pub values: BTreeMap<String, Tensor>,
+    /// Of random operators that have none.
+    pub seed: u64,
     pub sabotage: Option<Sabotage>,
     /// Where code is kept from compile to compile; without it everything is generated anew, to the same bytes.
     pub store: Option<Arc<Store>>,
@@ -73,7 +75,7 @@ pub struct Options {
 impl Options {
     /// What the frontend is told.
     pub fn import(&self) -> ImportOptions {
-        ImportOptions { dims: self.dims.clone(), shapes: self.shapes.clone(), values: self.values.clone() }
+        ImportOptions { dims: self.dims.clone(), shapes: self.shapes.clone(), values: self.values.clone(), seed: self.seed }
     }
 
     /// For this machine and all of its cores.
@@ -91,6 +93,7 @@ impl Options {
             dims: BTreeMap::new(),
             shapes: BTreeMap::new(),
             values: BTreeMap::new(),
+            seed: 0,
             sabotage: None,
             store: None,
             share_kernels: true,

@@ -12,11 +12,13 @@
 //! - [`function`]: calls of the model's own functions
 //! - [`cx`]: the state, and how a value gets into a graph
 //! - [`call`]: what an operator sees of its node
+//! - [`drawn`]: which outputs are random
 //! - [`known`]: shape arithmetic
 //! - [`narrow`]: element types of less than 8 bits, and floats of 8
 
 mod call;
 mod cx;
+mod drawn;
 mod function;
 mod interface;
 mod known;
@@ -32,6 +34,7 @@ mod walk;
 
 pub use call::{Call, Fault, Outcome, one};
 pub use cx::Cx;
+pub use drawn::{Drawn, drawn_outputs};
 pub use interface::input_names;
 pub use known::Known;
 pub use narrow::{Format, Narrow};
@@ -53,6 +56,8 @@ pub struct ImportOptions {
     pub shapes: BTreeMap<String, Vec<Option<i64>>>,
     /// What inputs hold in every call: they stay inputs, but the graph is that for these values.
     pub values: BTreeMap<String, Tensor>,
+    /// What random operators without a seed of their own start from.
+    pub seed: u64,
 }
 
 /// A model as a graph, and what is odd about it.

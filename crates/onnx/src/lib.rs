@@ -14,5 +14,5 @@ pub mod proto;
 mod testing;
 
 pub use file::ModelFile;
-pub use import::{ImportOptions, Imported, import, import_with_warnings, input_names, read_tensor};
+pub use import::{Drawn, ImportOptions, Imported, drawn_outputs, import, import_with_warnings, input_names, read_tensor};
 pub use ops::{LATEST_OPSET, OpName, op_names};

@@ -11,6 +11,7 @@ pub mod control;
 pub mod conv;
 pub mod convert;
 pub mod deform;
+pub mod determinant;
 pub mod einsum;
 pub mod elementwise;
 pub mod extremum;
@@ -33,6 +34,7 @@ pub mod pad;
 pub mod pool;
 pub mod position;
 pub mod quantize;
+pub mod random;
 pub mod recurrent;
 pub mod reduce;
 pub mod repeat;
@@ -45,6 +47,7 @@ pub mod sequence;
 pub mod signal;
 pub mod slice;
 pub mod softmax;
+pub mod training;
 pub mod trigonometry;
 pub mod units;
 mod window;
@@ -55,7 +58,7 @@ use crate::import::{Call, Outcome};
 pub const LATEST_OPSET: i64 = 28;
 
 /// Operators that take elements of the narrow types and know what they stand for.
-pub const NARROW: [&str; 4] = ["Cast", "CastLike", "QuantizeLinear", "DequantizeLinear"];
+pub const NARROW: [&str; 5] = ["Cast", "CastLike", "BitCast", "QuantizeLinear", "DequantizeLinear"];
 
 /// Operators that give elements of their first operand, whatever these stand for.
 pub const MOVES: [&str; 9] = ["Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Slice", "Gather", "Expand"];
@@ -73,6 +76,10 @@ pub const TAKES_SEQUENCES: [&str; 9] = [
     "OptionalHasElement",
 ];
 
+/// Operators whose results are random: Dropout only where it trains.
+pub const RANDOM: [&str; 7] =
+    ["RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Bernoulli", "Multinomial", "Dropout"];
+
 /// Adds an operator's node to the graph.
 pub type Import = fn(&mut Call) -> Outcome;
 
@@ -87,8 +94,10 @@ static FAMILIES: &[(&str, &[Entry])] = &[
     ("", units::OPS),
     ("", logic::OPS),
     ("", convert::OPS),
+    ("", random::OPS),
     ("", matmul::OPS),
     ("", einsum::OPS),
+    ("", determinant::OPS),
     ("", conv::OPS),
     ("", deform::OPS),
     ("", integer::OPS),
@@ -123,6 +132,7 @@ static FAMILIES: &[(&str, &[Entry])] = &[
     ("", loops::OPS),
     ("", recurrent::OPS),
     ("", sequence::OPS),
+    (training::DOMAIN, training::OPS),
     ("com.microsoft", microsoft::OPS),
     ("", microsoft::norm::OF_ONNX),
 ];

@@ -37,14 +37,26 @@ pub fn imported(text: &str, options: &ImportOptions) -> std::result::Result<Impo
 /// Imports the model and interprets it on inputs such as `f32[2] 1 2`; the outputs are written likewise.
 #[track_caller]
 pub fn check(text: &str, inputs: &[&str], want: &[&str]) {
-    let graph = imported(text, &ImportOptions::default()).unwrap_or_else(|problems| panic!("{problems}")).graph;
+    let outputs = outputs(text, inputs, &ImportOptions::default());
+    assert_eq!(outputs.iter().map(written).collect::<Vec<String>>(), want);
+}
+
+/// The numbers in each output.
+#[track_caller]
+pub fn numbers(text: &str, inputs: &[&str], options: &ImportOptions) -> Vec<Vec<f64>> {
+    let numbers = |array: &Array| (0..array.count()).map(|at| array.get(at).as_f64()).collect();
+    outputs(text, inputs, options).iter().map(numbers).collect()
+}
+
+#[track_caller]
+fn outputs(text: &str, inputs: &[&str], options: &ImportOptions) -> Vec<Array> {
+    let graph = imported(text, options).unwrap_or_else(|problems| panic!("{problems}")).graph;
     assert_eq!(ir::verify::verify(&graph), []);
     assert_eq!(::ops::verify::verify(&graph), Ok(()));
     let inputs: Vec<Array> = inputs.iter().map(|text| tensor_of(text).to_array()).collect();
     let dims: Vec<Vec<usize>> = inputs.iter().map(|array| array.dims().to_vec()).collect();
     let symbols = ::ops::interp::bind_symbols(&graph, &dims).unwrap_or_else(|problems| panic!("{problems}"));
-    let outputs = ::ops::interp::outputs(&graph, &inputs, &symbols).unwrap_or_else(|problem| panic!("{problem}"));
-    assert_eq!(outputs.iter().map(written).collect::<Vec<String>>(), want);
+    ::ops::interp::outputs(&graph, &inputs, &symbols).unwrap_or_else(|problem| panic!("{problem}"))
 }
 
 /// The types of the outputs and the guards.
@@ -88,7 +100,13 @@ fn tensor_of(text: &str) -> Tensor {
 fn read_model(parser: &mut Parser) -> Result<ModelProto> {
     let version = if parser.accept("opset") { parser.integer()? } else { LATEST_OPSET };
     let opset = |domain: &str, version| proto::OperatorSetIdProto { domain: domain.to_string(), version };
-    let opset_import = vec![opset("", version), opset("my", 1), opset("com.microsoft", 1), opset("ai.onnx.preview", 1)];
+    let opset_import = vec![
+        opset("", version),
+        opset("my", 1),
+        opset("com.microsoft", 1),
+        opset("ai.onnx.preview", 1),
+        opset("ai.onnx.preview.training", 1),
+    ];
     let mut functions = Vec::new();
     while parser.accept("function") {
         functions.push(FunctionProto { opset_import: opset_import.clone(), ..read_function(parser)? });

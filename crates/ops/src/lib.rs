@@ -11,6 +11,7 @@
 //! - [`core`]: the core ops
 //! - [`composites`]: the composites
 //! - [`build`]: the builder that infers types
+//! - [`gradient`]: reverse-mode differentiation
 //! - [`verify`]: the invariants O1.. of graphs
 //! - [`interp`]: the interpreter of graphs
 
@@ -20,6 +21,7 @@ pub mod composites;
 pub mod core;
 pub mod def;
 pub mod dims;
+pub mod gradient;
 pub mod interp;
 pub mod lower;
 pub mod reference;
@@ -35,9 +37,10 @@ pub use core::region::repeat::Parts;
 pub use def::{ConcreteType, Decompose, InferCx, Inferred, Kind, LowerCx, OpDef, OpError, Reference};
 pub use verify::verify;
 
-static OPS: [OpDef; 32] = [
+static OPS: [OpDef; 34] = [
     core::map::DEF,
     core::convert::DEF,
+    core::bitcast::DEF,
     core::broadcast::DEF,
     core::reshape::DEF,
     core::transpose::DEF,
@@ -55,6 +58,7 @@ static OPS: [OpDef; 32] = [
     core::reduce_window::DEF,
     core::iota::DEF,
     core::sizes::DEF,
+    core::philox::DEF,
     core::region::branch::IF,
     core::region::repeat::WHILE,
     core::region::repeat::SCAN,
@@ -80,8 +84,9 @@ pub fn find(name: &str) -> Option<&'static OpDef> {
 }
 
 /// Names of attributes, as the ops read them.
-const ATTRIBUTES: [&str; 39] = [
+const ATTRIBUTES: [&str; 43] = [
     "alpha",
+    "antialias",
     "approximate",
     "axes",
     "axis",
@@ -100,6 +105,7 @@ const ATTRIBUTES: [&str; 39] = [
     "extrapolation",
     "func",
     "groups",
+    "half",
     "high",
     "keep",
     "kind",
@@ -109,12 +115,14 @@ const ATTRIBUTES: [&str; 39] = [
     "reverse",
     "rounding",
     "scale",
+    "seed",
     "sizes",
     "spec",
     "stacked",
     "start",
     "starts",
     "steps",
+    "stream",
     "strides",
     "to",
     "trips",
