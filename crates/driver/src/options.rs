@@ -61,6 +61,8 @@ pub struct Options {
     pub values: BTreeMap<String, Tensor>,
     /// What every call gives for inputs that are sequences or optionals.
     pub contents: BTreeMap<String, Content>,
+    /// Of random operators that have none.
+    pub seed: u64,
     pub sabotage: Option<Sabotage>,
     /// Where code is kept from compile to compile; without it everything is generated anew, to the same bytes.
     pub store: Option<Arc<Store>>,
@@ -78,8 +80,8 @@ pub struct Options {
 impl Options {
     /// What the frontend is told.
     pub fn import(&self) -> ImportOptions {
-        let Options { dims, shapes, values, contents, .. } = self.clone();
-        ImportOptions { dims, shapes, values, contents }
+        let Options { dims, shapes, values, contents, seed, .. } = self.clone();
+        ImportOptions { dims, shapes, values, contents, seed }
     }
 
     /// For this machine and all of its cores.
@@ -98,6 +100,7 @@ impl Options {
             shapes: BTreeMap::new(),
             values: BTreeMap::new(),
             contents: BTreeMap::new(),
+            seed: 0,
             sabotage: None,
             store: None,
             share_kernels: true,

@@ -70,6 +70,7 @@ fn interpreters_and_code_agree_which_element_is_nearest() {
                 cubic: -0.75,
                 exclude_outside: false,
                 roi: [0.0, 1.0],
+                antialias: false,
                 extrapolation: 0.0,
             };
             let y = b.resize(x, 2, &to.into(), &plain).unwrap();

@@ -77,6 +77,10 @@ impl NestBuilder {
         if self.dtype(operand) == to { operand } else { self.push(ScalarOp::Convert(operand), to) }
     }
 
+    pub fn bits(&mut self, operand: ScalarId, to: DType) -> ScalarId {
+        if self.dtype(operand) == to { operand } else { self.push(ScalarOp::Bits(operand), to) }
+    }
+
     pub fn reduce(&mut self, monoid: Monoid, operand: ScalarId) -> ScalarId {
         let dtype = self.dtype(operand);
         self.push(ScalarOp::Reduce(monoid, operand), dtype)

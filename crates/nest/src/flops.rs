@@ -19,7 +19,7 @@ pub fn flops(nest: &Nest, size: &dyn Fn(&Sym) -> Option<i64>) -> f64 {
             points(&(0..of.len()).map(|at| of[at] || is_reduction(at)).collect::<Vec<_>>())
         }
         ScalarOp::Apply(..) => points(&dependences[at]),
-        ScalarOp::Read(_) | ScalarOp::Literal(_) | ScalarOp::Index(_) | ScalarOp::Convert(_) => 0.0,
+        ScalarOp::Read(_) | ScalarOp::Literal(_) | ScalarOp::Index(_) | ScalarOp::Convert(_) | ScalarOp::Bits(_) => 0.0,
     };
     nest.body.iter().enumerate().map(count).sum()
 }
@@ -31,7 +31,7 @@ fn dependences(nest: &Nest) -> Vec<Vec<bool>> {
         let mentioned = |iter: &crate::nest::Iter| match &scalar.op {
             ScalarOp::Read(read) => read.index.iter().filter_map(Index::as_map).any(|map| map.mentions(&iter.sym)),
             ScalarOp::Index(map) => map.mentions(&iter.sym),
-            ScalarOp::Literal(_) | ScalarOp::Apply(..) | ScalarOp::Convert(_) | ScalarOp::Reduce(..) => false,
+            ScalarOp::Literal(_) | ScalarOp::Apply(..) | ScalarOp::Convert(_) | ScalarOp::Bits(_) | ScalarOp::Reduce(..) => false,
         };
         let operands = scalar.op.operands();
         let depends = |at: usize| {

@@ -1,5 +1,6 @@
 //! The table of scalar functions: the only arithmetic that bodies of nests know.
 
+use half::{bf16, f16};
 use ir::{DType, Literal};
 
 /// A scalar function. Operands and result have one type, unless the line says otherwise.
@@ -411,9 +412,39 @@ pub fn convert(value: Literal, from: DType, to: DType) -> Literal {
     }
 }
 
+/// The meaning of `Bits`: a float is rounded to its type first.
+pub fn bits(value: Literal, from: DType, to: DType) -> Literal {
+    let stored = match (value, from) {
+        (Literal::Float(value), DType::F16) => f16::from_f64(value).to_bits() as i64,
+        (Literal::Float(value), DType::BF16) => bf16::from_f64(value).to_bits() as i64,
+        (Literal::Float(value), DType::F32) => (value as f32).to_bits() as i64,
+        (Literal::Float(value), _) => value.to_bits() as i64,
+        (Literal::Int(value), _) => value,
+    };
+    match to {
+        DType::F16 => Literal::Float(f16::from_bits(stored as u16).to_f64()),
+        DType::BF16 => Literal::Float(bf16::from_bits(stored as u16).to_f64()),
+        DType::F32 => Literal::Float(f32::from_bits(stored as u32).into()),
+        DType::F64 => Literal::Float(f64::from_bits(stored as u64)),
+        to => Literal::Int(wrap(stored, to)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bits_of_every_float() {
+        let code = |x: f64, from, to| bits(Literal::Float(x), from, to).as_i64();
+        assert_eq!(code(-1.0, DType::F32, DType::I32), 0xbf80_0000u32 as i32 as i64);
+        assert_eq!(code(-1.0, DType::F32, DType::U32), 0xbf80_0000);
+        assert_eq!(code(1.0, DType::F16, DType::I16), 0x3c00);
+        assert_eq!(code(-1.0, DType::BF16, DType::I16), 0xbf80u16 as i16 as i64);
+        assert_eq!(code(-0.0, DType::F64, DType::I64), i64::MIN);
+        assert_eq!(bits(Literal::Int(0x3c00), DType::U16, DType::F16), Literal::Float(1.0));
+        assert_eq!(bits(Literal::Float(1.0), DType::F16, DType::BF16), Literal::Float(bf16::from_bits(0x3c00).to_f64()));
+    }
 
     #[test]
     fn integers_wrap_and_never_trap() {

@@ -147,6 +147,8 @@ pub enum ScalarOp {
     Apply(Func, Vec<ScalarId>),
     /// A conversion between element types: floats to integers truncate and saturate (NaN gives 0), integers wrap, anything to bool is `!= 0`.
     Convert(ScalarId),
+    /// The bits of a scalar as another element type of the same size. A bool is 0 or 1, and what becomes one is `!= 0`.
+    Bits(ScalarId),
     /// Folds the scalar over all reduction iterators, accumulating in this scalar's type.
     Reduce(Monoid, ScalarId),
 }
@@ -285,7 +287,7 @@ impl Nest {
                 ScalarOp::Literal(_) | ScalarOp::Reduce(..) => false,
                 ScalarOp::Index(expr) => reduced(expr),
                 ScalarOp::Apply(_, operands) => operands.iter().any(of),
-                ScalarOp::Convert(operand) => of(operand),
+                ScalarOp::Convert(operand) | ScalarOp::Bits(operand) => of(operand),
             };
             varies.push(this);
         }
@@ -300,7 +302,7 @@ impl ScalarOp {
             ScalarOp::Read(read) => read.index.iter().filter_map(Index::as_data).collect(),
             ScalarOp::Literal(_) | ScalarOp::Index(_) => vec![],
             ScalarOp::Apply(_, operands) => operands.clone(),
-            ScalarOp::Convert(operand) | ScalarOp::Reduce(_, operand) => vec![*operand],
+            ScalarOp::Convert(operand) | ScalarOp::Bits(operand) | ScalarOp::Reduce(_, operand) => vec![*operand],
         }
     }
 
@@ -316,6 +318,7 @@ impl ScalarOp {
             ScalarOp::Index(e) => ScalarOp::Index(expr(e)),
             ScalarOp::Apply(func, operands) => ScalarOp::Apply(*func, operands.iter().map(|id| scalar(*id)).collect()),
             ScalarOp::Convert(operand) => ScalarOp::Convert(scalar(*operand)),
+            ScalarOp::Bits(operand) => ScalarOp::Bits(scalar(*operand)),
             ScalarOp::Reduce(monoid, operand) => ScalarOp::Reduce(*monoid, scalar(*operand)),
         }
     }

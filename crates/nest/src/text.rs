@@ -91,6 +91,7 @@ fn scalar_text(nest: &Nest, op: &ScalarOp) -> String {
         ScalarOp::Index(map) => format!("index {map}"),
         ScalarOp::Apply(func, args) => args.iter().fold(func.name().to_string(), |text, arg| format!("{text} {arg:?}")),
         ScalarOp::Convert(arg) => format!("convert {arg:?}"),
+        ScalarOp::Bits(arg) => format!("bits {arg:?}"),
         ScalarOp::Reduce(monoid, term) => format!("reduce {} {term:?}", monoid.name()),
     }
 }
@@ -191,6 +192,7 @@ fn scalar_op(parser: &mut Parser, nest: &Nest) -> Result<ScalarOp, ParseError> {
         "literal" => Ok(ScalarOp::Literal(parse_literal(parser)?)),
         "index" => Ok(ScalarOp::Index(parser.expr()?)),
         "convert" => Ok(ScalarOp::Convert(scalar_id(parser, nest)?)),
+        "bits" => Ok(ScalarOp::Bits(scalar_id(parser, nest)?)),
         "reduce" => Ok(ScalarOp::Reduce(monoid(parser)?, scalar_id(parser, nest)?)),
         _ => match Func::from_name(name) {
             Some(func) => Ok(ScalarOp::Apply(func, (0..func.arity()).map(|_| scalar_id(parser, nest)).collect::<Result<_, _>>()?)),

@@ -81,6 +81,10 @@ fn type_fault(nest: &Nest, scalar: &Scalar) -> Option<String> {
             }
         }
         ScalarOp::Convert(_) => None,
+        ScalarOp::Bits(operand) => {
+            let from = nest.scalar(*operand).dtype;
+            (from.size() != dtype.size()).then(|| format!("the bits of {from} are no {dtype}"))
+        }
         ScalarOp::Reduce(monoid, term) => {
             let defined = monoid.func().result(&[dtype, dtype]).err();
             expect("its term", nest.scalar(*term).dtype).or(defined)

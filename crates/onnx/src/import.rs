@@ -13,12 +13,14 @@
 //! - [`function`]: calls of the model's own functions
 //! - [`cx`]: the state, and how a value gets into a graph
 //! - [`call`]: what an operator sees of its node
+//! - [`drawn`]: which outputs are random
 //! - [`known`]: shape arithmetic
 //! - [`narrow`]: element types of less than 8 bits, and floats of 8
 
 mod call;
 mod content;
 mod cx;
+mod drawn;
 mod function;
 mod interface;
 mod known;
@@ -35,6 +37,7 @@ mod walk;
 pub use call::{Call, Fault, Outcome, one};
 pub use content::{Content, Kind, LONGEST, Value, contents, element_name, input_kinds, output_kinds, read_value, unranked};
 pub use cx::Cx;
+pub use drawn::{Drawn, drawn_outputs};
 pub use known::Known;
 pub use narrow::{Format, Narrow};
 pub(crate) use region::Body;
@@ -56,6 +59,8 @@ pub struct ImportOptions {
     pub values: BTreeMap<String, Tensor>,
     /// What every call gives for the inputs that are sequences or optionals.
     pub contents: BTreeMap<String, Content>,
+    /// What random operators without a seed of their own start from.
+    pub seed: u64,
 }
 
 /// A model as a graph, and what is odd about it.

@@ -15,5 +15,5 @@ mod testing;
 
 pub use file::ModelFile;
 pub use import::{Content, Kind, LONGEST, Value, contents, input_kinds, output_kinds, read_value, unranked};
-pub use import::{ImportOptions, Imported, import, import_with_warnings};
+pub use import::{Drawn, ImportOptions, Imported, drawn_outputs, import, import_with_warnings};
 pub use ops::{LATEST_OPSET, OpName, op_names};

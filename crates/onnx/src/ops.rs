@@ -12,6 +12,7 @@ pub mod control;
 pub mod conv;
 pub mod convert;
 pub mod deform;
+pub mod determinant;
 pub mod einsum;
 pub mod elementwise;
 pub mod extremum;
@@ -38,6 +39,7 @@ pub mod picture;
 pub mod pool;
 pub mod position;
 pub mod quantize;
+pub mod random;
 pub mod recurrent;
 pub mod reduce;
 pub mod repeat;
@@ -52,6 +54,7 @@ pub mod slice;
 pub mod softmax;
 pub mod strings;
 pub mod suppression;
+pub mod training;
 pub mod trigonometry;
 pub mod units;
 mod window;
@@ -62,7 +65,7 @@ use crate::import::{Call, Narrow, Outcome};
 pub const LATEST_OPSET: i64 = 28;
 
 /// Operators that take elements of the narrow types and know what they stand for.
-const NARROW: [&str; 4] = ["Cast", "CastLike", "QuantizeLinear", "DequantizeLinear"];
+const NARROW: [&str; 5] = ["Cast", "CastLike", "BitCast", "QuantizeLinear", "DequantizeLinear"];
 
 /// Operators that take strings and know what they are.
 const STRINGS: [&str; 10] =
@@ -132,6 +135,10 @@ pub const TAKES_SEQUENCES: [&str; 11] = [
     "OptionalHasElement",
 ];
 
+/// Operators whose results are random: Dropout only where it trains.
+pub const RANDOM: [&str; 7] =
+    ["RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Bernoulli", "Multinomial", "Dropout"];
+
 /// Adds an operator's node to the graph.
 pub type Import = fn(&mut Call) -> Outcome;
 
@@ -146,8 +153,10 @@ static FAMILIES: &[(&str, &[Entry])] = &[
     ("", units::OPS),
     ("", logic::OPS),
     ("", convert::OPS),
+    ("", random::OPS),
     ("", matmul::OPS),
     ("", einsum::OPS),
+    ("", determinant::OPS),
     ("", conv::OPS),
     ("", deform::OPS),
     ("", integer::OPS),
@@ -194,6 +203,7 @@ static FAMILIES: &[(&str, &[Entry])] = &[
     ("ai.onnx.ml", ml::trees::CLASSIC),
     ("ai.onnx.ml", ml::trees::ENSEMBLE),
     ("ai.onnx.ml", ml::MAPS),
+    (training::DOMAIN, training::OPS),
     ("com.microsoft", microsoft::OPS),
     ("", microsoft::norm::OF_ONNX),
 ];

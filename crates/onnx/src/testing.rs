@@ -50,7 +50,28 @@ pub fn check_named(text: &str, options: &ImportOptions, inputs: &[&str], want: &
     assert_eq!(outputs.iter().map(|(name, text)| format!("{name} {text}")).collect::<Vec<String>>(), want);
 }
 
+/// The numbers in each output.
+#[track_caller]
+pub fn numbers(text: &str, inputs: &[&str], options: &ImportOptions) -> Vec<Vec<f64>> {
+    let numbers = |array: &Array| (0..array.count()).map(|at| array.get(at).as_f64()).collect();
+    run(text, inputs, options).2.iter().map(numbers).collect()
+}
+
+/// The outputs as texts, by name.
+#[track_caller]
 fn interpreted(text: &str, options: &ImportOptions, inputs: &[&str]) -> Vec<(String, String)> {
+    let (graph, strings, outputs) = run(text, inputs, options);
+    let texts =
+        |name: &str, array: &Array| graph.texts.outputs.contains(name).then(|| strings.texts(&Tensor::from_array(array)).expect("strings"));
+    let outputs = graph.outputs.iter().zip(&outputs).map(|((name, _), array)| match texts(name, array) {
+        Some(texts) => (name.clone(), format!("string{:?} {texts:?}", array.dims())),
+        None => (name.clone(), written(array)),
+    });
+    outputs.collect()
+}
+
+#[track_caller]
+fn run(text: &str, inputs: &[&str], options: &ImportOptions) -> (Graph, Strings, Vec<Array>) {
     let graph = imported(text, options).unwrap_or_else(|problems| panic!("{problems}")).graph;
     assert_eq!(ir::verify::verify(&graph), []);
     assert_eq!(::ops::verify::verify(&graph), Ok(()));
@@ -59,13 +80,7 @@ fn interpreted(text: &str, options: &ImportOptions, inputs: &[&str]) -> Vec<(Str
     let dims: Vec<Vec<usize>> = inputs.iter().map(|array| array.dims().to_vec()).collect();
     let symbols = ::ops::interp::bind_symbols(&graph, &dims).unwrap_or_else(|problems| panic!("{problems}"));
     let outputs = ::ops::interp::outputs_with(&graph, &inputs, &symbols, &strings).unwrap_or_else(|problem| panic!("{problem}"));
-    let texts =
-        |name: &str, array: &Array| graph.texts.outputs.contains(name).then(|| strings.texts(&Tensor::from_array(array)).expect("strings"));
-    let outputs = graph.outputs.iter().zip(&outputs).map(|((name, _), array)| match texts(name, array) {
-        Some(texts) => (name.clone(), format!("string{:?} {texts:?}", array.dims())),
-        None => (name.clone(), written(array)),
-    });
-    outputs.collect()
+    (graph, strings, outputs)
 }
 
 /// The types of the outputs and the guards.
@@ -113,7 +128,8 @@ fn tensor_of(text: &str, strings: &Strings) -> Tensor {
 fn read_model(parser: &mut Parser) -> Result<ModelProto> {
     let version = if parser.accept("opset") { parser.integer()? } else { LATEST_OPSET };
     let opset = |domain: &str, version| proto::OperatorSetIdProto { domain: domain.to_string(), version };
-    let domains = [("", version), ("my", 1), ("com.microsoft", 1), ("ai.onnx.preview", 1), ("ai.onnx.ml", 5)];
+    let domains =
+        [("", version), ("my", 1), ("com.microsoft", 1), ("ai.onnx.preview", 1), ("ai.onnx.preview.training", 1), ("ai.onnx.ml", 5)];
     let opset_import: Vec<_> = domains.map(|(domain, version)| opset(domain, version)).into();
     let mut functions = Vec::new();
     while parser.accept("function") {

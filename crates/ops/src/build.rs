@@ -140,7 +140,7 @@ fn is_identity(op: &str, cx: &InferCx, results: &[TensorType]) -> bool {
     let ordered = |perm: &[i64]| perm.iter().copied().eq(0..x.rank() as i64);
     x == result
         && match op {
-            "broadcast" | "reshape" | "convert" | "concat" => true,
+            "broadcast" | "reshape" | "convert" | "bitcast" | "concat" => true,
             "transpose" => matches!(cx.attrs.get("perm"), Some(Attr::Ints(perm)) if ordered(perm)),
             "slice" => matches!(cx.attrs.get("steps"), Some(Attr::Ints(steps)) if steps.iter().all(|step| *step == 1)),
             _ => false,

@@ -196,7 +196,7 @@ fn maps(nest: &Nest) -> String {
     let scalars = nest.body.iter().filter_map(|scalar| match &scalar.op {
         ScalarOp::Read(op) => Some(read(op)),
         ScalarOp::Index(map) => Some(map.to_string()),
-        ScalarOp::Literal(_) | ScalarOp::Apply(..) | ScalarOp::Convert(_) | ScalarOp::Reduce(..) => None,
+        ScalarOp::Literal(_) | ScalarOp::Apply(..) | ScalarOp::Convert(_) | ScalarOp::Bits(_) | ScalarOp::Reduce(..) => None,
     });
     let write = &nest.writes[0];
     format!("{}[{}] <- {}", write.name, index(&write.index), joined(scalars.collect()))

@@ -1,5 +1,6 @@
 //! The core ops: each lowers to Nests.
 
+pub mod bitcast;
 pub mod broadcast;
 pub mod concat;
 pub mod contract;
@@ -11,6 +12,7 @@ pub mod gather_nd;
 pub mod iota;
 pub mod map;
 pub mod pad;
+pub mod philox;
 pub mod reduce;
 pub mod reduce_window;
 pub mod region;

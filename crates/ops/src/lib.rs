@@ -12,6 +12,7 @@
 //! - [`composites`]: the composites
 //! - [`steps`]: the operations of the host as ops
 //! - [`build`]: the builder that infers types
+//! - [`gradient`]: reverse-mode differentiation
 //! - [`verify`]: the invariants O1.. of graphs
 //! - [`interp`]: the interpreter of graphs
 
@@ -21,6 +22,7 @@ pub mod composites;
 pub mod core;
 pub mod def;
 pub mod dims;
+pub mod gradient;
 pub mod interp;
 pub mod lower;
 pub mod reference;
@@ -37,9 +39,10 @@ pub use core::region::repeat::Parts;
 pub use def::{ConcreteType, Decompose, InferCx, Inferred, Kind, LowerCx, OpDef, OpError, Reference};
 pub use verify::verify;
 
-static OPS: [OpDef; 41] = [
+static OPS: [OpDef; 43] = [
     core::map::DEF,
     core::convert::DEF,
+    core::bitcast::DEF,
     core::broadcast::DEF,
     core::reshape::DEF,
     core::transpose::DEF,
@@ -57,6 +60,7 @@ static OPS: [OpDef; 41] = [
     core::reduce_window::DEF,
     core::iota::DEF,
     core::sizes::DEF,
+    core::philox::DEF,
     core::region::branch::IF,
     core::region::repeat::WHILE,
     core::region::repeat::SCAN,
@@ -96,8 +100,9 @@ pub fn is_host_step(op: &str) -> bool {
 }
 
 /// Names of attributes, as the ops read them.
-const ATTRIBUTES: [&str; 44] = [
+const ATTRIBUTES: [&str; 48] = [
     "alpha",
+    "antialias",
     "approximate",
     "axes",
     "axis",
@@ -119,6 +124,7 @@ const ATTRIBUTES: [&str; 44] = [
     "format",
     "func",
     "groups",
+    "half",
     "high",
     "keep",
     "kind",
@@ -130,12 +136,14 @@ const ATTRIBUTES: [&str; 44] = [
     "reverse",
     "rounding",
     "scale",
+    "seed",
     "sizes",
     "spec",
     "stacked",
     "start",
     "starts",
     "steps",
+    "stream",
     "strides",
     "to",
     "trips",

@@ -258,7 +258,7 @@ fn is_widening(nest: &Nest) -> bool {
     let simple = |op: &ScalarOp| match op {
         ScalarOp::Read(_) | ScalarOp::Literal(_) | ScalarOp::Convert(_) => true,
         ScalarOp::Apply(func, _) => matches!(func, Func::Add | Func::Sub | Func::Mul),
-        ScalarOp::Index(_) | ScalarOp::Reduce(..) => false,
+        ScalarOp::Bits(_) | ScalarOp::Index(_) | ScalarOp::Reduce(..) => false,
     };
     let count = |ty: &TensorType| Expr::product(&ty.dims);
     let is_small = |ty: &TensorType| no_more(&(&count(ty) * LEAST_SHARED), &count(&write.ty));

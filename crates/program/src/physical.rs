@@ -64,7 +64,7 @@ impl PhysicalGroup {
                 match &scalar.op {
                     ScalarOp::Read(read) => read.index.iter().filter_map(Index::as_map).for_each(|e| e.collect_symbols(&mut all)),
                     ScalarOp::Index(e) => e.collect_symbols(&mut all),
-                    ScalarOp::Literal(_) | ScalarOp::Apply(..) | ScalarOp::Convert(_) | ScalarOp::Reduce(..) => {}
+                    ScalarOp::Literal(_) | ScalarOp::Apply(..) | ScalarOp::Convert(_) | ScalarOp::Bits(_) | ScalarOp::Reduce(..) => {}
                 }
             }
             stage.nest.writes.iter().flat_map(|w| w.exprs()).for_each(|e| e.collect_symbols(&mut all));

@@ -84,7 +84,9 @@ pub fn in_own_process(case: &Path, arguments: &TestArgs) -> Verdict {
             command.args(["--max-memory", &bytes.to_string()]);
         }
         command.args(["--opt", &arguments.passes.opt.to_string()]);
-        arguments.passes.without.iter().for_each(|pass| drop(command.args(["--without", pass])));
+        for pass in &arguments.passes.without {
+            command.args(["--without", pass]);
+        }
         if let Some(seed) = arguments.passes.shuffle_passes {
             command.args(["--shuffle-passes", &seed.to_string()]);
         }

@@ -141,7 +141,12 @@ impl Sizes {
                 }
                 // it may be computed with, so that its sizes are no strides
                 ScalarOp::Index(map) if !map.symbols().iter().all(|sym| before.iter(sym).is_some()) => return None,
-                ScalarOp::Index(_) | ScalarOp::Literal(_) | ScalarOp::Apply(..) | ScalarOp::Convert(_) | ScalarOp::Reduce(..) => {}
+                ScalarOp::Index(_)
+                | ScalarOp::Literal(_)
+                | ScalarOp::Apply(..)
+                | ScalarOp::Convert(_)
+                | ScalarOp::Bits(_)
+                | ScalarOp::Reduce(..) => {}
             }
         }
         for write in &mut nest.writes {

@@ -81,7 +81,7 @@ impl<'a> Counted<'a> {
                     guard + stream * access_cycles(&point.address(&cx, Access::Read(ScalarId(at as u32))), lanes, registers)
                 }
                 ScalarOp::Literal(_) | ScalarOp::Reduce(..) => 0.0,
-                ScalarOp::Index(_) | ScalarOp::Convert(_) => registers,
+                ScalarOp::Index(_) | ScalarOp::Convert(_) | ScalarOp::Bits(_) => registers,
                 ScalarOp::Apply(func, _) => func_cycles(*func, scalar.dtype) * registers,
             };
             Item { cycles, read, along: along[at], folded: folded[at], steps: steps[at], body: at }

@@ -36,6 +36,11 @@ pub fn eval(b: &mut KernelBuilder, cx: &StageCx, point: &Point, id: ScalarId, me
             let value = eval(b, cx, point, *operand, memo);
             convert(b, value, from, scalar.dtype)
         }
+        ScalarOp::Bits(operand) => {
+            let from = cx.nest().scalar(*operand).dtype;
+            let value = eval(b, cx, point, *operand, memo);
+            bits(b, value, from, scalar.dtype)
+        }
         ScalarOp::Reduce(..) => panic!("the reduction {id:?} is not in the memo"),
     };
     memo.insert(id, value);
@@ -150,7 +155,9 @@ pub fn choosers(nest: &Nest) -> Vec<Sym> {
 fn constant(nest: &Nest, id: ScalarId) -> Option<Literal> {
     match nest.scalar(id).op {
         ScalarOp::Literal(value) => Some(value),
-        ScalarOp::Read(_) | ScalarOp::Index(_) | ScalarOp::Apply(..) | ScalarOp::Convert(_) | ScalarOp::Reduce(..) => None,
+        ScalarOp::Read(_) | ScalarOp::Index(_) | ScalarOp::Apply(..) | ScalarOp::Convert(_) | ScalarOp::Bits(_) | ScalarOp::Reduce(..) => {
+            None
+        }
     }
 }
 
@@ -185,6 +192,16 @@ pub fn round_to(b: &mut KernelBuilder, value: ValueId, dtype: DType) -> ValueId 
 pub fn convert(b: &mut KernelBuilder, value: ValueId, from: DType, to: DType) -> ValueId {
     let value = b.convert(value, register_dtype(to));
     if from == to { value } else { round_to(b, value, to) }
+}
+
+/// The bits of a register value of one element type as a register value of another. A bool has none of its own: it is a number of 0 or 1.
+fn bits(b: &mut KernelBuilder, value: ValueId, from: DType, to: DType) -> ValueId {
+    if from == DType::Bool || to == DType::Bool {
+        return convert(b, value, from, to);
+    }
+    let stored = b.convert(value, from);
+    let same = b.bits(stored, to);
+    b.convert(same, register_dtype(to))
 }
 
 /// The point with the data indices of an access checked and bound.
@@ -224,7 +241,7 @@ pub fn depends_on(nest: &Nest, syms: &[Sym]) -> Vec<bool> {
         let this = match &scalar.op {
             ScalarOp::Read(read) => any || read.index.iter().filter_map(Index::as_map).any(mentions),
             ScalarOp::Index(expr) => mentions(expr),
-            ScalarOp::Literal(_) | ScalarOp::Apply(..) | ScalarOp::Convert(_) => any,
+            ScalarOp::Literal(_) | ScalarOp::Apply(..) | ScalarOp::Convert(_) | ScalarOp::Bits(_) => any,
             ScalarOp::Reduce(_, operand) => outside.as_ref().map_or(any, |depends| depends[operand.0 as usize]),
         };
         depends.push(this);

@@ -5,7 +5,7 @@ use super::code::{Code, Fold, Op, OpKind, PlaceCode, Term, Track, WriteCode};
 use super::column::{Column, apply, convert_each, fold};
 use super::poly::Place;
 use super::read::{At, Lanes, ReadState, data_place};
-use crate::func::{Func, wrap};
+use crate::func::{Func, bits, wrap};
 use crate::nest::Monoid;
 use ir::array::Data;
 use ir::{Array, Literal};
@@ -203,6 +203,16 @@ impl<'a> Block<'a> {
                     _ => (),
                 }
                 self.apply_errors(op.result, *func, args, &out);
+            }
+            OpKind::Bits { from, to, arg } => {
+                for lane in 0..self.lanes {
+                    let value = self.columns[*arg].get(lane);
+                    out.set(lane, bits(value, *from, *to));
+                    if self.code.inexact[op.result] {
+                        let open = self.error(*arg, lane) > 0.0 || value.as_f64().is_nan();
+                        self.errors[op.result][lane] = if open { f64::INFINITY } else { 0.0 };
+                    }
+                }
             }
             OpKind::Convert { from, to, arg } => {
                 convert_each(*from, *to, &self.columns[*arg], &mut out, self.lanes);

@@ -49,6 +49,7 @@ pub(super) enum OpKind {
     Index(Poly),
     Apply { func: Func, dtype: DType, args: Vec<usize> },
     Convert { from: DType, to: DType, arg: usize },
+    Bits { from: DType, to: DType, arg: usize },
 }
 
 /// A reduction into the column of `result`.
@@ -180,6 +181,7 @@ impl Compiler<'_> {
                 OpKind::Apply { func: *func, dtype: types[types.len() - 1], args: args.iter().map(|id| self.slot(id)).collect() }
             }
             ScalarOp::Convert(arg) => OpKind::Convert { from: dtype_of(arg), to: scalar.dtype, arg: self.slot(arg) },
+            ScalarOp::Bits(arg) => OpKind::Bits { from: dtype_of(arg), to: scalar.dtype, arg: self.slot(arg) },
             ScalarOp::Reduce(monoid, term) => {
                 let term = self.slot(term);
                 self.code.inexact[at] = self.code.track == Track::Bounds && self.fold_rounds(*monoid, scalar.dtype, term);
@@ -204,6 +206,7 @@ impl Compiler<'_> {
             }
             OpKind::Literal(_) | OpKind::Index(_) => false,
             OpKind::Apply { func, dtype, args } => !bound::is_exact(*func, *dtype) || args.iter().any(|arg| self.code.inexact[*arg]),
+            OpKind::Bits { from, arg, .. } => from.is_float() || self.code.inexact[*arg],
             OpKind::Convert { from, to, arg } => !bound::widens(*from, *to) || self.code.inexact[*arg],
         }
     }
@@ -299,7 +302,8 @@ fn aliases(nest: &Nest, track: Track) -> Vec<usize> {
                 let same = from.is_float() && scalar.dtype.is_float() && (track == Track::Values || bound::widens(from, scalar.dtype));
                 if same { aliases[arg.0 as usize] } else { at }
             }
-            ScalarOp::Read(_) | ScalarOp::Literal(_) | ScalarOp::Index(_) | ScalarOp::Apply(..) | ScalarOp::Reduce(..) => at,
+            ScalarOp::Read(_) | ScalarOp::Literal(_) | ScalarOp::Index(_) => at,
+            ScalarOp::Apply(..) | ScalarOp::Bits(_) | ScalarOp::Reduce(..) => at,
         };
         aliases.push(alias);
     }

@@ -129,6 +129,7 @@ fn op() -> impl Strategy<Value = ScalarOp> {
         (prop::sample::select(Func::ALL.to_vec()), [id(), id(), id()])
             .prop_map(|(func, ids)| ScalarOp::Apply(func, ids[..func.arity()].to_vec())),
         id().prop_map(ScalarOp::Convert),
+        id().prop_map(ScalarOp::Bits),
         (prop::sample::select(Monoid::ALL.to_vec()), id()).prop_map(|(monoid, id)| ScalarOp::Reduce(monoid, id)),
     ]
 }

@@ -101,7 +101,7 @@ impl Proof<'_> {
             ScalarOp::Read(read) => self.collect_walked(read, walked),
             ScalarOp::Index(map) => map.collect_symbols(walked),
             ScalarOp::Apply(_, operands) => operands.iter().for_each(|id| self.collect_walked_by(*id, walked)),
-            ScalarOp::Convert(operand) => self.collect_walked_by(*operand, walked),
+            ScalarOp::Convert(operand) | ScalarOp::Bits(operand) => self.collect_walked_by(*operand, walked),
             ScalarOp::Literal(_) | ScalarOp::Reduce(..) => {}
         }
     }

@@ -8,7 +8,8 @@ use super::scope::{Frame, Scope, Slot, lookup};
 use super::sizes;
 use super::term::{Form, Out, Term, TermData, constant_type};
 use crate::file::ModelFile;
-use crate::proto::FunctionProto;
+use crate::ops::RANDOM;
+use crate::proto::{FunctionProto, GraphProto, NodeProto};
 use ::ops::Builder;
 use ir::{Code, Diagnostic, Location, Strings, TensorType, Texts, ValueId};
 use std::collections::BTreeMap;
@@ -17,6 +18,16 @@ use sym::Sym;
 
 /// Domain, name and overload of a function.
 pub(super) type FunctionKey = (String, String, String);
+
+/// What random operators draw from.
+#[derive(Default)]
+pub(crate) struct Chance {
+    pub seed: u64,
+    /// How many such operators there are so far.
+    pub nodes: u32,
+    /// The numbers of the runs of the loops around the current graph, the outermost first.
+    pub runs: Vec<Term>,
+}
 
 /// Everything that is known while a model is imported. Invariant: `scopes` and `frames` are never empty.
 pub struct Cx<'f> {
@@ -34,6 +45,7 @@ pub struct Cx<'f> {
     pub(super) texts: Texts,
     /// How many sizes that depend on data were declared.
     computed: usize,
+    pub(crate) chance: Chance,
     terms: Vec<TermData>,
 }
 
@@ -56,6 +68,7 @@ impl<'f> Cx<'f> {
             strings: Strings::default(),
             texts: Texts::default(),
             computed: 0,
+            chance: Chance::default(),
             terms: Vec::new(),
         }
     }
@@ -86,6 +99,11 @@ impl<'f> Cx<'f> {
 
     pub(super) fn lookup(&self, name: &str) -> Option<Slot> {
         lookup(&self.frames, name)
+    }
+
+    /// Whether the current graph is inside of a node.
+    pub(crate) fn is_region(&self) -> bool {
+        self.scopes.len() > 1
     }
 
     pub fn ty(&self, term: Term) -> &TensorType {
@@ -129,6 +147,14 @@ impl<'f> Cx<'f> {
             Form::Nothing => Content::Nothing,
             Form::Built | Form::Constant { .. } | Form::Known(_) => Content::Tensor,
         }
+    }
+
+    /// Whether a graph inside of a node may draw random numbers; a function of the model may.
+    pub(crate) fn may_draw(&self, graph: &GraphProto) -> bool {
+        let inside =
+            |node: &NodeProto| node.attribute.iter().filter_map(|attribute| attribute.g.as_deref()).any(|graph| self.may_draw(graph));
+        let called = |node: &NodeProto| self.functions.keys().any(|(_, name, _)| *name == node.op_type);
+        graph.node.iter().any(|node| RANDOM.contains(&node.op_type.as_str()) || called(node) || inside(node))
     }
 
     /// The values of a sequence.

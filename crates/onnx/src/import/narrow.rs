@@ -111,7 +111,7 @@ impl Narrow {
         }
     }
 
-    fn bits(self) -> u32 {
+    pub fn bits(self) -> u32 {
         match self {
             Narrow::Int { bits, .. } => bits,
             Narrow::Float(format) => format.bits(),

@@ -31,6 +31,7 @@ pub(super) fn model(file: &ModelFile, graph: &GraphProto, options: &ImportOption
         label: String::new(),
     };
     let mut cx = Cx::new(file, Scope::new(&graph.name), frame);
+    cx.chance.seed = options.seed;
     cx.functions(&file.model);
     cx.check_opset();
     cx.initializers(graph, Weights::Named);
@@ -87,7 +88,7 @@ impl<'f> Cx<'f> {
     }
 
     /// The value of a name; a problem where it has none, which is reported once.
-    pub(super) fn defined(&mut self, name: &str, location: &Location) -> Option<Term> {
+    pub(crate) fn defined(&mut self, name: &str, location: &Location) -> Option<Term> {
         match self.lookup(name) {
             Some(Slot::Term(term)) => Some(term),
             Some(Slot::Poisoned) => None,

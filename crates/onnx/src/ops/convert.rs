@@ -2,16 +2,12 @@
 
 use super::Entry;
 use super::narrow::{Powers, Rounding, decoded, encoded, read_as};
-use crate::import::{Call, Known, Narrow, Out, Outcome, Stored, element_type_of, one, stored_type_of};
+use crate::import::{Call, Known, Narrow, Out, Outcome, Stored, one, stored_type_of};
 use ir::{Array, Code, DType, Diagnostic, Literal, Tensor};
+use nest::Func;
 
-pub const OPS: &[Entry] = &[
-    Entry("Cast", 6, cast),
-    Entry("CastLike", 15, cast_like),
-    Entry("BitCast", 26, bit_cast),
-    Entry("Identity", 1, identity),
-    Entry("Dropout", 7, dropout),
-];
+pub const OPS: &[Entry] =
+    &[Entry("Cast", 6, cast), Entry("CastLike", 15, cast_like), Entry("BitCast", 26, bit_cast), Entry("Identity", 1, identity)];
 
 fn cast(call: &mut Call) -> Outcome {
     let to = call.int("to")?.ok_or_else(|| call.attribute_error("attribute `to` is missing"))?;
@@ -75,36 +71,46 @@ fn float_constant(known: &Known, to: DType) -> Option<Tensor> {
 /// The same bits as another type: between integers a conversion is that.
 fn bit_cast(call: &mut Call) -> Outcome {
     let to = call.int("to")?.ok_or_else(|| call.attribute_error("attribute `to` is missing"))?;
-    let to = element_type_of(to).map_err(|(code, text)| call.error(code, format!("BitCast: {text}")))?;
-    let from = call.dtype(0)?;
-    if from.size() != to.size() {
-        return Err(call.error(Code::Type, format!("BitCast of {from}, of {} bytes, to {to}, of {}", from.size(), to.size())).into());
+    let (to, to_narrow) = stored_type_of(to).map_err(|(code, text)| call.error(code, format!("BitCast: {text}")))?;
+    let (from, from_narrow) = (call.dtype(0)?, call.narrow(0));
+    let named =
+        |(dtype, narrow): Stored| narrow.map_or((dtype.to_string(), 8 * dtype.size() as u32), |narrow| (narrow.name(), narrow.bits()));
+    let ((from_name, from_bits), (to_name, to_bits)) = (named((from, from_narrow)), named((to, to_narrow)));
+    if from_bits != to_bits {
+        let message = format!("BitCast of {from_name}, of {from_bits} bits, to {to_name}, of {to_bits}");
+        return Err(call.error(Code::Type, message).into());
     }
-    if from != to && (from.is_float() || to.is_float()) {
-        return Err(call.unsupported(format!("the bits of {from} as {to}")).into());
+    if from_narrow == to_narrow && from == to {
+        return one(call.term(0)?);
     }
-    convert(call, (to, None))
+    if from_narrow.is_some() || to_narrow.is_some() {
+        return narrow_bits(call, from_bits, (to, to_narrow));
+    }
+    if let Some(known) = call.known(0).filter(|_| !to.is_float()).and_then(|known| known.converted(to)) {
+        return one(known);
+    }
+    let x = call.value(0)?;
+    one(call.b().bitcast(x, to)?)
+}
+
+/// The bits of an element that a byte holds as another such element: those above them say nothing, or repeat the sign.
+fn narrow_bits(call: &mut Call, bits: u32, (to, to_narrow): Stored) -> Outcome {
+    let x = call.value(0)?;
+    let b = call.b();
+    let code = b.convert(x, DType::U8)?;
+    let code = if bits < 8 { b.map_number(Func::And, code, f64::from((1u32 << bits) - 1))? } else { code };
+    match to_narrow {
+        Some(narrow @ Narrow::Int { .. }) => {
+            let number = encoded(b, code, narrow, Rounding { saturate: true, mode: Powers::Up })?;
+            one(Out::Narrow(Box::new(number.into()), narrow))
+        }
+        Some(narrow) => one(Out::Narrow(Box::new(b.convert(code, to)?.into()), narrow)),
+        None => one(b.convert(code, to)?),
+    }
 }
 
 fn identity(call: &mut Call) -> Outcome {
     one(call.term(0)?)
-}
-
-/// The inference form: the operand, and a mask that keeps everything.
-fn dropout(call: &mut Call) -> Outcome {
-    call.ignore(&["ratio", "seed"]);
-    if call.opset >= 12 && call.optional(2).is_some() && call.constant(2) != Some(Literal::Int(0)) {
-        return Err(call.unsupported("`training_mode` is not known to be false").into());
-    }
-    let x = call.term(0)?;
-    if !call.wants(1) {
-        return one(x);
-    }
-    let dims = call.dims(0)?;
-    let dtype = if call.opset >= 10 { DType::Bool } else { call.dtype(0)? };
-    let yes = call.b().number(dtype, 1.0);
-    let mask = call.b().broadcast(yes, &dims)?;
-    Ok(vec![x.into(), mask.into()])
 }
 
 #[cfg(test)]
@@ -139,14 +145,24 @@ mod tests {
     #[test]
     fn the_bits_of_integers() {
         check("x: i8[3] y = BitCast {to = 2} (x) => y", &["i8[3] -1 0 127"], &["u8[3] 255 0 127"]);
-        check_problems("x: f32[1] y = BitCast {to = 7} (x) => y", &["[E004] BitCast#0: BitCast of f32, of 4 bytes, to i64, of 8"]);
-        check_problems("x: f32[1] y = BitCast {to = 6} (x) => y", &["[E006] BitCast#0: BitCast: the bits of f32 as i32"]);
+        check_problems("x: f32[1] y = BitCast {to = 7} (x) => y", &["[E004] BitCast#0: BitCast of f32, of 32 bits, to i64, of 64"]);
     }
 
     #[test]
-    fn dropout_keeps_everything() {
-        check("x: f32[2] y, m = Dropout(x) => y, m", &["f32[2] 1 2"], &["f32[2] 1 2", "bool[2] 1 1"]);
-        let training = "x: f32[2] r: f32[] = 0.5 t: bool[] = 1 y = Dropout(x, r, t) => y";
-        check_problems(training, &["[E006] Dropout#0: Dropout: `training_mode` is not known to be false"]);
+    fn the_bits_of_floats() {
+        check("x: f32[3] y = BitCast {to = 6} (x) => y", &["f32[3] -1 0 2.5"], &["i32[3] -1082130432 0 1075838976"]);
+        check("x: f16[2] y = BitCast {to = 4} (x) => y", &["f16[2] -1 2"], &["u16[2] 48128 16384"]);
+        check("x: i64[1] y = BitCast {to = 11} (x) => y", &["i64[1] 4607182418800017408"], &["f64[1] 1"]);
+        check("x: f16[1] y = BitCast {to = 16} (x) => y", &["f16[1] 1.875"], &["bf16[1] 1"]);
+    }
+
+    #[test]
+    fn the_bits_of_narrow_types() {
+        let text = |from: i64, to: i64| format!("x: i32[3] n = Cast {{to = {from}}} (x) y = BitCast {{to = {to}}} (n) => y");
+        check(&text(22, 21), &["i32[3] -1 7 -8"], &["u8[3] 15 7 8"]);
+        check(&text(21, 22), &["i32[3] 15 7 8"], &["i8[3] -1 7 -8"]);
+        check(&text(17, 3), &["i32[3] 1 -1 0"], &["i8[3] 56 -72 0"]);
+        check(&text(22, 23), &["i32[3] -1 7 -8"], &["u8[3] 15 7 8"]);
+        check_problems(&text(22, 17), &["[E004] BitCast#1: BitCast of int4, of 4 bits, to float8e4m3fn, of 8"]);
     }
 }

@@ -2,9 +2,10 @@
 
 use super::Entry;
 use crate::import::{Call, Outcome, one};
-use ::ops::Folded;
+use ::ops::{Builder, Folded};
 use ir::{Code, Diagnostic, ValueId};
 use nest::Monoid;
+use sym::Expr;
 
 pub const OPS: &[Entry] = &[Entry("Einsum", 12, einsum)];
 
@@ -25,7 +26,9 @@ fn einsum(call: &mut Call) -> Outcome {
     super::matmul::check_types(call)?;
     let equation = equation(call)?;
     let values = call.values()?;
-    let mut operands = values.into_iter().zip(equation.operands).map(|(id, letters)| Lettered { id, letters });
+    let operands = values.into_iter().zip(equation.operands).map(|(id, letters)| diagonal(call, Lettered { id, letters }));
+    let operands: Vec<Lettered> = operands.collect::<Result<_, _>>()?;
+    let mut operands = operands.into_iter();
     let Some(mut product) = operands.next() else { return Err(call.error(Code::Malformed, "Einsum has no operands").into()) };
     let rest: Vec<Lettered> = operands.collect();
     for (at, factor) in rest.iter().enumerate() {
@@ -43,6 +46,38 @@ fn einsum(call: &mut Call) -> Outcome {
         product = Lettered { id: call.b().contract(&spec, product.id, factor.id)?, letters: kept };
     }
     one(arranged(call, product, &equation.result)?)
+}
+
+/// The elements whose indices agree along the axes of one letter, which then has one axis.
+fn diagonal(call: &mut Call, mut x: Lettered) -> Result<Lettered, Diagnostic> {
+    while let Some((first, second)) = repeated(&x.letters) {
+        let dims = call.b().dims(x.id).to_vec();
+        let what = format!("axes of `{}`", x.letters[first]);
+        call.equal_dims(&what, std::slice::from_ref(&dims[first]), std::slice::from_ref(&dims[second]))?;
+        let others: Vec<usize> = (0..dims.len()).filter(|axis| *axis != first && *axis != second).collect();
+        let last = call.b().transpose(x.id, &[&others[..], &[first, second]].concat())?;
+        let leading: Vec<Expr> = others.iter().map(|axis| dims[*axis].clone()).collect();
+        let letters = others.iter().chain([&first]).map(|axis| x.letters[*axis]).collect();
+        x = Lettered { id: main_diagonals(call.b(), last, &leading, &dims[first])?, letters };
+    }
+    Ok(x)
+}
+
+/// Two axes of one letter.
+fn repeated(letters: &[char]) -> Option<(usize, usize)> {
+    (0..letters.len()).find_map(|at| Some((letters[..at].iter().position(|letter| *letter == letters[at])?, at)))
+}
+
+/// The diagonals of `n` by `n` matrices: row by row, with `n` zeros behind, they are the first columns of `n` by `n + 1`.
+fn main_diagonals(b: &mut Builder, x: ValueId, leading: &[Expr], n: &Expr) -> Result<ValueId, Diagnostic> {
+    let with = |last: &[Expr]| [leading, last].concat();
+    let rank = leading.len();
+    let flat = b.reshape(x, &with(&[n * n]))?;
+    let (zero, nothing) = (b.number(b.dtype(x), 0.0), vec![Expr::zero(); rank]);
+    let longer = b.pad(flat, zero, &vec![Expr::zero(); rank + 1], &[&nothing[..], std::slice::from_ref(n)].concat())?;
+    let wider = b.reshape(longer, &with(&[n.clone(), n + 1]))?;
+    let column = b.slice_axis(wider, rank + 1, &Expr::zero(), &Expr::one())?;
+    b.reshape(column, &with(std::slice::from_ref(n)))
 }
 
 /// Sums what the result lacks, and puts its axes in order.
@@ -89,13 +124,11 @@ fn equation(call: &Call) -> Result<Equation, Diagnostic> {
         Some(right) => written(&right, widest).chars().collect(),
         None => implied(&operands, covering),
     };
-    for letters in operands.iter().chain([&result]) {
-        if letters.iter().any(|letter| !letter.is_ascii_alphabetic()) {
-            return Err(wrong("letters, commas, `...` and `->` are known"));
-        }
-        if letters.iter().enumerate().any(|(at, letter)| letters[..at].contains(letter)) {
-            return Err(call.unsupported(format!("a letter twice in one term of `{text}`")));
-        }
+    if operands.iter().chain([&result]).flatten().any(|letter| !letter.is_ascii_alphabetic()) {
+        return Err(wrong("letters, commas, `...` and `->` are known"));
+    }
+    if repeated(&result).is_some() {
+        return Err(wrong("a letter twice in the result"));
     }
     if result.iter().any(|letter| !operands.iter().any(|letters| letters.contains(letter))) {
         return Err(wrong("a letter of the result is in no operand"));
@@ -131,10 +164,26 @@ mod tests {
     }
 
     #[test]
+    fn diagonals() {
+        let text = |ty: &str, equation: &str| format!("x: {ty} y = Einsum {{equation = \"{equation}\"}} (x) => y");
+        let x = "f32[2, 2] 1 2 3 4";
+        check(&text("f32[n, n]", "ii->i"), &[x], &["f32[2] 1 4"]);
+        check(&text("f32[n, n]", "ii"), &[x], &["f32[] 5"]);
+        let cube = "f32[2, 2, 2] 1 2 3 4 5 6 7 8";
+        check(&text("f32[2, 2, 2]", "iii->i"), &[cube], &["f32[2] 1 8"]);
+        check(&text("f32[2, 2, 2]", "...ii->...i"), &[cube], &["f32[2, 2] 1 4 5 8"]);
+        check(&text("f32[n, m, n]", "iji->ji"), &[cube], &["f32[2, 2] 1 6 3 8"]);
+        check(&text("f32[n, n]", "ii->i"), &["f32[0, 0]"], &["f32[0]"]);
+        let product = "x: f32[2, 2] y: f32[2, 2] z = Einsum {equation = \"ii,ij->j\"} (x, y) => z";
+        check(product, &[x, x], &["f32[2] 13 18"]);
+    }
+
+    #[test]
     fn equations_that_do_not_fit() {
         let text = |equation: &str| format!("x: f32[2, 2] y = Einsum {{equation = \"{equation}\"}} (x) => y");
         check_problems(&text("i->i"), &["[E005] Einsum#0: attribute `equation` is `i->i`: operand 0 has 2 axes"]);
-        check_problems(&text("ii->i"), &["[E006] Einsum#0: Einsum: a letter twice in one term of `ii->i`"]);
+        check_problems(&text("ij->ii"), &["[E005] Einsum#0: attribute `equation` is `ij->ii`: a letter twice in the result"]);
+        check_problems("x: f32[2, 3] y = Einsum {equation = \"ii\"} (x) => y", &["[E003] Einsum#0: axes of `i`: axis 0 differs: 2 vs 3"]);
         check_problems(&text("ij->k"), &["[E005] Einsum#0: attribute `equation` is `ij->k`: a letter of the result is in no operand"]);
         check_problems(&text("ij,j->i"), &["[E005] Einsum#0: attribute `equation` is `ij,j->i`: 2 terms for 1 operands"]);
     }

@@ -3,15 +3,15 @@
 use super::Entry;
 use crate::import::{Body, Call, Content, Cx, Fault, Known, Out, Outcome, Term, sizes};
 use crate::proto::GraphProto;
-use ::ops::Scan;
 use ::ops::dims::{Relation, relation};
+use ::ops::{Builder, Scan};
 use ir::graph::SymbolFact;
 use ir::guard::Condition;
 use ir::{Code, DType, Diagnostic, TensorType, ValueId};
 use nest::Func;
 use sym::Expr;
 
-pub const OPS: &[Entry] = &[Entry("Loop", 1, repeat), Entry("Scan", 9, scan)];
+pub const OPS: &[Entry] = &[Entry("Loop", 1, repeat), Entry("Scan", 8, batched_scan), Entry("Scan", 9, scan)];
 
 type Result<T, E = Diagnostic> = std::result::Result<T, E>;
 
@@ -103,8 +103,9 @@ fn in_region(call: &mut Call, graph: &GraphProto) -> Outcome {
     let mut always = false;
     let body = call.cx.body(&graph.name, &inputs, |cx, mut terms| {
         let truth = cx.known_term("condition", Known::scalar(DType::Bool, Expr::one()));
-        let given: Vec<Term> = terms.pop().into_iter().chain([truth]).chain(terms).collect();
-        let outputs = cx.subgraph(graph, "body", &given)?;
+        let run = terms.pop();
+        let given: Vec<Term> = run.into_iter().chain([truth]).chain(terms).collect();
+        let outputs = in_run(cx, run, |cx| cx.subgraph(graph, "body", &given))?;
         always = cx.known(outputs[0]).is_some_and(|known| known.values == [Expr::one()]);
         let go_on = scalar_condition(cx, outputs[0])?;
         let next = next_values(cx, &outputs[1..], &inputs[..count])?;
@@ -117,6 +118,20 @@ fn in_region(call: &mut Call, graph: &GraphProto) -> Outcome {
         trips => until(call, first, trips, &carried, body)?.0,
     };
     Ok(results.into_iter().map(Into::into).collect())
+}
+
+/// What is done with the number of a run at hand, for random operators.
+fn in_run<T>(cx: &mut Cx, run: Option<Term>, inside: impl FnOnce(&mut Cx) -> T) -> T {
+    let outer = cx.chance.runs.len();
+    cx.chance.runs.extend(run);
+    let result = inside(cx);
+    cx.chance.runs.truncate(outer);
+    result
+}
+
+/// The numbers of the runs, as a tensor to scan.
+fn run_numbers(b: &mut Builder, trips: &Expr) -> Result<(ValueId, usize, bool)> {
+    Ok((b.iota(std::slice::from_ref(trips), 0, DType::I64)?, 0, false))
 }
 
 /// The first condition, where it is not known to be true.
@@ -179,8 +194,8 @@ fn of_type(cx: &mut Cx, value: ValueId, name: &str, ty: &TensorType) -> Result<V
 
 /// A `scan` whose only slices are the numbers of its runs.
 fn counted(call: &mut Call, trips: Expr, carried: &[ValueId], stacked: usize, body: Body) -> Result<Vec<ValueId>> {
-    let runs = call.b().iota(std::slice::from_ref(&trips), 0, DType::I64)?;
-    let scan = Scan { trips, scanned: vec![(runs, 0, false)], stacked: vec![(0, false); stacked] };
+    let runs = run_numbers(call.b(), &trips)?;
+    let scan = Scan { trips, scanned: vec![runs], stacked: vec![(0, false); stacked] };
     let (captures, outputs) = (body.captures.clone(), body.outputs[1..].to_vec());
     call.b().scan(&scan, carried, &captures, body.region(&outputs))
 }
@@ -258,36 +273,164 @@ fn limit(call: &mut Call, trips: Option<Expr>) -> Result<Option<ValueId>> {
 /// The axes and directions of a Scan's tensors, which its attributes give for as many as there are.
 fn scan(call: &mut Call) -> Outcome {
     let graph = call.graph("body")?;
-    let scanned = call.int("num_scan_inputs")?.and_then(|count| usize::try_from(count).ok());
-    let counts = scanned.and_then(|scanned| call.operand_count().checked_sub(scanned).map(|carried| (carried, scanned)));
-    let Some((count, scanned)) = counts.filter(|(_, scanned)| *scanned > 0) else {
-        return Err(call.attribute_error(format!("`num_scan_inputs` does not fit {} operands", call.operand_count())).into());
-    };
-    let Some(stacked) = graph.output.len().checked_sub(count) else {
-        return Err(call.error(Code::Malformed, format!("the body has {} outputs for {count} carried values", graph.output.len())).into());
-    };
     let values = call.values()?;
+    let count = carried_count(call, values.len())?;
     let (carried, whole) = values.split_at(count);
+    let stacked = scan_results(call, graph, count)?;
     let ranks: Vec<usize> = whole.iter().map(|id| call.b().dims(*id).len()).collect();
     let axes = axes(call, "scan_input_axes", &ranks)?;
-    let reverse = directions(call, "scan_input_directions", scanned)?;
+    let reverse = directions(call, "scan_input_directions", whole.len())?;
     let trips = call.b().dims(whole[0])[axes[0]].clone();
-    let mut inputs = named_types(call, &values, graph, 0);
-    for ((_, ty), axis) in inputs[count..].iter_mut().zip(&axes) {
-        ty.dims.remove(*axis);
+    let mut scanned: Vec<(ValueId, usize, bool)> =
+        whole.iter().zip(axes).zip(reverse).map(|((id, axis), reverse)| (*id, axis, reverse)).collect();
+    if call.cx.may_draw(graph) {
+        scanned.push(run_numbers(call.b(), &trips)?);
     }
-    let body = call.cx.body(&graph.name, &inputs, |cx, terms| {
-        let outputs = cx.subgraph(graph, "body", &terms)?;
-        next_values(cx, &outputs, &inputs[..count])
-    })?;
+    let body = scan_body(call.cx, graph, carried, (&scanned, whole.len()), None)?;
     let ranks: Vec<usize> = body.outputs[count..].iter().map(|id| body.builder.dims(*id).len() + 1).collect();
     let stacked_axes = self::axes(call, "scan_output_axes", &ranks)?;
     let stacked_reverse = directions(call, "scan_output_directions", stacked)?;
-    let scanned = whole.iter().zip(axes).zip(reverse).map(|((id, axis), reverse)| (*id, axis, reverse)).collect();
     let scan = Scan { trips, scanned, stacked: stacked_axes.into_iter().zip(stacked_reverse).collect() };
     let (captures, outputs) = (body.captures.clone(), body.outputs.clone());
     let results = call.b().scan(&scan, carried, &captures, body.region(&outputs))?;
     Ok(results.into_iter().map(Into::into).collect())
+}
+
+/// How many of a Scan's values are carried; at least one is scanned.
+fn carried_count(call: &Call, values: usize) -> Result<usize> {
+    let scanned = call.int("num_scan_inputs")?.and_then(|count| usize::try_from(count).ok()).filter(|count| *count > 0);
+    let carried = scanned.and_then(|scanned| values.checked_sub(scanned));
+    carried.ok_or_else(|| call.attribute_error(format!("`num_scan_inputs` does not fit {values} operands")))
+}
+
+/// How many of a Scan's results are stacked.
+fn scan_results(call: &Call, graph: &GraphProto, carried: usize) -> Result<usize> {
+    let outputs = graph.output.len();
+    let message = || format!("the body has {outputs} outputs for {carried} carried values");
+    outputs.checked_sub(carried).ok_or_else(|| call.error(Code::Malformed, message()))
+}
+
+/// The body of a Scan, given the carried values and slices of the scanned tensors. The graph sees the first `own` of these; one more is the
+/// number of the run, which is there where it is needed: to draw numbers, or because of a length.
+fn scan_body(
+    cx: &mut Cx,
+    graph: &GraphProto,
+    carried: &[ValueId],
+    (scanned, own): (&[(ValueId, usize, bool)], usize),
+    length: Option<ValueId>,
+) -> Result<Body, Fault> {
+    let b = cx.builder();
+    let states = carried.iter().map(|id| b.ty(*id).clone());
+    let slices = scanned.iter().map(|(id, axis, _)| slice_type(b.ty(*id), *axis));
+    let types = states.chain(slices).collect::<Vec<TensorType>>();
+    let inputs: Vec<(&str, TensorType)> = types.into_iter().enumerate().map(|(at, ty)| (input_name(graph, at), ty)).collect();
+    let (count, seen) = (carried.len(), carried.len() + own);
+    let mut body = cx.body(&graph.name, &inputs, |cx, terms| {
+        let outputs = in_run(cx, terms.get(seen).copied(), |cx| cx.subgraph(graph, "body", &terms[..seen]))?;
+        next_values(cx, &outputs, &inputs[..count])
+    })?;
+    if let Some(length) = length {
+        hold(&mut body, count, seen, length)?;
+    }
+    Ok(body)
+}
+
+/// From run number `length` on, the carried values stay as they are and the slices are 0; input number `run` is the run's.
+fn hold(body: &mut Body, carried: usize, run: usize, length: ValueId) -> Result<()> {
+    let b = &mut body.builder;
+    let inputs = b.graph.graph().inputs.clone();
+    let length_type = TensorType::new(DType::I64, vec![]);
+    let most = b.input("length", length_type);
+    body.captures.push(length);
+    let runs = b.map(Func::Less, &[inputs[run], most])?;
+    for (at, output) in body.outputs.iter_mut().enumerate() {
+        let before = match at < carried {
+            true => inputs[at],
+            false => b.number(b.dtype(*output), 0.0),
+        };
+        *output = b.map_broadcast(Func::Select, &[runs, *output, before])?;
+    }
+    Ok(())
+}
+
+fn slice_type(whole: &TensorType, axis: usize) -> TensorType {
+    let mut slice = whole.clone();
+    slice.dims.remove(axis);
+    slice
+}
+
+/// Scan of opset 8: axis 0 of all tensors is a batch, axis 1 the time; each sequence of the batch is scanned by itself, and may have its
+/// own length.
+fn batched_scan(call: &mut Call) -> Outcome {
+    let graph = call.graph("body")?;
+    let lengths = call.optional_value(0)?;
+    let values: Vec<ValueId> = (1..call.operand_count()).map(|at| call.value(at)).collect::<Result<_>>()?;
+    let count = carried_count(call, values.len())?;
+    let stacked = scan_results(call, graph, count)?;
+    let reverse = directions(call, "directions", values.len() - count)?;
+    for (at, id) in values.iter().enumerate() {
+        let least = if at < count { 1 } else { 2 };
+        if call.b().dims(*id).len() < least {
+            return Err(call.error(Code::Shape, format!("operand {} has no batch or no time: {}", at + 1, call.ty(at + 1)?)).into());
+        }
+    }
+    let batch = call.b().dims(values[count])[0].clone();
+    let mut scanned: Vec<(ValueId, usize, bool)> = values.iter().copied().chain(lengths).map(|id| (id, 0, false)).collect();
+    let draws = call.cx.may_draw(graph);
+    if draws {
+        scanned.push(run_numbers(call.b(), &batch)?);
+    }
+    if let Some(lengths) = lengths {
+        let ty = call.b().ty(lengths).clone();
+        if ty.dtype != DType::I64 || ty.rank() != 1 {
+            return Err(call.error(Code::Type, format!("`sequence_lens` is {ty}, not a vector of i64")).into());
+        }
+    }
+    let types: Vec<TensorType> = scanned.iter().map(|(id, ..)| slice_type(call.b().ty(*id), 0)).collect();
+    let inputs: Vec<(&str, TensorType)> = types.into_iter().map(|ty| ("sequence", ty)).collect();
+    let body = call.cx.body(&graph.name, &inputs, |cx, mut terms| {
+        let run = if draws { terms.pop() } else { None };
+        let mut own: Vec<ValueId> = terms.into_iter().map(|term| cx.emit(term)).collect::<Result<_>>()?;
+        let length = lengths.and_then(|_| own.pop());
+        in_run(cx, run, |cx| one_sequence(cx, graph, &own, count, &reverse, length))
+    })?;
+    let scan = Scan { trips: batch, scanned, stacked: vec![(0, false); count + stacked] };
+    let (captures, outputs) = (body.captures.clone(), body.outputs.clone());
+    let results = call.b().scan(&scan, &[], &captures, body.region(&outputs))?;
+    Ok(results.into_iter().map(Into::into).collect())
+}
+
+/// The results of scanning one sequence of a batch, `values[count..]` along axis 0. Beyond its length, states stay and slices are 0.
+fn one_sequence(
+    cx: &mut Cx,
+    graph: &GraphProto,
+    values: &[ValueId],
+    count: usize,
+    reverse: &[bool],
+    length: Option<ValueId>,
+) -> Result<Vec<ValueId>, Fault> {
+    let (carried, whole) = values.split_at(count);
+    let trips = cx.builder().dims(whole[0])[0].clone();
+    let mut scanned: Vec<(ValueId, usize, bool)> = whole.iter().zip(reverse).map(|(id, reverse)| (*id, 0, *reverse)).collect();
+    if length.is_some() || cx.may_draw(graph) {
+        scanned.push(run_numbers(cx.builder(), &trips)?);
+    }
+    if let (Some(length), [own @ .., (runs, ..)]) = (length, scanned.as_mut_slice()) {
+        for (id, _, reverse) in own.iter_mut().filter(|(.., reverse)| *reverse) {
+            (*id, *reverse) = (turned(cx.builder(), *id, *runs, length)?, false);
+        }
+    }
+    let body = scan_body(cx, graph, carried, (&scanned, whole.len()), length)?;
+    let scan = Scan { trips, scanned, stacked: vec![(0, false); body.outputs.len() - count] };
+    let (captures, outputs) = (body.captures.clone(), body.outputs.clone());
+    Ok(cx.builder().scan(&scan, carried, &captures, body.region(&outputs))?)
+}
+/// The first `length` slices along axis 0, the last of them first.
+fn turned(b: &mut Builder, x: ValueId, runs: ValueId, length: ValueId) -> Result<ValueId> {
+    let last = b.map_number(Func::Sub, length, 1.0)?;
+    let place = b.map_broadcast(Func::Sub, &[last, runs])?;
+    let place = b.map_number(Func::Max, place, 0.0)?;
+    b.gather(x, place, 0)
 }
 
 /// An axis for each rank; 0 where none are given.
@@ -388,5 +531,26 @@ mod tests {
         check(&text(""), &inputs, &["f32[2] 6 16", "f32[3, 2] 10 100 30 200 60 320"]);
         let turned = "scan_output_axes = [1], scan_input_directions = [1], scan_output_directions = [1],";
         check(&text(turned), &inputs, &["f32[2] 6 16", "f32[2, 3] 60 50 30 320 240 140"]);
+    }
+
+    /// The state is carried along each sequence of the batch by itself.
+    #[test]
+    fn a_scan_of_opset_8_has_a_batch() {
+        let text = |attributes: &str, operands: &str| {
+            format!(
+                "opset 8 l: i64[b] s: f32[b, 1] x: f32[b, t, 1]
+                z, y = Scan {{num_scan_inputs = 1, {attributes} body = graph {{
+                    t: f32[1] v: f32[1] a = Add(t, v) c = Identity(a) => a, c }}}} ({operands}, s, x) => z, y"
+            )
+        };
+        let inputs = ["i64[2] 2 3", "f32[2, 1] 10 20", "f32[2, 3, 1] 1 2 3 4 5 6"];
+        check(&text("", "_"), &inputs, &["f32[2, 1] 16 35", "f32[2, 3, 1] 11 13 16 24 29 35"]);
+        check(&text("directions = [1],", "_"), &inputs, &["f32[2, 1] 16 35", "f32[2, 3, 1] 13 15 16 26 31 35"]);
+        check(&text("", "l"), &inputs, &["f32[2, 1] 13 35", "f32[2, 3, 1] 11 13 0 24 29 35"]);
+        check(&text("directions = [1],", "l"), &inputs, &["f32[2, 1] 13 35", "f32[2, 3, 1] 12 13 0 26 31 35"]);
+        check_problems(
+            &text("", "_").replace("num_scan_inputs = 1", "num_scan_inputs = 3"),
+            &["[E005] Scan#0: `num_scan_inputs` does not fit 2 operands"],
+        );
     }
 }

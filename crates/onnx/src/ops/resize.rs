@@ -59,6 +59,7 @@ fn attributes(mode: &str) -> ResizeAttrs {
         rounding: "round_prefer_floor".to_string(),
         cubic: -0.75,
         exclude_outside: false,
+        antialias: false,
         roi: [0.0, 1.0],
         extrapolation: 0.0,
     }
@@ -96,15 +97,13 @@ fn resize(call: &mut Call) -> Outcome {
 
 fn general_attributes(call: &Call) -> Result<ResizeAttrs, Diagnostic> {
     let general = attributes(call.text("mode")?.unwrap_or("nearest"));
-    if call.flag_or("antialias", false)? {
-        return Err(call.unsupported("attribute `antialias`"));
-    }
     let text = |found: Option<&str>, default: String| found.map_or(default, str::to_string);
     Ok(ResizeAttrs {
         coordinates: text(call.text("coordinate_transformation_mode")?, general.coordinates),
         rounding: text(call.text("nearest_mode")?, general.rounding),
         cubic: call.float_or("cubic_coeff_a", -0.75)?,
         exclude_outside: call.flag_or("exclude_outside", false)?,
+        antialias: call.opset >= 18 && call.flag_or("antialias", false)?,
         extrapolation: call.float_or("extrapolation_value", 0.0)?,
         ..general
     })
@@ -271,10 +270,23 @@ mod tests {
     }
 
     #[test]
+    fn a_filter_is_stretched_where_an_axis_shrinks() {
+        let text = |mode: &str| {
+            format!("x: f32[4] s: f32[1] = 0.5 y = Resize {{mode = \"{mode}\", antialias = 1, exclude_outside = 1}} (x, _, s) => y")
+        };
+        check(&text("linear"), &["f32[4] 7 7 0 0"], &["f32[2] 6 1"]);
+        check(&text("cubic"), &["f32[4] 3 3 3 3"], &["f32[2] 3 3"]);
+        check(&text("nearest"), &["f32[4] 1 2 3 4"], &["f32[2] 1 3"]);
+        let unknown = "x: f32[n] w: f32[m] s = Shape(w) y = Resize {mode = \"linear\", antialias = 1} (x, _, _, s) => y";
+        check(unknown, &["f32[4] 1 2 3 4", "f32[2] 0 0"], &["f32[2] 1.625 3.375"]);
+        check(unknown, &["f32[2] 1 2", "f32[4] 0 0 0 0"], &["f32[4] 1 1.25 1.75 2"]);
+    }
+
+    #[test]
     fn what_does_not_resize() {
         check_problems(
-            "x: f32[4] s: f32[1] = 2 y = Resize {antialias = 1} (x, _, s) => y",
-            &["[E006] Resize#0: Resize: attribute `antialias`"],
+            "opset 17 x: f32[4] s: f32[1] = 2 y = Resize {antialias = 1} (x, _, s) => y",
+            &["[E005] Resize#0: Resize of opset 17 has no attribute `antialias`"],
         );
         check_problems(
             "x: f32[4] s: f32[1] y = Resize(x, _, s) => y",

@@ -72,6 +72,11 @@ impl Builder {
         self.one("convert", Attrs::from([("to", Attr::DType(to))]), &[x])
     }
 
+    /// The same bits as another element type of the same size.
+    pub fn bitcast(&mut self, x: ValueId, to: DType) -> Result<ValueId> {
+        self.one("bitcast", Attrs::from([("to", Attr::DType(to))]), &[x])
+    }
+
     pub fn broadcast(&mut self, x: ValueId, dims: &[Expr]) -> Result<ValueId> {
         self.one("broadcast", Attrs::from([("dims", Attr::Exprs(dims.to_vec()))]), &[x])
     }
@@ -203,6 +208,17 @@ impl Builder {
     pub fn iota(&mut self, dims: &[Expr], axis: usize, dtype: DType) -> Result<ValueId> {
         let attrs = Attrs::from([("dims", Attr::Exprs(dims.to_vec())), ("axis", Attr::Int(axis as i64)), ("dtype", Attr::DType(dtype))]);
         self.one("iota", attrs, &[])
+    }
+
+    /// 64 random bits an element; `run` tells runs of a loop apart.
+    pub fn philox(&mut self, dims: &[Expr], seed: u64, stream: u32, half: usize, run: Option<ValueId>) -> Result<ValueId> {
+        let attrs = Attrs::from([
+            ("dims", Attr::Exprs(dims.to_vec())),
+            ("seed", Attr::Int(seed as i64)),
+            ("stream", Attr::Int(stream.into())),
+            ("half", Attr::Int(half as i64)),
+        ]);
+        self.one("philox", attrs, run.as_slice())
     }
 
     /// Integers known as expressions of the symbols; a constant where they hold none.

@@ -1,18 +1,22 @@
 //! `resize`: one axis read at other coordinates.
 //!
 //! Operands: x. Attributes: `axis` Int; `sizes` Exprs, the one new size; `scale` Float, new size over old as a coordinate transformation
-//! sees it, or 0 for the quotient of the sizes; `mode`, `coordinates`, `rounding` Text; `cubic` Float, `exclude` Int, `start` and `end`
-//! Float (of the part that is read) and `extrapolation` Float, as ONNX's Resize has them.
+//! sees it, or 0 for the quotient of the sizes; `mode`, `coordinates`, `rounding` Text; `cubic` Float, `exclude` and `antialias` Int,
+//! `start` and `end` Float (of the part that is read) and `extrapolation` Float, as ONNX's Resize has them.
 //! - C1: `axis` is an axis of x, the new size is not negative, and the old one at least 1 where the new one is.
 //! - C2: `mode` is nearest, linear or cubic; the last two take floats.
 //! - C3: `coordinates` is one of [`COORDINATES`], `rounding` (of mode nearest) one of [`ROUNDINGS`].
+//! - C4: with `antialias`, `scale` is not below [`LEAST_SCALE`], unless it is 0.
 //!
 //! `out[.., i, ..] = sum over taps t of weight(t, c(i)) * x[.., clamp(place(t, c(i))), ..]`: one tap of weight 1 at the rounded coordinate,
-//! two around it, or four of the cubic convolution. With `tf_crop_and_resize` a coordinate outside of the axis gives `extrapolation`.
+//! two around it, or four of the cubic convolution. With `antialias` and a scale below 1, the filter of mode linear or cubic is
+//! stretched by the scale's inverse, and its weights are divided by their sum. With `tf_crop_and_resize` a coordinate outside of the axis gives `extrapolation`.
 //!
 //! Between two elements, rounding decides which is nearest. So mode nearest says how coordinates are rounded: each operation's result to
 //! f32, as ONNX's runtimes compute. The decomposition computes them in f64 and rounds by arithmetic, since interpreters know f64 alone.
 //! The other modes are continuous in the coordinate, and mean exact ones.
+
+mod antialias;
 
 use super::check_float;
 use crate::attrs;
@@ -41,6 +45,9 @@ pub const COORDINATES: [&str; 7] = [
 /// Which element is the nearest: ONNX's names, and that of the operators before opset 11 (up where the axis shrinks, else down).
 pub const ROUNDINGS: [&str; 5] = ["round_prefer_floor", "round_prefer_ceil", "floor", "ceil", "simple"];
 
+/// A filter that is stretched further is no use, and would take as long as it is wide.
+pub const LEAST_SCALE: f64 = 1.0 / (1u64 << 20) as f64;
+
 /// What one axis is resized by.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ResizeAttrs {
@@ -51,6 +58,7 @@ pub struct ResizeAttrs {
     pub rounding: String,
     pub cubic: f64,
     pub exclude_outside: bool,
+    pub antialias: bool,
     /// Start and end of the part that is read, of `tf_crop_and_resize`.
     pub roi: [f64; 2],
     pub extrapolation: f64,
@@ -67,6 +75,7 @@ impl ResizeAttrs {
             ("rounding", Attr::Text(self.rounding.clone())),
             ("cubic", Attr::Float(self.cubic)),
             ("exclude", Attr::Int(self.exclude_outside as i64)),
+            ("antialias", Attr::Int(self.antialias as i64)),
             ("start", Attr::Float(self.roi[0])),
             ("end", Attr::Float(self.roi[1])),
             ("extrapolation", Attr::Float(self.extrapolation)),
@@ -85,6 +94,7 @@ impl ResizeAttrs {
             rounding: one_of("rounding", &ROUNDINGS)?,
             cubic: attrs::float(attrs, "cubic")?,
             exclude_outside: attrs::flag(attrs, "exclude")?,
+            antialias: attrs::flag(attrs, "antialias")?,
             roi: [attrs::float(attrs, "start")?, attrs::float(attrs, "end")?],
             extrapolation: attrs::float(attrs, "extrapolation")?,
         })
@@ -92,6 +102,11 @@ impl ResizeAttrs {
 
     fn is_nearest(&self) -> bool {
         self.mode == "nearest"
+    }
+
+    /// Whether the filter is stretched; where sizes decide, it may be by a factor of 1.
+    fn stretches(&self) -> bool {
+        self.antialias && !self.is_nearest() && self.scale < 1.0
     }
 
     fn crops(&self) -> bool {
@@ -117,6 +132,9 @@ fn infer(cx: &InferCx) -> Result<Inferred, OpError> {
     let size = &attrs::exprs_of(cx.attrs, "sizes", 1)?[0];
     if !resize.is_nearest() {
         check_float(x)?;
+    }
+    if resize.stretches() && resize.scale != 0.0 && resize.scale < LEAST_SCALE {
+        return Err(OpError::attribute(format!("attribute `scale` is {}, too small to antialias", resize.scale)));
     }
     let mut guards = Guards::default();
     guards.at_least("size", size, &Expr::zero())?;
@@ -159,6 +177,9 @@ fn coordinate(resize: &ResizeAttrs, at: usize, from: usize, to: usize) -> f64 {
 /// The elements that are read for a coordinate, before they are clamped, with their weights.
 fn taps(resize: &ResizeAttrs, at: f64, from: usize, to: usize) -> Vec<(i64, f64)> {
     let (floor, last) = (at.floor(), from as f64 - 1.0);
+    if resize.stretches() {
+        return antialias::taps(resize, at, from, to);
+    }
     match resize.mode.as_str() {
         "nearest" => {
             let shrinks = if resize.scale == 0.0 { to < from } else { resize.scale < 1.0 };
@@ -240,9 +261,14 @@ fn decompose(b: &mut Builder, inputs: &[ValueId], attrs: &Attrs) -> Result<Vec<V
     let dtype = if resize.is_nearest() { DType::F64 } else { DType::F32 };
     let mut line = Line { from: b.dims(x)[axis].clone(), to: size, dtype, b };
     let at = line.coordinates(&resize)?;
-    let taps = line.taps(&resize, at)?;
     let outside = if resize.crops() { Some(line.outside(at)?) } else { None };
-    let value = weighted(b, x, axis, taps)?;
+    let value = match resize.stretches() {
+        true => antialias::filtered(&mut line, &resize, x, at, axis)?,
+        false => {
+            let taps = line.taps(&resize, at)?;
+            weighted(b, x, axis, taps)?
+        }
+    };
     Ok(vec![match outside {
         Some(outside) => {
             let outside = along(b, outside, value, axis)?;
@@ -333,14 +359,20 @@ impl Line<'_> {
         self.b.map(Func::Sub, &[large, low])
     }
 
+    /// New size over old, as a scalar.
+    fn scale(&mut self, resize: &ResizeAttrs) -> Vector {
+        let (from, to) = (self.b.size(&self.from, self.dtype)?, self.b.size(&self.to, self.dtype)?);
+        match resize.scale {
+            0.0 => self.map(Func::Div, &[to, from]),
+            scale => Ok(self.b.number(self.dtype, scale)),
+        }
+    }
+
     /// `coordinate` of every place.
     fn coordinates(&mut self, resize: &ResizeAttrs) -> Vector {
         let at = self.b.iota(std::slice::from_ref(&self.to), 0, self.dtype)?;
         let (from, to) = (self.b.size(&self.from, self.dtype)?, self.b.size(&self.to, self.dtype)?);
-        let scale = match resize.scale {
-            0.0 => self.map(Func::Div, &[to, from])?,
-            scale => self.b.number(self.dtype, scale),
-        };
+        let scale = self.scale(resize)?;
         match resize.coordinates.as_str() {
             "asymmetric" => self.map(Func::Div, &[at, scale]),
             "tf_half_pixel_for_nn" => self.centre(at, scale),
@@ -471,7 +503,7 @@ impl Line<'_> {
         let part = self.map(Func::Sub, &[at, floor])?;
         let rest = self.one_minus(part)?;
         let (before, behind) = (self.number(Func::Add, part, 1.0)?, self.number(Func::Add, rest, 1.0)?);
-        let (far, near) = ([a, -5.0 * a, 8.0 * a, -4.0 * a], [a + 2.0, -(a + 3.0), 0.0, 1.0]);
+        let [near, far] = cubic_pieces(a);
         let mut weights = Vec::new();
         for (distance, polynomial) in [(before, far), (part, near), (rest, near), (behind, far)] {
             weights.push(self.polynomial(distance, polynomial)?);
@@ -511,6 +543,12 @@ impl Line<'_> {
     }
 }
 
+/// The polynomials of the cubic convolution with parameter `a`: up to a distance of 1, and from there to 2. The highest coefficients come
+/// first.
+fn cubic_pieces(a: f64) -> [[f64; 4]; 2] {
+    [[a + 2.0, -(a + 3.0), 0.0, 1.0], [a, -5.0 * a, 8.0 * a, -4.0 * a]]
+}
+
 #[cfg(test)]
 mod tests {
     use super::{COORDINATES, ROUNDINGS, ResizeAttrs};
@@ -525,6 +563,7 @@ mod tests {
             rounding: rounding.to_string(),
             cubic: -0.75,
             exclude_outside: false,
+            antialias: false,
             roi: [0.25, 1.25],
             extrapolation: 7.0,
         }
@@ -585,6 +624,29 @@ mod tests {
     }
 
     #[test]
+    fn stretched_filters() {
+        let linear = ResizeAttrs { antialias: true, ..resize("linear", "half_pixel", "floor") };
+        let x: Vec<f64> = (1..=4).map(f64::from).collect();
+        let out = resized(&linear, "f32[4]", 0, "2", 1).with_floats(0, &x).check_decomposition(1e-6);
+        // weights 1, 3, 3, 1 of 8, the first at the edge
+        assert_eq!(out, Array::floats(ir::DType::F32, vec![2], vec![1.625, 3.375]));
+        for (mode, coordinates) in ["linear", "cubic"].into_iter().flat_map(|mode| COORDINATES.map(|c| (mode, c))) {
+            for (exclude_outside, (size, n)) in
+                [(false, ("3", 7)), (true, ("3", 7)), (false, ("2*n", 4)), (true, ("1", 9)), (false, ("n", 5))]
+            {
+                let resize = ResizeAttrs { exclude_outside, antialias: true, ..resize(mode, coordinates, "floor") };
+                for dtype in ["f32", "f16"] {
+                    let tolerance = if dtype == "f16" { 1e-2 } else { 1e-4 };
+                    resized(&resize, &format!("{dtype}[2, n, 3]"), 1, size, n).check_decomposition(tolerance);
+                }
+            }
+        }
+        let scaled = ResizeAttrs { scale: 0.375, antialias: true, ..resize("cubic", "half_pixel_symmetric", "floor") };
+        resized(&scaled, "f32[n]", 0, "(3*n)/(8)", 21).check_decomposition(1e-4);
+        resized(&linear, "f32[n]", 0, "0", 3).check_decomposition(0.0);
+    }
+
+    #[test]
     fn constraints() {
         let error = |resize: ResizeAttrs, x: &str, size: &str| infer_error("resize", resize.attrs(0, &size.parse().unwrap()), &[x]);
         let nearest = || resize("nearest", "asymmetric", "floor");
@@ -594,6 +656,8 @@ mod tests {
             error(resize("area", "asymmetric", "floor"), "f32[3]", "2"),
             "attribute `mode` is area, not one of nearest, linear, cubic"
         );
+        let wide = ResizeAttrs { scale: 1e-9, antialias: true, ..resize("linear", "asymmetric", "floor") };
+        assert_eq!(error(wide, "f32[3]", "2"), "attribute `scale` is 0.000000001, too small to antialias");
         assert!(error(resize("linear", "asymmetric", "floor"), "i32[3]", "2").contains("i32"));
     }
 }

@@ -10,7 +10,7 @@ pub const RULES: &[Rule] =
 
 /// Where all operands are expanded from one shape, or from a number.
 fn before_expansion(rewriter: &mut Rewriter, site: &Site) -> Option<Vec<ValueId>> {
-    matches!(site.node.op, "map" | "convert").then_some(())?;
+    matches!(site.node.op, "map" | "convert" | "bitcast").then_some(())?;
     let sources: Vec<ValueId> = site.inputs.iter().map(|id| rewriter.view().operand_of(*id, "broadcast")).collect::<Option<_>>()?;
     let dims = common_dims(rewriter, &sources)?;
     site.inputs.iter().for_each(|id| rewriter.covers(*id));

@@ -14,7 +14,7 @@ impl Turner<'_> {
         match node.op {
             "transpose" => self.transposed(node),
             "contract" => self.contracted(node),
-            "map" | "convert" | "gelu" | "hard_sigmoid" => self.elementwise(node),
+            "map" | "convert" | "bitcast" | "gelu" | "hard_sigmoid" => self.elementwise(node),
             "softmax" | "slice" | "pad" => self.by_axis(node),
             "broadcast" => self.expanded(node),
             "reduce" => self.reduced(node),

@@ -85,7 +85,12 @@ fn walked(stage: &PhysicalStage) -> Vec<Expr> {
         match &scalar.op {
             ScalarOp::Index(e) => all.push(e.clone()),
             ScalarOp::Read(read) if read.fill.is_some() => all.extend(read.index.iter().filter_map(|i| i.as_map()).cloned()),
-            ScalarOp::Read(_) | ScalarOp::Literal(_) | ScalarOp::Apply(..) | ScalarOp::Convert(_) | ScalarOp::Reduce(..) => {}
+            ScalarOp::Read(_)
+            | ScalarOp::Literal(_)
+            | ScalarOp::Apply(..)
+            | ScalarOp::Convert(_)
+            | ScalarOp::Bits(_)
+            | ScalarOp::Reduce(..) => {}
         }
     }
     all.extend(stage.nest.writes.iter().flat_map(|write| write.only.iter().cloned()));

@@ -121,7 +121,7 @@ impl Emit<'_> {
                 ScalarOp::Reduce(..) => memo.contains_key(&ScalarId(at as u32)),
                 ScalarOp::Read(read) => (surely || inside_always(self.cx, read)) && all_of(&scalar.op, &allowed),
                 ScalarOp::Literal(_) => true,
-                ScalarOp::Index(_) | ScalarOp::Apply(..) | ScalarOp::Convert(_) => all_of(&scalar.op, &allowed),
+                ScalarOp::Index(_) | ScalarOp::Apply(..) | ScalarOp::Convert(_) | ScalarOp::Bits(_) => all_of(&scalar.op, &allowed),
             };
             allowed.push(wanted[at] && this);
         }

@@ -1,7 +1,7 @@
 //! Random nests against a direct reading of the definition, in f64 and with every float scalar rounded to f32.
 
 use super::{floats, sizes};
-use crate::func::{Func, convert};
+use crate::func::{Func, bits, convert};
 use crate::interp::{run, run_bounded};
 use crate::nest::{Index, IterKind, Monoid, Nest, Read, Scalar, ScalarId, ScalarOp, Write};
 use ir::array::for_each_index;
@@ -45,6 +45,7 @@ impl Direct<'_> {
                 func.eval(dtype_of(args[args.len() - 1]), &x)
             }
             ScalarOp::Convert(arg) => convert(self.value(*arg, point), dtype_of(*arg), scalar.dtype),
+            ScalarOp::Bits(arg) => bits(self.value(*arg, point), dtype_of(*arg), scalar.dtype),
             ScalarOp::Reduce(monoid, term) => self.folded(*monoid, *term, point),
         };
         self.rounded(value)
