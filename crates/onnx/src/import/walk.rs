@@ -217,7 +217,7 @@ impl<'f> Cx<'f> {
             return Err(Diagnostic::new(Code::Unsupported, self.location(), message).into());
         }
         let moves = domain.is_empty() && ops::MOVES.contains(&node.op_type.as_str());
-        if let Some(narrow) = narrow.filter(|_| !moves && !(domain.is_empty() && ops::NARROW.contains(&node.op_type.as_str()))) {
+        if let Some(narrow) = narrow.filter(|_| !(moves || domain.is_empty() && ops::NARROW.contains(&node.op_type.as_str()))) {
             let message = format!("{}: element type {} is not supported", node.op_type, narrow.name());
             return Err(Diagnostic::new(Code::Unsupported, self.location(), message).into());
         }
