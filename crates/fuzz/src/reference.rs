@@ -255,7 +255,7 @@ mod tests {
             b.map_number(Func::Mul, product, 6e4).unwrap()
         });
         // 1e-8 is 0 in f16
-        assert!(scaled >= 1e-8 * 6e4 && scaled < 1.0, "{scaled}");
+        assert!((1e-8 * 6e4..1.0).contains(&scaled), "{scaled}");
     }
 
     #[test]
