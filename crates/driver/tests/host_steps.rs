@@ -97,11 +97,8 @@ fn a_failed_step_says_why() {
 #[test]
 fn every_pass_keeps_the_meaning() {
     let graph = model();
-    let inputs = [
-        ("c", ints(DType::Bool, &[], &[0])),
-        ("x", ints(DType::I64, &[2], &[1, 2])),
-        ("numbers", ints(DType::I32, &[2], &[3, 4])),
-    ];
+    let inputs =
+        [("c", ints(DType::Bool, &[], &[0])), ("x", ints(DType::I64, &[2], &[1, 2])), ("numbers", ints(DType::I32, &[2], &[3, 4]))];
     let inputs: BTreeMap<String, Tensor> = inputs.map(|(name, tensor)| (name.to_string(), tensor)).into();
     let report = verify_graph(&graph, &Options::new(Target::native(), 2), &inputs, Sample::All).unwrap();
     assert!(report.failure.is_none(), "{:?}", report.failure);
