@@ -1,4 +1,4 @@
-//! `string_of`: numbers as text, written as NumPy does: floats by the fewest digits that read back to the same number. `number_of`: text as
+//! `string_of`: numbers as text, written as Python does: floats by the fewest digits that read back to the same number. `number_of`: text as
 //! numbers.
 
 use crate::view::{check_equal_dims, check_texts, exactly};
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_written_as_numpy_does() {
+    fn numbers_are_written_as_python_does() {
         let floats = |dtype, values: &[f64]| Array::floats(dtype, vec![values.len()], values.to_vec());
         let f32s = [f64::from(314.159_26_f32), 1.0, -0.0, 1e-5, 0.0001, 1e16, 123456.0, f64::NAN, f64::NEG_INFINITY, f64::from(f32::MAX)];
         written(floats(DType::F32, &f32s), "314.15927,1.0,-0.0,1e-05,0.0001,1e+16,123456.0,nan,-inf,3.4028235e+38");
