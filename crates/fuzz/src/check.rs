@@ -86,9 +86,11 @@ pub struct Check {
     pub thorough: bool,
     /// Also compile with schedules that are drawn from all legal ones.
     pub draws_schedules: bool,
+    /// Also compile without some passes, and with others in another order.
+    pub draws_passes: bool,
 }
 
-/// One seed of so many is checked thoroughly, and one with drawn schedules.
+/// One seed of so many is checked thoroughly, one with drawn schedules, and one with drawn passes.
 const THOROUGH: u64 = 4;
 
 impl Check {
@@ -102,6 +104,7 @@ impl Check {
             targets: [native].into_iter().chain(narrow).collect(),
             thorough: seed.is_multiple_of(THOROUGH),
             draws_schedules: seed % THOROUGH == 1,
+            draws_passes: seed % THOROUGH == 2,
         }
     }
 }
@@ -145,7 +148,12 @@ pub fn checked(bytes: &[u8], check: &Check) -> Checked<(Vec<Call>, Results)> {
     let mut results = Vec::new();
     let turn = (check.seed / THOROUGH) as usize % check.targets.len().max(1);
     for (at, target) in check.targets.iter().enumerate() {
-        let check = Check { thorough: check.thorough && at == turn, draws_schedules: check.draws_schedules && at == turn, ..check.clone() };
+        let check = Check {
+            thorough: check.thorough && at == turn,
+            draws_schedules: check.draws_schedules && at == turn,
+            draws_passes: check.draws_passes && at == turn,
+            ..check.clone()
+        };
         results.push(check_native(&graph, &calls, target, &check)?);
     }
     text_round_trips(&graph)?;

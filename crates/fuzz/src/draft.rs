@@ -55,9 +55,11 @@ impl Draft {
     pub fn into_model(self, opset: i64) -> ModelProto {
         ModelProto {
             ir_version: IR_VERSION,
-            opset_import: [("", opset), (MICROSOFT, 1), ("ai.onnx.ml", 4)]
+            opset_import: [("", opset), (MICROSOFT, 1), ("ai.onnx.ml", 5), ("ai.onnx.preview", 1)]
+                .into_iter()
+                .filter(|(domain, _)| *domain != "ai.onnx.preview" || self.graph.node.iter().any(|node| node.domain == *domain))
                 .map(|(domain, version)| OperatorSetIdProto { domain: domain.to_string(), version })
-                .to_vec(),
+                .collect(),
             producer_name: "inkle-fuzz".to_string(),
             graph: Some(self.graph),
             ..ModelProto::default()
@@ -111,6 +113,13 @@ pub fn value_info(name: &str, dtype: DType, dims: &[Expr]) -> ValueInfoProto {
     ValueInfoProto { name: name.to_string(), r#type: Some(r#type), ..ValueInfoProto::default() }
 }
 
+/// The declaration of a tensor of any shape.
+pub fn unranked_info(name: &str, dtype: DType) -> ValueInfoProto {
+    let tensor = type_proto::Tensor { elem_type: data_type(dtype) as i32, shape: None };
+    let r#type = TypeProto { value: Some(TypeValue::TensorType(tensor)), ..TypeProto::default() };
+    ValueInfoProto { name: name.to_string(), r#type: Some(r#type), ..ValueInfoProto::default() }
+}
+
 fn attribute(name: &str, kind: AttributeType) -> AttributeProto {
     AttributeProto { name: name.to_string(), r#type: kind as i32, ..AttributeProto::default() }
 }
@@ -125,6 +134,10 @@ pub fn ints(name: &str, values: &[i64]) -> AttributeProto {
 
 pub fn float(name: &str, value: f64) -> AttributeProto {
     AttributeProto { f: value as f32, ..attribute(name, AttributeType::Float) }
+}
+
+pub fn floats(name: &str, values: &[f32]) -> AttributeProto {
+    AttributeProto { floats: values.to_vec(), ..attribute(name, AttributeType::Floats) }
 }
 
 pub fn text(name: &str, value: &str) -> AttributeProto {

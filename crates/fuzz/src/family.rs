@@ -17,6 +17,8 @@ pub mod linear_attention;
 pub mod logic;
 pub mod loss;
 pub mod microsoft;
+pub mod ml;
+pub mod narrow;
 pub mod norm;
 pub mod order;
 pub mod part;
@@ -167,6 +169,19 @@ pub static STEPS: &[(usize, Step)] = &[
     (1, microsoft::multi_head),
     (4, strings::strings),
     (1, strings::picture),
+    (1, microsoft::rotary),
+    (1, microsoft::self_attention),
+    (1, microsoft::group_query),
+    (1, microsoft::embedding),
+    (1, microsoft::conv),
+    (1, heads::flex_attention),
+    (2, narrow::cast),
+    (4, narrow::quantize),
+    (1, ml::features),
+    (1, ml::linear),
+    (1, ml::support),
+    (2, ml::trees),
+    (1, ml::grams),
     (2, spelled::gelu),
     (2, spelled::layer_norm),
     (1, spelled::rms_norm),

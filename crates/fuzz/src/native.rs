@@ -3,7 +3,7 @@
 use crate::check::{Call, Check, Checked, Expected, Failure, Kind};
 use crate::levels;
 use crate::reference::Reference;
-use driver::{Compiled, Error, Options, Tuned, compile_graph};
+use driver::{Compiled, Error, Options, Selection, Tuned, compile_graph};
 use ir::array::Data;
 use ir::{Array, Graph, Tensor};
 use kernel::space::Space;
@@ -42,6 +42,9 @@ pub fn check_native(graph: &Graph, calls: &[Call], target: &Target, check: &Chec
     if check.draws_schedules {
         check_schedules(graph, &compiled, calls, &options, check.seed).map_err(failure)?;
     }
+    if check.draws_passes {
+        check_selection(graph, calls, &options, check.seed).map_err(failure)?;
+    }
     if check.thorough {
         levels::check_repeatable(graph, &compiled, &options)?;
         calls.iter().find(|call| call.reference().is_some()).map_or(Ok(()), |call| levels::check_passes(graph, call, &options))?;
@@ -66,6 +69,20 @@ fn check_schedules(graph: &Graph, compiled: &Compiled, calls: &[Call], options: 
         ran.map_err(|(kind, message)| (kind, format!("drawn schedules: {message}: {}", texts())))?;
     }
     Ok(())
+}
+
+/// Without some passes, and with others in another order, the results are the same, up to rounding.
+fn check_selection(graph: &Graph, calls: &[Call], options: &Options, seed: u64) -> Ran<()> {
+    let selection = Selection::drawn(&mut Random::named(seed, "passes"));
+    let place = selection.text();
+    let compile = |options: &Options| compile_graph(graph.clone(), options).map_err(|error| (Kind::Bug, format!("{place}: {error}")));
+    let mut options = Options { selection, ..options.clone() };
+    let mut compiled = compile(&options)?;
+    if wants_finite(&compiled, calls) {
+        options.winograd = false;
+        compiled = compile(&options)?;
+    }
+    run_all(graph, compiled.image, calls, 1).map(drop).map_err(|(kind, message)| (kind, format!("{place}: {message}")))
 }
 
 /// Whether some call meets values that the compiled code leaves to code without minimal filtering.

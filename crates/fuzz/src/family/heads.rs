@@ -4,7 +4,7 @@ use crate::draft;
 use crate::generator::{Form, Generator, Id};
 use crate::interval::Interval;
 use ir::DType;
-use onnx::proto::AttributeProto;
+use onnx::proto::{AttributeProto, GraphProto, NodeProto};
 use sym::Expr;
 
 /// The first opset that has them.
@@ -199,4 +199,35 @@ pub fn rotary(generator: &mut Generator) -> Option<Id> {
     let [cos, sin] = [(); 2].map(|()| generator.tensor(form.dtype, &angles, Interval::around_zero(1.0)));
     let turned = form.within(Interval::around_zero(2.0 * form.interval.largest())).rounded();
     generator.emit_all("RotaryEmbedding", &[Some(x), Some(cos?), Some(sin?), positions], attributes, vec![turned])?.first().copied()
+}
+
+/// Attention whose scores or weights a graph changes.
+pub fn flex_attention(generator: &mut Generator) -> Option<Id> {
+    let sizes = Sizes { flat: false, past: None, ..Sizes::drawn(generator)? };
+    let q = operand(generator, &sizes.dims(sizes.q_heads(), &sizes.queries, sizes.depth))?;
+    let k = operand(generator, &sizes.dims(sizes.heads, &sizes.keys, sizes.depth))?;
+    let v = operand(generator, &sizes.dims(sizes.heads, &sizes.keys, sizes.width))?;
+    let form = generator.form(q).clone();
+    let mut attributes = vec![draft::float("scale", generator.random.one_of([0.25, 0.5]))];
+    for (name, op) in [("score_mod", "Tanh"), ("prob_mod", "Neg")] {
+        if generator.random.chance(50) {
+            attributes.push(draft::graph(name, changed_by(generator, op, form.dtype)));
+        }
+    }
+    let largest = generator.form(v).interval.largest();
+    let result = form.of(sizes.dims(sizes.q_heads(), &sizes.queries, sizes.width)).within(Interval::around_zero(largest)).rounded();
+    generator.emit("ai.onnx.preview.FlexAttention", &[q, k, v], attributes, result)
+}
+
+/// A graph of one function.
+fn changed_by(generator: &mut Generator, op: &str, dtype: DType) -> GraphProto {
+    let [given, made] = ["given", "made"].map(|stem| generator.draft.fresh(stem));
+    let node = NodeProto { op_type: op.to_string(), input: vec![given.clone()], output: vec![made.clone()], ..NodeProto::default() };
+    GraphProto {
+        name: generator.draft.fresh("graph"),
+        node: vec![node],
+        input: vec![draft::unranked_info(&given, dtype)],
+        output: vec![draft::unranked_info(&made, dtype)],
+        ..GraphProto::default()
+    }
 }

@@ -3,7 +3,7 @@
 use crate::draft;
 use crate::generator::{Form, Generator, Id};
 use ir::DType;
-use onnx::proto::AttributeProto;
+use onnx::proto::{AttributeProto, GraphProto, NodeProto};
 use sym::Expr;
 
 /// A sequence of the model: its name, and its elements along an axis.
@@ -21,6 +21,7 @@ pub fn sequence(generator: &mut Generator) -> Option<Id> {
         match generator.random.below(3) {
             0 => insert(generator, &mut sequence)?,
             1 if sequence.elements.len() > 1 => erase(generator, &mut sequence),
+            1 => map(generator, &mut sequence),
             _ => wrap(generator, &mut sequence),
         }
     }
@@ -105,6 +106,29 @@ fn erase(generator: &mut Generator, sequence: &mut Sequence) {
     }
     sequence.elements.remove(at);
     sequence.name = node(generator, "SequenceErase", inputs, vec![]);
+}
+
+/// Something of each element.
+fn map(generator: &mut Generator, sequence: &mut Sequence) {
+    let dtype = sequence.elements[0].dtype;
+    let op = if dtype.is_float() { generator.random.one_of(["Neg", "Abs"]) } else { "Identity" };
+    let [given, made] = ["element", "made"].map(|stem| generator.draft.fresh(stem));
+    let node = NodeProto { op_type: op.to_string(), input: vec![given.clone()], output: vec![made.clone()], ..NodeProto::default() };
+    let body = GraphProto {
+        name: generator.draft.fresh("body"),
+        node: vec![node],
+        input: vec![draft::unranked_info(&given, dtype)],
+        output: vec![draft::unranked_info(&made, dtype)],
+        ..GraphProto::default()
+    };
+    for element in &mut sequence.elements {
+        element.interval = match op {
+            "Neg" => element.interval.negate(),
+            "Abs" => element.interval.absolute(),
+            _ => element.interval,
+        };
+    }
+    sequence.name = self::node(generator, "SequenceMap", vec![sequence.name.clone()], vec![draft::graph("body", body)]);
 }
 
 /// Through an optional and back.

@@ -107,7 +107,7 @@ mod tests {
         let one = model("tree_roots = [0], nodes_modes = u8[3] 0 0 0");
         check(&one, &[x], &["f32[4, 2] 5 0 0 12 -12 0 0 7"]);
         let two = model("tree_roots = [0, 2], nodes_modes = u8[3] 0 0 3, aggregate_function = 0");
-        check(&two, &[x], &["f32[4, 2] 2.5 3.5 0 9.5 0 3.5 -6 0"]);
+        check(&two, &[x], &["f32[4, 2] 2.5 3.5 0 9.5 0 7 -12 0"]);
         let most = model("tree_roots = [0, 2], nodes_modes = u8[3] 0 0 3, aggregate_function = 3");
         check(&most, &[x], &["f32[4, 2] 5 7 0 12 0 7 -12 0"]);
         let missing = model("tree_roots = [0], nodes_modes = u8[3] 0 5 0, nodes_missing_value_tracks_true = [1, 0, 0]");
