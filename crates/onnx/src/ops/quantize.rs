@@ -42,7 +42,10 @@ fn stored_attribute(call: &Call, name: &'static str, since: i64) -> Result<Optio
     }
     let Some(number) = call.int(name)?.filter(|number| *number != 0) else { return Ok(None) };
     let stored = stored_type_of(number).map_err(|(code, text)| call.error(code, format!("attribute `{name}`: {text}")))?;
-    Ok(Some(stored))
+    match stored.1 {
+        Some(Narrow::Text) => Err(call.error(Code::Unsupported, format!("attribute `{name}`: element type string is not supported"))),
+        _ => Ok(Some(stored)),
+    }
 }
 
 /// The same, of a type of the graph.
