@@ -106,7 +106,8 @@ pub fn options(arguments: &ModelArgs, machine: &Machine) -> Result<Options, Fail
     };
     let [share_kernels, winograd] = [arguments.share_kernels, arguments.winograd].map(|switch| switch == Switch::On);
     let tuned = arguments.tuned.as_deref().map(tuned).transpose()?;
-    Ok(Options { dims, shapes, share_kernels, precision, winograd, tuned, ..machine.options() })
+    let seed = arguments.random_seed;
+    Ok(Options { dims, shapes, seed, share_kernels, precision, winograd, tuned, ..machine.options() })
 }
 
 /// The schedules in a file.

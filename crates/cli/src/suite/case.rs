@@ -1,5 +1,6 @@
 //! One case: a model, its inputs, and what it should give for them.
 
+use super::chance;
 use crate::args::{Interpret, TestArgs};
 use crate::failure::Failure;
 use crate::model::Machine;
@@ -8,7 +9,7 @@ use driver::interpret::{self, Interpreter};
 use driver::values::{compile_for, import_for};
 use driver::{Compiled, Options, Source};
 use ir::{Code, DType, Graph, Literal, Tensor};
-use onnx::{ModelFile, input_names, read_tensor};
+use onnx::{Drawn, ModelFile, drawn_outputs, input_names, read_tensor};
 use serde_json::{Value, json};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -99,8 +100,8 @@ pub fn in_own_process(case: &Path, arguments: &TestArgs) -> Verdict {
 pub fn tried(case: &Path, arguments: &TestArgs) -> Verdict {
     let result = catch_unwind(AssertUnwindSafe(|| checked(case, arguments)));
     match result.unwrap_or_else(|_| Err(Failure::bug("a panic"))) {
-        Ok(None) => Verdict::new(case, Outcome::Pass, ""),
-        Ok(Some(difference)) => Verdict::new(case, Outcome::Mismatch, difference),
+        Ok(Checked { difference: None, random }) => Verdict::new(case, Outcome::Pass, if random { DRAWN } else { "" }),
+        Ok(Checked { difference: Some(difference), .. }) => Verdict::new(case, Outcome::Mismatch, difference),
         Err(failure) if failure.exit_code == Code::Unsupported.exit_code() as u8 => {
             Verdict::new(case, Outcome::Unsupported, failure.first_line())
         }
@@ -108,29 +109,43 @@ pub fn tried(case: &Path, arguments: &TestArgs) -> Verdict {
     }
 }
 
-/// The first difference from what is expected; None where there is none.
-fn checked(case: &Path, arguments: &TestArgs) -> Result<Option<String>, Failure> {
+/// What is told of a case that passes though its results can't be the expected ones.
+pub const DRAWN: &str = "random: type, shape and distribution are as expected";
+
+/// The first difference from what is expected, and whether some output is random.
+struct Checked {
+    difference: Option<String>,
+    random: bool,
+}
+
+fn checked(case: &Path, arguments: &TestArgs) -> Result<Checked, Failure> {
     let machine = Machine::new(&arguments.machine)?;
     let sets: Vec<PathBuf> = (0..).map(|at| case.join(format!("test_data_set_{at}"))).take_while(|set| set.is_dir()).collect();
     if sets.is_empty() {
         return Err(Failure::user(Code::Input, "there is no test_data_set_0, so nothing to compare"));
     }
+    let drawn = ModelFile::open(&case.join("model.onnx")).map_or(vec![], |file| drawn_outputs(&file));
+    let random = drawn.iter().any(|drawn| *drawn != Drawn::No);
     for set in sets {
         let inputs = tensors(&set, "input");
         let model = Model::new(&case.join("model.onnx"), arguments.interpret, &machine, inputs.as_deref().unwrap_or_default())?;
         // a model that is not supported comes first: its inputs may be of types that can't be read
         let (inputs, wanted) = (inputs?, tensors(&set, "output")?);
         let outputs = model.outputs(&inputs, &machine)?;
-        if outputs.len() != wanted.len() {
-            return Ok(Some(format!("{} outputs, not {}", outputs.len(), wanted.len())));
-        }
+        let mut difference = (outputs.len() != wanted.len()).then(|| format!("{} outputs, not {}", outputs.len(), wanted.len()));
         for (at, (got, want)) in outputs.iter().zip(&wanted).enumerate() {
-            if let Some(difference) = difference(got, want) {
-                return Ok(Some(format!("output {at}: {difference}")));
-            }
+            let found = || match drawn.get(at) {
+                None | Some(Drawn::No) => self::difference(got, want),
+                Some(drawn) => chance::improbable(drawn, got, want, &inputs),
+            };
+            difference = difference.or_else(|| found().map(|difference| format!("output {at}: {difference}")));
+        }
+        difference = difference.or_else(|| chance::mask_differs(&drawn, &outputs, &inputs));
+        if difference.is_some() {
+            return Ok(Checked { difference, random });
         }
     }
-    Ok(None)
+    Ok(Checked { difference: None, random })
 }
 
 /// `input_0.pb`, `input_1.pb`, ..
@@ -183,7 +198,7 @@ impl Model {
 }
 
 /// How a result differs from the expected one beyond the tolerances.
-fn difference(got: &Tensor, want: &Tensor) -> Option<String> {
+pub fn difference(got: &Tensor, want: &Tensor) -> Option<String> {
     if (got.dtype(), got.dims()) != (want.dtype(), want.dims()) {
         return Some(format!("{}{:?}, not {}{:?}", got.dtype(), got.dims(), want.dtype(), want.dims()));
     }
@@ -193,7 +208,7 @@ fn difference(got: &Tensor, want: &Tensor) -> Option<String> {
     Some(format!("{} of {} elements; [{first}] is {}, not {}", wrong.len(), want.count(), got.get(*first), want.get(*first)))
 }
 
-fn same(dtype: DType, got: Literal, want: Literal) -> bool {
+pub fn same(dtype: DType, got: Literal, want: Literal) -> bool {
     if !dtype.is_float() {
         return got == want;
     }
