@@ -183,6 +183,11 @@ impl Generator {
         self.values[id.0].name.clone()
     }
 
+    /// Lets no other step compute with a value.
+    pub fn hide(&mut self, id: Id) {
+        self.values[id.0].is_parameter = true;
+    }
+
     /// Lets the nodes to come be those of a branch or body. Inputs and initializers still go to the whole model.
     pub fn enter_branch(&mut self) -> Mark {
         self.in_branch = true;
