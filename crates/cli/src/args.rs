@@ -73,6 +73,10 @@ pub struct ModelArgs {
     #[arg(long, value_name = "HOW", default_value = "on")]
     pub winograd: Switch,
 
+    /// The seed of the model's own random operators, where they have none: with the same one, calls repeat their numbers
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub random_seed: u64,
+
     /// The type in which f32 factors of products and convolutions are multiplied: bf16 where the machine does that itself: results are good to
     /// two or three digits; sums, norms and activations stay f32
     #[arg(long, value_name = "TYPE", default_value = "f32")]

@@ -113,8 +113,8 @@ pub fn options_of_search(arguments: &ModelArgs, machine: &Machine) -> Result<Opt
     };
     let [share_kernels, winograd] = [arguments.share_kernels, arguments.winograd].map(|switch| switch == Switch::On);
     let tuned = arguments.tuned.as_deref().map(tuned).transpose()?;
-    let selection = selection(&arguments.passes)?;
-    Ok(Options { dims, shapes, contents, share_kernels, precision, winograd, tuned, selection, ..machine.options() })
+    let (seed, selection) = (arguments.random_seed, selection(&arguments.passes)?);
+    Ok(Options { dims, shapes, contents, seed, share_kernels, precision, winograd, tuned, selection, ..machine.options() })
 }
 
 /// The passes to run.

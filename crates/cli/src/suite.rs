@@ -1,6 +1,7 @@
 //! `inkle test`: cases in the layout of ONNX's test suites.
 
 mod case;
+mod chance;
 mod known;
 
 use crate::args::TestArgs;
@@ -90,11 +91,16 @@ fn told(verdicts: &[Verdict], known: Option<&Known>) -> Report {
         Some(surprises) => text.extend(surprises.iter().map(|surprise| format!("{RED}unexpected{RED:#} {surprise}\n"))),
     }
     text += &host_steps(verdicts);
+    let drawn: Vec<&str> = verdicts.iter().filter(|verdict| verdict.message == case::DRAWN).map(|verdict| verdict.name.as_str()).collect();
+    if !drawn.is_empty() {
+        text += &format!("random, compared by type, shape and distribution: {}\n", drawn.join(", "));
+    }
     let counts = Outcome::ALL.map(|outcome| format!("{} {}", count(outcome), outcome.name()));
     let colour = if fails { RED } else { GREEN };
     text += &format!("{BOLD}{}{BOLD:#} cases: {colour}{}{colour:#}\n", verdicts.len(), counts.join(", "));
     let json = json!({
         "cases": verdicts.iter().map(Verdict::json).collect::<Vec<Value>>(),
+        "random": drawn,
         "pass": count(Outcome::Pass),
         "mismatch": count(Outcome::Mismatch),
         "unsupported": count(Outcome::Unsupported),

@@ -127,7 +127,11 @@ fn branches_and_loops_compute_their_own() {
         assert_eq!(number(1), (0..x.max(1)).step_by(700).map(|n| n * (n - 1) / 2).sum::<i64>());
         for level in [driver::interpret::Interpreter::Program, driver::interpret::Interpreter::Nest, driver::interpret::Interpreter::Kernel]
         {
-            assert_eq!(driver::interpret::interpret(&compiled, level, &[scalar(x), flag.clone()]).unwrap(), outputs, "{level:?}");
+            assert_eq!(
+                driver::interpret::interpret(&compiled, level, &[scalar(x), flag.clone()], &Default::default()).unwrap(),
+                outputs,
+                "{level:?}"
+            );
         }
     }
 }

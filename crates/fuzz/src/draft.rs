@@ -15,6 +15,9 @@ const IR_VERSION: i64 = 10;
 /// The domain of onnxruntime's own operators.
 pub const MICROSOFT: &str = "com.microsoft";
 
+/// The domain of optimizers.
+pub const TRAINING: &str = "ai.onnx.preview.training";
+
 /// Messages in the making. Names are unique in the whole model, also those inside of branches.
 #[derive(Clone, Debug, Default)]
 pub struct Draft {
@@ -55,7 +58,7 @@ impl Draft {
     pub fn into_model(self, opset: i64) -> ModelProto {
         ModelProto {
             ir_version: IR_VERSION,
-            opset_import: [("", opset), (MICROSOFT, 1), ("ai.onnx.ml", 5), ("ai.onnx.preview", 1)]
+            opset_import: [("", opset), (MICROSOFT, 1), ("ai.onnx.ml", 5), ("ai.onnx.preview", 1), (TRAINING, 1)]
                 .into_iter()
                 .filter(|(domain, _)| *domain != "ai.onnx.preview" || self.graph.node.iter().any(|node| node.domain == *domain))
                 .map(|(domain, version)| OperatorSetIdProto { domain: domain.to_string(), version })

@@ -7,6 +7,7 @@ pub mod branch;
 pub mod bytes;
 pub mod cast;
 pub mod chain;
+pub mod chance;
 pub mod chosen;
 pub mod einsum;
 pub mod fold;
@@ -35,6 +36,7 @@ pub mod shape;
 pub mod spelled;
 pub mod spread;
 pub mod strings;
+pub mod training;
 pub mod unary;
 pub mod window;
 
@@ -83,6 +85,7 @@ pub static STEPS: &[(usize, Step)] = &[
     (2, pool::norms),
     (2, pool::unpool),
     (3, resample::resize),
+    (1, resample::antialiased),
     (2, resample::conv_transpose),
     (2, sample::grid),
     (1, sample::affine_grid),
@@ -162,6 +165,12 @@ pub static STEPS: &[(usize, Step)] = &[
     (1, loss::cross_entropy),
     (6, linear_attention::linear_attention),
     (6, linear_attention::causal_conv),
+    (2, chance::distribution),
+    (1, chance::bernoulli),
+    (1, chance::multinomial),
+    (2, chance::dropout),
+    (1, training::optimizer),
+    (1, training::determinant),
     (1, microsoft::activation),
     (1, microsoft::norm),
     (1, microsoft::matmul),

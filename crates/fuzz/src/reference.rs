@@ -199,7 +199,8 @@ fn is_exact(graph: &Graph, node: &Node) -> bool {
         _ => "",
     };
     match node.op {
-        "broadcast" | "reshape" | "transpose" | "slice" | "concat" | "pad" | "gather" | "gather_nd" | "iota" | "sizes" | "clamp" => true,
+        "bitcast" | "broadcast" | "reshape" | "transpose" | "slice" | "concat" | "pad" | "gather" | "gather_nd" | "iota" | "sizes"
+        | "clamp" => true,
         "map" => Func::from_name(text("func")).is_some_and(is_exact_function),
         "reduce" | "reduce_window" => matches!(text("kind"), "max" | "min" | "and" | "or"),
         "convert" => {

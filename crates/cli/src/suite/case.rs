@@ -1,5 +1,6 @@
 //! One case: a model, its inputs, and what it should give for them.
 
+use super::chance;
 use crate::args::{Interpret, TestArgs};
 use crate::failure::Failure;
 use crate::model::{self, Machine};
@@ -8,7 +9,7 @@ use driver::interpret::{self, Interpreter};
 use driver::values::{Given, compile_for, import_for};
 use driver::{Compiled, Options, Source};
 use ir::{Code, DType, Graph, Literal, Strings, Tensor, Texts};
-use onnx::{Kind, ModelFile, input_kinds, output_kinds, read_value};
+use onnx::{Drawn, Kind, ModelFile, drawn_outputs, input_kinds, output_kinds, read_value};
 use serde_json::{Value, json};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -111,8 +112,8 @@ pub fn tried(case: &Path, arguments: &TestArgs) -> Verdict {
     let mut host_steps = Vec::new();
     let result = catch_unwind(AssertUnwindSafe(|| checked(case, arguments, &mut host_steps)));
     let verdict = match result.unwrap_or_else(|_| Err(Failure::bug("a panic"))) {
-        Ok(None) => Verdict::new(case, Outcome::Pass, ""),
-        Ok(Some(difference)) => Verdict::new(case, Outcome::Mismatch, difference),
+        Ok(Checked { difference: None, random }) => Verdict::new(case, Outcome::Pass, if random { DRAWN } else { "" }),
+        Ok(Checked { difference: Some(difference), .. }) => Verdict::new(case, Outcome::Mismatch, difference),
         Err(failure) if failure.exit_code == Code::Unsupported.exit_code() as u8 => {
             Verdict::new(case, Outcome::Unsupported, failure.first_line())
         }
@@ -121,8 +122,16 @@ pub fn tried(case: &Path, arguments: &TestArgs) -> Verdict {
     Verdict { host_steps, ..verdict }
 }
 
-/// The first difference from what is expected; None where there is none.
-fn checked(case: &Path, arguments: &TestArgs, host_steps: &mut Vec<String>) -> Result<Option<String>, Failure> {
+/// What is told of a case that passes though its results can't be the expected ones.
+pub const DRAWN: &str = "random: type, shape and distribution are as expected";
+
+/// The first difference from what is expected, and whether some output is random.
+struct Checked {
+    difference: Option<String>,
+    random: bool,
+}
+
+fn checked(case: &Path, arguments: &TestArgs, host_steps: &mut Vec<String>) -> Result<Checked, Failure> {
     let machine = Machine::new(&arguments.machine)?;
     let options = Options { selection: model::selection(&arguments.passes)?, ..machine.options() };
     let sets: Vec<PathBuf> = (0..).map(|at| case.join(format!("test_data_set_{at}"))).take_while(|set| set.is_dir()).collect();
@@ -130,7 +139,10 @@ fn checked(case: &Path, arguments: &TestArgs, host_steps: &mut Vec<String>) -> R
         return Err(Failure::user(Code::Input, "there is no test_data_set_0, so nothing to compare"));
     }
     let path = case.join("model.onnx");
-    let kinds = ModelFile::open(&path).map_or((vec![], vec![]), |file| (input_kinds(&file), output_kinds(&file)));
+    let file = ModelFile::open(&path).ok();
+    let kinds = file.as_ref().map_or((vec![], vec![]), |file| (input_kinds(file), output_kinds(file)));
+    let drawn = file.as_ref().map_or(vec![], drawn_outputs);
+    let random = drawn.iter().any(|drawn| *drawn != Drawn::No);
     for set in sets {
         let inputs = values(&set, "input", &kinds.0, &Strings::default());
         let model = Model::new(&path, arguments.interpret, &options, &inputs.as_ref().map(given).unwrap_or_default())?;
@@ -142,18 +154,22 @@ fn checked(case: &Path, arguments: &TestArgs, host_steps: &mut Vec<String>) -> R
             [("input", &kinds.0), ("output", &kinds.1)].map(|(role, kinds)| values(&set, role, kinds, &strings).map(tensors));
         let (inputs, wanted) = (inputs?, wanted?);
         let outputs = model.outputs(&inputs, &strings, &machine, &options)?;
-        if outputs.len() != wanted.len() {
-            return Ok(Some(format!("{} outputs, not {}", outputs.len(), wanted.len())));
-        }
+        let mut difference = (outputs.len() != wanted.len()).then(|| format!("{} outputs, not {}", outputs.len(), wanted.len()));
         for (at, (got, want)) in outputs.iter().zip(&wanted).enumerate() {
-            let is_text = model.texts().outputs.contains(&model.output_names()[at]);
-            let difference = if is_text { text_difference(got, want, &strings) } else { difference(got, want) };
-            if let Some(difference) = difference {
-                return Ok(Some(format!("output {at}: {difference}")));
-            }
+            let is_text = || model.texts().outputs.contains(&model.output_names()[at]);
+            let found = || match drawn.get(at) {
+                None | Some(Drawn::No) if is_text() => text_difference(got, want, &strings),
+                None | Some(Drawn::No) => self::difference(got, want),
+                Some(drawn) => chance::improbable(drawn, got, want, &inputs),
+            };
+            difference = difference.or_else(|| found().map(|difference| format!("output {at}: {difference}")));
+        }
+        difference = difference.or_else(|| chance::mask_differs(&drawn, &outputs, &inputs));
+        if difference.is_some() {
+            return Ok(Checked { difference, random });
         }
     }
-    Ok(None)
+    Ok(Checked { difference: None, random })
 }
 
 /// Named values of a set: `input_0.pb`, `input_1.pb`, ..
@@ -270,7 +286,7 @@ fn text_difference(got: &Tensor, want: &Tensor, strings: &Strings) -> Option<Str
 }
 
 /// How a result differs from the expected one beyond the tolerances.
-fn difference(got: &Tensor, want: &Tensor) -> Option<String> {
+pub fn difference(got: &Tensor, want: &Tensor) -> Option<String> {
     if (got.dtype(), got.dims()) != (want.dtype(), want.dims()) {
         return Some(format!("{}{:?}, not {}{:?}", got.dtype(), got.dims(), want.dtype(), want.dims()));
     }
@@ -280,7 +296,7 @@ fn difference(got: &Tensor, want: &Tensor) -> Option<String> {
     Some(format!("{} of {} elements; [{first}] is {}, not {}", wrong.len(), want.count(), got.get(*first), want.get(*first)))
 }
 
-fn same(dtype: DType, got: Literal, want: Literal) -> bool {
+pub fn same(dtype: DType, got: Literal, want: Literal) -> bool {
     if !dtype.is_float() {
         return got == want;
     }

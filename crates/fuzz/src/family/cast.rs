@@ -22,16 +22,40 @@ pub fn cast(generator: &mut Generator) -> Option<Id> {
     emit_cast(generator, result, wide)
 }
 
-/// Bools as bytes, which another operator then makes ordinary integers; of opset 26.
+/// Bools as bytes, which another operator then makes ordinary integers, or floats as integers of their size and back; of opset 26.
 pub fn bits(generator: &mut Generator) -> Option<Id> {
     if generator.opset < 26 {
         return None;
     }
+    if generator.random.chance(50) {
+        return bits_of_floats(generator);
+    }
     let x = generator.bools()?;
     let form = generator.form(x).cast(DType::U8);
     let to = generator.random.one_of([DType::U8, DType::I8]);
-    let bytes = generator.emit("BitCast", &[x], vec![draft::int("to", draft::data_type(to) as i64)], form.cast(to))?;
+    let bytes = generator.emit("BitCast", &[x], vec![bits_to(to)], form.cast(to))?;
     emit_cast(generator, bytes, DType::I64)
+}
+
+fn bits_to(to: DType) -> onnx::proto::AttributeProto {
+    draft::int("to", draft::data_type(to) as i64)
+}
+
+/// The bits of magnitudes, whose zeros and NaNs have no sign, cut to the highest digits. Only floats that nothing has rounded have bits that
+/// are known.
+fn bits_of_floats(generator: &mut Generator) -> Option<Id> {
+    let x = generator.find(|_, form| matches!(form.dtype, DType::F32 | DType::F64) && form.exact)?;
+    let form = generator.form(x).clone();
+    let form = form.within(form.interval.absolute());
+    let (codes, mask) = if form.dtype == DType::F64 { (DType::I64, 0x7fff_ffff_0000_0000i64) } else { (DType::I32, 0x7fff_0000) };
+    let magnitude = generator.emit("Abs", &[x], vec![], form.clone())?;
+    let numbers = form.cast(codes).within(Interval::new(0.0, mask as f64));
+    let code = generator.emit("BitCast", &[magnitude], vec![bits_to(codes)], numbers.clone())?;
+    generator.hide(code, true);
+    let mask = generator.number(codes, mask as f64);
+    let cut = generator.emit("BitwiseAnd", &[code, mask], vec![], numbers)?;
+    generator.hide(cut, true);
+    generator.emit("BitCast", &[cut], vec![bits_to(form.dtype)], form.within(form.interval.with_zero()))
 }
 
 fn is_allowed(form: &Form, to: DType) -> bool {

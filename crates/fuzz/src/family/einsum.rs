@@ -19,8 +19,14 @@ pub fn einsum(generator: &mut Generator) -> Option<Id> {
     let mut names: Vec<char> = ('a'..='z').collect();
     generator.random.shuffle(&mut names);
     let mut fresh = names.into_iter();
-    let mut letters: Vec<Letter> = form.dims.iter().zip(&mut fresh).map(|(size, name)| Letter { name, size: size.clone() }).collect();
-    let (mut operands, mut terms, mut interval) = (vec![x], vec![letters.clone()], form.interval);
+    let first = first_term(generator, &form.dims, &mut fresh);
+    let mut letters: Vec<Letter> = Vec::new();
+    for letter in &first {
+        if !letters.contains(letter) {
+            letters.push(letter.clone());
+        }
+    }
+    let (mut operands, mut terms, mut interval) = (vec![x], vec![first], form.interval);
     for _ in 0..generator.random.one_of([0, 1, 1, 1, 1, 2]) {
         let term = other_term(generator, &letters, &mut fresh);
         let dims: Vec<Expr> = term.iter().map(|letter| letter.size.clone()).collect();
@@ -40,6 +46,19 @@ pub fn einsum(generator: &mut Generator) -> Option<Id> {
     let keeps = operands.len() == 1 && count == 1.0;
     let sums = generator.emit("Einsum", &operands, vec![equation], if keeps { sums } else { sums.rounded() })?;
     generator.tame(sums, 60.0)
+}
+
+/// A letter for each axis; at times two axes of one size have one, so that their diagonal is meant.
+fn first_term(generator: &mut Generator, dims: &[Expr], fresh: &mut impl Iterator<Item = char>) -> Vec<Letter> {
+    let mut term: Vec<Letter> = Vec::new();
+    for size in dims {
+        let same = term.iter().find(|letter| letter.size == *size).cloned();
+        match same.filter(|_| generator.random.chance(40)) {
+            Some(letter) => term.push(letter),
+            None => term.extend(fresh.next().map(|name| Letter { name, size: size.clone() })),
+        }
+    }
+    term
 }
 
 /// Some of the letters, and up to two new ones, in any order.
@@ -79,7 +98,7 @@ fn equation(generator: &mut Generator, terms: &[Vec<Letter>], result: &[Letter])
     let implied = implied(&parts.concat()) == last;
     let leading = parts[0].chars().next();
     if let (Some(first), true) = (leading, generator.random.chance(30)) {
-        let in_front = |text: &String| !text.contains(first) || text.starts_with(first);
+        let in_front = |text: &String| text.rfind(first).is_none_or(|at| at == 0);
         if last.starts_with(first) && parts.iter().all(in_front) {
             parts.iter_mut().chain([&mut last]).for_each(|part| *part = part.replacen(first, "...", 1));
         }

@@ -29,6 +29,35 @@ pub fn resize(generator: &mut Generator) -> Option<Id> {
     generator.emit_all("Resize", &[Some(x), None, Some(scales)], attributes, vec![result])?.first().copied()
 }
 
+/// An axis made shorter by a filter that is stretched.
+pub fn antialiased(generator: &mut Generator) -> Option<Id> {
+    let x = generator.floats(1..=4)?;
+    let form = generator.form(x).clone();
+    let axis = generator.axis(x)?;
+    let old = form.dims[axis].as_const().filter(|old| *old > 1)?;
+    let new = 1 + generator.random.below(old as usize) as i64;
+    let mut dims = form.dims.clone();
+    dims[axis] = Expr::from(new);
+    if !generator.is_quick(&[&form.dims[..], &[Expr::from(4)]].concat()) {
+        return None;
+    }
+    let sizes = generator.list("sizes", &[new]);
+    let mode = generator.random.one_of(["linear", "cubic"]);
+    let spelled = generator.spelled(axis, form.rank());
+    let mut attributes = vec![draft::text("mode", mode), draft::int("antialias", 1), draft::ints("axes", &[spelled])];
+    if generator.random.chance(30) {
+        attributes.push(draft::int("exclude_outside", 1));
+    }
+    if generator.random.chance(40) {
+        let coordinates = generator.random.one_of(["asymmetric", "align_corners", "half_pixel_symmetric", "pytorch_half_pixel"]);
+        attributes.push(draft::text("coordinate_transformation_mode", coordinates));
+    }
+    // weights of the cubic filter may be negative, and their magnitudes are at most 2 together
+    let interval = if mode == "cubic" { Interval::around_zero(2.0 * form.interval.largest()) } else { form.interval };
+    let result = form.of(dims).within(interval).rounded();
+    generator.emit_all("Resize", &[Some(x), None, None, Some(sizes)], attributes, vec![result])?.first().copied()
+}
+
 pub fn conv_transpose(generator: &mut Generator) -> Option<Id> {
     let x = images(generator)?;
     let form = generator.form(x).clone();
