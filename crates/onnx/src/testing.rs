@@ -18,7 +18,7 @@ use crate::proto::{
     self, AttributeProto, AttributeType, DataType, FunctionProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto,
 };
 use crate::{ImportOptions, Imported, LATEST_OPSET, ModelFile, import_with_warnings};
-use ir::{Array, DType, Diagnostics, Literal, Strings, Tensor};
+use ir::{Array, DType, Diagnostics, Graph, Literal, Strings, Tensor};
 use prost::Message;
 use std::sync::Arc;
 use sym::{ParseError, Parser};

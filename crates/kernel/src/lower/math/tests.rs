@@ -49,14 +49,19 @@ fn ulps(dtype: DType, got: f64, want: f64) -> f64 {
     if got.is_nan() || want.is_nan() {
         return if got.is_nan() && want.is_nan() { 0.0 } else { f64::INFINITY };
     }
-    let rounded = if dtype == DType::F32 { want as f32 as f64 } else { want };
+    let rounded = dtype.rounded(want);
     if got == rounded {
         return 0.0;
     }
     if got.is_infinite() || rounded.is_infinite() {
         return f64::INFINITY;
     }
-    let (bits, lowest) = if dtype == DType::F32 { (23, -126) } else { (52, -1022) };
+    let (bits, lowest) = match dtype {
+        DType::F16 => (10, -14),
+        DType::BF16 => (7, -126),
+        DType::F32 => (23, -126),
+        _ => (52, -1022),
+    };
     let exponent = (want.abs().log2().floor() as i32).max(lowest);
     ((got - want) / f64::exp2((exponent - bits) as f64)).abs()
 }
@@ -201,4 +206,66 @@ fn extrema_keep_nan() {
     assert!(max[..3].iter().all(|x| x.is_nan()) && max[3] == 3.0, "{max:?}");
     let with = computed(Func::Min, DType::F32, &[None, Some(Literal::Float(2.5))], &[x, vec![2.5; 4]]);
     assert!(with[0].is_nan() && with[1] == 1.0 && with[3] == 2.0, "{with:?}");
+}
+
+/// Where a function bends.
+const BENDS: [(Func, (f64, f64)); 9] = [
+    (Func::Exp, (-105.0, 90.0)),
+    (Func::Log, (0.0, 4.0)),
+    (Func::Rsqrt, (0.0, 10.0)),
+    (Func::Erf, (-4.5, 4.5)),
+    (Func::Tanh, (-10.0, 10.0)),
+    (Func::Sigmoid, (-105.0, 105.0)),
+    (Func::Sin, (-100.0, 100.0)),
+    (Func::Cos, (-100.0, 100.0)),
+    (Func::Atan, (-4.0, 4.0)),
+];
+
+/// Every number of a type of 16 bits.
+fn all_of(dtype: DType) -> Vec<f64> {
+    (0..=u16::MAX).map(|code| nest::func::bits(Literal::Int(code.into()), DType::U16, dtype).as_f64()).collect()
+}
+
+/// The largest error of a function, of 16-bit types by way of f32.
+fn largest_error(func: Func, dtype: DType, arguments: &[Vec<f64>]) -> f64 {
+    let got = computed(func, DType::F32, &[], arguments);
+    let error = |at: usize| {
+        let x: Vec<Literal> = arguments.iter().map(|x| Literal::Float(x[at])).collect();
+        let want = if func == Func::Erf { erf(arguments[0][at]) } else { func.eval(dtype, &x).as_f64() };
+        ulps(dtype, dtype.rounded(got[at]), want)
+    };
+    (0..got.len()).map(error).fold(0.0, f64::max)
+}
+
+/// Errors of f32, f16 and bf16.
+fn largest_errors(func: Func) -> Vec<f64> {
+    let bend = BENDS.iter().find(|(bent, _)| *bent == func).map(|(_, bend)| *bend);
+    let samples = |dtype: DType| match (bend, dtype) {
+        (Some((low, high)), DType::F32) => vec![[everywhere(), dense(low, high)].concat()],
+        (Some(_), dtype) => vec![all_of(dtype)],
+        (None, dtype) => pairs(&[1e-30, f32::MAX as f64]).map(|x| x.into_iter().map(|x| dtype.rounded(x)).collect()).to_vec(),
+    };
+    [DType::F32, DType::F16, DType::BF16].map(|dtype| largest_error(func, dtype, &samples(dtype))).to_vec()
+}
+
+/// `docs/numerics.md` has the errors that are measured, rounded up. `INKLE_BLESS=1` writes them anew.
+#[test]
+fn the_page_has_the_errors() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/numerics.md");
+    let page = std::fs::read_to_string(&path).unwrap();
+    let functions = BENDS.iter().map(|(func, _)| *func).chain([Func::Pow, Func::Rem]);
+    let measured: Vec<(Func, Vec<f64>)> = functions.map(|func| (func, largest_errors(func))).collect();
+    let mut new: Vec<String> = page.lines().filter(|line| !line.starts_with("| `")).map(String::from).collect();
+    let head = new.iter().position(|line| line.starts_with("| function")).expect("a table");
+    for (at, (func, errors)) in measured.iter().enumerate() {
+        let cells: String = errors.iter().map(|error| format!(" {:.2} |", (error * 100.0).ceil() / 100.0)).collect();
+        new.insert(head + 2 + at, format!("| `{}` | {} |{cells}", func.name(), func.ulp()));
+        assert!(errors[0] <= func.ulp(), "{}: {} ulp", func.name(), errors[0]);
+    }
+    let new = new.join("\n") + "\n";
+    if std::env::var_os("INKLE_BLESS").is_some() {
+        std::fs::write(&path, &new).unwrap();
+    } else {
+        assert!(page == new, "docs/numerics.md is stale; INKLE_BLESS=1 cargo test -p kernel the_page writes it anew:\n{new}");
+    }
 }
