@@ -225,7 +225,8 @@ fn arrays_that_do_not_fit() {
     check_error(run("x", "<f4", "(2, 3)", 20), "E009", "only 20 follow");
     check_error(run("x", "<f4", "(2, 4611686018427387904)", 20), "E009", "too large");
     check_error(run("x", "<f4", "(1099511627776,)", 20), "E009", "only 20 follow");
-    check_error(run("x", "<U4", "(2, 3)", 24), "E009", "its type is `<U4`");
+    check_error(run("x", "<U4", "(2, 3)", 24), "E009", "only 24 follow");
+    check_error(run("x", "<U4", "(2, 3)", 96), "E009", "not f32");
     let (report, exit_code) = run("z", "<f4", "(2, 3)", 24);
     let places: Vec<&Json> = report["errors"].as_array().unwrap().iter().map(|error| &error["location"]).collect();
     assert_eq!((exit_code, places), (2, vec![&"x".into(), &"z".into()]), "{report}");

@@ -121,6 +121,8 @@ fn image() -> Image {
         symbols: vec![Sym::new("n")],
         symbol_facts: [(Sym::new("n"), SymbolFact { low: 1, high: 1 << 40 })].into(),
         computed: Default::default(),
+        host_calls: vec![],
+        texts: Default::default(),
         guards: vec![Guard { condition: Condition::AtLeast(Expr::from(5000), n.clone()), location: Location::of("/limit") }],
         step_guards: vec![],
         values: vec![],

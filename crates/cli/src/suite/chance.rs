@@ -112,13 +112,13 @@ mod tests {
     #[test]
     fn what_is_dropped_agrees_with_its_mask() {
         let drawn = [false, true].map(|mask| Drawn::Dropped { data: 0, ratio: Some(1), mask });
-        let inputs = [tensor(&[3.0; 100]), tensor(&[0.25])];
-        let (y, mask) = (tensor(&[4.0, 0.0, 4.0, 4.0].repeat(25)), tensor(&[1.0, 0.0, 1.0, 1.0].repeat(25)));
+        let inputs = [tensor(&[3.0; 400]), tensor(&[0.25])];
+        let (y, mask) = (tensor(&[4.0, 0.0, 4.0, 4.0].repeat(100)), tensor(&[1.0, 0.0, 1.0, 1.0].repeat(100)));
         assert_eq!(improbable(&drawn[0], &y, &y, &inputs), None);
         assert_eq!(improbable(&drawn[1], &mask, &mask, &inputs), None);
         assert_eq!(mask_differs(&drawn, &[y.clone(), mask.clone()], &inputs), None);
-        assert_eq!(improbable(&drawn[0], &mask, &y, &inputs).unwrap(), "[0] is 1, neither 0 nor 4");
-        assert!(improbable(&drawn[0], &tensor(&[4.0; 100]), &y, &inputs).unwrap().starts_with("1 of 100 elements are kept"));
-        assert_eq!(mask_differs(&drawn, &[y, tensor(&[1.0; 100])], &inputs).unwrap(), "[1] is 0 under a mask of 1");
+        assert_eq!(improbable(&drawn[0], &mask, &y, &inputs).unwrap(), "[0] is 1.0, neither 0 nor 4.0");
+        assert!(improbable(&drawn[0], &tensor(&[4.0; 400]), &y, &inputs).unwrap().starts_with("1 of 400 elements are kept"));
+        assert_eq!(mask_differs(&drawn, &[y, tensor(&[1.0; 400])], &inputs).unwrap(), "[1] is 0.0 under a mask of 1.0");
     }
 }

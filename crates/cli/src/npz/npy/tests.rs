@@ -83,7 +83,10 @@ fn faults_say_what_disagrees() {
         &file(&header(">f4", "False", "(1,)"), &[0; 4]),
         "its elements are big-endian (`>f4`); save it as little-endian: array.astype(array.dtype.newbyteorder('<'))",
     );
-    check_fault(&file(&header("<c8", "False", "(1,)"), &[0; 8]), "its type is `<c8`, which is no bool, integer or float of 8 to 64 bits");
+    check_fault(
+        &file(&header("<c8", "False", "(1,)"), &[0; 8]),
+        "its type is `<c8`, which is no bool, integer or float of 8 to 64 bits, and no string",
+    );
     check_fault(&file(&header("<f4", "False", "(2,)"), &[0; 7]), "its shape [2] of f32 needs 8 bytes but only 7 follow the header");
     check_fault(&file(&header("<f4", "False", "(2,)"), &[0; 9]), "its shape [2] of f32 needs 8 bytes but more follow the header");
     check_fault(&file(&header("|b1", "False", "(2,)"), &[1, 2]), "its byte 1 is 2, which is no bool");
