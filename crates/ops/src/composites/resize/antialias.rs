@@ -6,6 +6,10 @@ use ir::{DType, Diagnostic, ValueId};
 use nest::{Func, Monoid};
 use sym::Expr;
 
+/// Smaller weights, before they are divided by their sum, are taken as 0, and their elements do not count: at the ends of the filter, rounding
+/// decides whether a weight is 0 or nearly so, and an element there may be infinite.
+const LEAST_WEIGHT: f64 = 1.0 / (1u64 << 21) as f64;
+
 /// How far the filter reaches before it is stretched.
 fn radius(resize: &ResizeAttrs) -> i64 {
     if resize.mode == "linear" { 1 } else { 2 }
@@ -22,7 +26,8 @@ pub fn taps(resize: &ResizeAttrs, at: f64, from: usize, to: usize) -> Vec<(i64, 
     };
     let places = (at - reach).ceil() as i64..=(at + reach).floor() as i64;
     let places = places.filter(|place| !resize.exclude_outside || (0..from as i64).contains(place));
-    let taps: Vec<(i64, f64)> = places.map(|place| (place, kernel((place as f64 - at).abs() * scale))).collect();
+    let taps = places.map(|place| (place, kernel((place as f64 - at).abs() * scale)));
+    let taps: Vec<(i64, f64)> = taps.filter(|(_, weight)| weight.abs() >= LEAST_WEIGHT).collect();
     let sum: f64 = taps.iter().map(|(_, weight)| weight).sum();
     taps.into_iter().map(|(place, weight)| (place, weight / sum)).collect()
 }
@@ -56,6 +61,9 @@ pub fn filtered(line: &mut Line, resize: &ResizeAttrs, x: ValueId, at: ValueId, 
     let behind: Vec<usize> = (2..b.dims(wide).len() - axis).collect();
     let weights = b.unsqueeze(weights, &behind)?;
     let terms = b.map_broadcast(Func::Mul, &[wide, weights])?;
+    let (zero, none) = (b.number(b.dtype(weights), 0.0), b.number(b.dtype(terms), 0.0));
+    let counts = b.map_broadcast(Func::NotEqual, &[weights, zero])?;
+    let terms = b.map_broadcast(Func::Select, &[counts, terms, none])?;
     let sum = b.reduce(Monoid::Sum, terms, &[axis + 1], Folded::Dropped)?;
     b.convert(sum, dtype)
 }
@@ -81,6 +89,9 @@ fn weights(line: &mut Line, resize: &ResizeAttrs, whole: ValueId, at: ValueId) -
             line.map(Func::Select, &[is_near, near, far])?
         }
     };
+    let size = line.map(Func::Abs, &[weights])?;
+    let counts = line.number(Func::GreaterEqual, size, LEAST_WEIGHT)?;
+    weights = line.map(Func::Select, &[counts, weights, zero])?;
     if resize.exclude_outside {
         let outside = line.outside(whole)?;
         weights = line.map(Func::Select, &[outside, zero, weights])?;
