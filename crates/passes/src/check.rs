@@ -135,10 +135,9 @@ pub fn drawn_sizes(graphs: &[&Graph], spread: i64, draw: &mut Random) -> Option<
 /// The sizes to try for each symbol: the smallest that its facts allow, and the numbers that guards mention.
 fn choices(graphs: &[&Graph], spread: i64) -> BTreeMap<Sym, Vec<i64>> {
     let mut facts: BTreeMap<Sym, SymbolFact> = BTreeMap::new();
-    let given =
-        |graph: &&Graph| graph.symbols.iter().filter(|(sym, _)| !graph.is_computed(sym)).map(|(sym, fact)| (sym.clone(), *fact)).collect();
-    for (sym, fact) in graphs.iter().flat_map(|graph| -> Vec<(Sym, SymbolFact)> { given(graph) }) {
-        let joined = facts.entry(sym).or_insert(fact);
+    let given = graphs.iter().flat_map(|graph| graph.symbols.iter().filter(|(sym, _)| !graph.is_computed(sym)));
+    for (sym, fact) in given {
+        let joined = facts.entry(sym.clone()).or_insert(*fact);
         *joined = SymbolFact { low: joined.low.max(fact.low), high: joined.high.min(fact.high) };
     }
     let mentioned: BTreeSet<i64> = graphs.iter().flat_map(|graph| &graph.guards).flat_map(|guard| numbers(&guard.condition)).collect();

@@ -33,7 +33,9 @@ impl Needed {
     fn of(graph: &Graph) -> Needed {
         let mut needed = Needed { values: vec![false; graph.values.len()], sizes: BTreeSet::new() };
         graph.outputs.iter().for_each(|(_, id)| needed.value(graph, *id));
-        graph.guards.iter().for_each(|guard| needed.sizes(graph, guard.condition.symbols()));
+        if !graph.computed.is_empty() {
+            graph.guards.iter().for_each(|guard| needed.sizes(graph, guard.condition.symbols()));
+        }
         for node in graph.nodes.iter().rev() {
             if node.outputs.iter().any(|id| needed.values[id.0 as usize]) {
                 node.inputs.iter().chain(&node.outputs).for_each(|id| needed.value(graph, *id));
@@ -78,11 +80,9 @@ fn prune_regions(node: &mut Node) {
 
 /// The graph without what is not needed; of its inputs those stay that `inputs` marks.
 fn pruned(mut graph: Graph, Needed { values: mut needed, sizes }: Needed, inputs: &[bool]) -> Graph {
-    let unused: Vec<Sym> = graph.computed.iter().map(|(sym, _)| sym).filter(|sym| !sizes.contains(sym)).cloned().collect();
-    graph.computed.retain(|(sym, _)| sizes.contains(sym));
-    unused.iter().for_each(|sym| {
-        graph.symbols.remove(sym);
-    });
+    let (used, unused): (Vec<_>, Vec<_>) = graph.computed.into_iter().partition(|(sym, _)| sizes.contains(sym));
+    graph.computed = used;
+    graph.symbols.retain(|sym, _| unused.iter().all(|(other, _)| other != sym));
     let mut keep = inputs.iter();
     graph.inputs.retain(|_| keep.next() == Some(&true));
     graph.inputs.iter().for_each(|id| needed[id.0 as usize] = true);

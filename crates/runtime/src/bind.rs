@@ -7,8 +7,8 @@ use ir::{Code, Diagnostic, Diagnostics, Location};
 use std::collections::BTreeMap;
 use sym::{Expr, Sym};
 
-/// The symbols' values in the image's order; for those that are computed, the room that the first call has. Errors: E009 at an input whose rank or dims do not fit or that puts a symbol outside its
-/// bounds, and at the place of a guard that does not hold.
+/// The symbols' values in the image's order; for those that are computed, the room that the first call has. Errors: E009 at an input whose
+/// rank or dims do not fit or that puts a symbol outside its bounds, and at the place of a guard that does not hold.
 pub fn bind(image: &Image, dims: &[&[usize]]) -> Result<Vec<i64>, Diagnostics> {
     if dims.len() != image.inputs.len() {
         let message = format!("{} inputs are given, {} needed", dims.len(), image.inputs.len());

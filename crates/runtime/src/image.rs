@@ -74,7 +74,7 @@ impl Image {
         }
         let bounds = |sym: &Sym| {
             let value = self.value(sym, sizes)?;
-            Some((if self.computed.contains(sym) { value.min(0) } else { value }, value))
+            Some((if self.computed.contains(sym) { 0 } else { value }, value))
         };
         Some(expr.span(&bounds)?.1)
     }
