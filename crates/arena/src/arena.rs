@@ -55,8 +55,17 @@ impl Arena {
         self.lives.plan(&self.bytes(size)?, effort)
     }
 
+    pub(crate) fn lives(&self) -> &Lives {
+        &self.lives
+    }
+
+    /// The bytes of each tenant, as an expression.
+    pub fn expressions(&self) -> impl Iterator<Item = &Expr> {
+        self.size_of.iter().map(|at| &self.sizes[*at])
+    }
+
     /// The bytes of each tenant.
-    fn bytes(&self, size: &dyn Fn(&Expr) -> Option<i64>) -> Option<Vec<i64>> {
+    pub(crate) fn bytes(&self, size: &dyn Fn(&Expr) -> Option<i64>) -> Option<Vec<i64>> {
         let sizes: Vec<i64> = self.sizes.iter().map(size).collect::<Option<_>>()?;
         Some(self.size_of.iter().map(|at| sizes[*at]).collect())
     }
@@ -78,19 +87,30 @@ mod tests {
         prop::collection::vec((sizes, 0..6usize, 0..4usize).prop_map(tenant), 1..14)
     }
 
+    fn check(tenants: &[Tenant], bytes: &[i64], plan: &Plan) -> Result<(), TestCaseError> {
+        let span = |k: usize| (plan.offsets[k], plan.offsets[k] + bytes[k]);
+        for k in 0..tenants.len() {
+            let (start, end) = span(k);
+            prop_assert!(start >= 0 && start % 64 == 0 && end <= plan.bytes);
+            for other in (0..k).filter(|other| tenants[*other].life.overlaps(tenants[k].life)) {
+                prop_assert!(end <= span(other).0 || span(other).1 <= start, "{k} and {other} overlap: {plan:?}");
+            }
+        }
+        Ok(())
+    }
+
     proptest! {
         #[test]
         fn plans_hold_at_all_sizes(tenants in any_tenants(), n in 0..200i64, m in 0..200i64) {
             let value = |sym: &Sym| Some(if sym.name() == "n" { n } else { m });
-            let plan = Arena::new(&tenants).plan(&|size: &Expr| size.eval(&value), Effort::CALL).unwrap();
-            let span = |k: usize| (plan.offsets[k], plan.offsets[k] + tenants[k].bytes.eval(&value).unwrap());
-            for k in 0..tenants.len() {
-                let (start, end) = span(k);
-                prop_assert!(start >= 0 && start % 64 == 0 && end <= plan.bytes);
-                for other in (0..k).filter(|other| tenants[*other].life.overlaps(tenants[k].life)) {
-                    prop_assert!(end <= span(other).0 || span(other).1 <= start, "{k} and {other} overlap: {plan:?}");
-                }
-            }
+            let arena = Arena::new(&tenants);
+            let plan = arena.plan(&|size: &Expr| size.eval(&value), Effort::CALL).unwrap();
+            let bytes: Vec<i64> = tenants.iter().map(|tenant| tenant.bytes.eval(&value).unwrap()).collect();
+            check(&tenants, &bytes, &plan)?;
+            let usual = arena.stack(&|size: &Expr| size.eval(&|_| Some(16)), Effort::CALL).unwrap();
+            check(&tenants, &bytes, &usual.plan(&bytes).unwrap())?;
+            let own = arena.stack(&|size: &Expr| size.eval(&value), Effort::CALL).unwrap();
+            prop_assert!(own.plan(&bytes).unwrap().bytes <= plan.bytes);
         }
     }
 }

@@ -28,6 +28,8 @@ With --json, standard output holds one JSON document on one line; everything els
 pub enum Command {
     /// Compile a model, run it once, and sum up its outputs
     Run(RunArgs),
+    /// Compile a model ahead of time to files that need nothing but a C library: object, shared library, header, weights, manifest
+    Compile(CompileArgs),
     /// Time a model, one matrix product, one convolution, or attention
     Bench(BenchArgs),
     /// Print a level of a compiled model
@@ -196,6 +198,43 @@ pub struct RunArgs {
 
     #[command(flatten)]
     pub form: FormArgs,
+}
+
+/// The folder gets NAME.h, NAME.o, libNAME.so and NAME.json, where NAME is the model's in letters that C allows. The header tells how to
+/// call the model: a context and scratch of the caller's, no allocation, no state, no threads but the caller's. The code is the one that
+/// `inkle run` would call, with weights packed as it wants them.
+#[derive(Debug, Args)]
+pub struct CompileArgs {
+    /// An ONNX file or the text of a level
+    pub model: PathBuf,
+
+    /// The folder for the files; it is made where it is not there
+    #[arg(short, long, value_name = "DIR")]
+    pub out: PathBuf,
+
+    /// The start of all names in C
+    #[arg(long, value_name = "NAME", value_parser = parse::prefix)]
+    pub name: Option<String>,
+
+    /// Where the weights go: into the object, or to a file NAME.weights that the caller reads or maps
+    #[arg(long, value_name = "WHERE", default_value = "inside")]
+    pub weights_in: WeightsIn,
+
+    /// Inputs as for `inkle run`: where the values of small inputs shape the model, it is compiled for those that the file has
+    #[arg(long, value_name = "FILE.npz")]
+    pub inputs: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub compile: ModelArgs,
+
+    #[command(flatten)]
+    pub form: FormArgs,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum WeightsIn {
+    Inside,
+    File,
 }
 
 #[derive(Debug, Args)]
@@ -537,6 +576,7 @@ impl Command {
     pub fn machine(&self) -> Option<&MachineArgs> {
         match self {
             Command::Run(arguments) => Some(&arguments.compile.machine),
+            Command::Compile(arguments) => Some(&arguments.compile.machine),
             Command::Bench(arguments) => Some(match &arguments.product {
                 Some(Bench::Gemm(product)) => &product.machine,
                 Some(Bench::Conv(convolution)) => &convolution.machine,
@@ -558,6 +598,7 @@ impl Command {
     pub fn form(&self) -> &FormArgs {
         match self {
             Command::Run(arguments) => &arguments.form,
+            Command::Compile(arguments) => &arguments.form,
             Command::Bench(arguments) => match &arguments.product {
                 Some(Bench::Gemm(product)) => &product.form,
                 Some(Bench::Conv(convolution)) => &convolution.form,

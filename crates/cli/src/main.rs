@@ -1,7 +1,7 @@
 //! The `inkle` command: arguments in, a report or a failure out.
 //!
 //! - [`args`]: the command line
-//! - [`run`], [`bench`], [`gemm`], [`conv`], [`attention`], [`inspect`], [`check`], [`tune`], [`suite`], [`record`], [`kept`]: the commands
+//! - [`run`], [`compile`], [`bench`], [`gemm`], [`conv`], [`attention`], [`inspect`], [`check`], [`tune`], [`suite`], [`record`], [`kept`]: the commands
 //! - [`peers`]: models beside other frameworks
 //! - [`model`]: from the command line to a compiled model
 //! - [`inputs`], [`content`], [`random`], [`npz`]: tensors of a call
@@ -19,6 +19,7 @@ mod bandwidth;
 mod bench;
 mod chart;
 mod check;
+mod compile;
 mod content;
 mod conv;
 mod failure;
@@ -74,6 +75,7 @@ fn main() -> ExitCode {
 fn obey(command: &Command, started: Started) -> Result<Report, Failure> {
     match command {
         Command::Run(arguments) => run::run(arguments),
+        Command::Compile(arguments) => compile::compile(arguments),
         Command::Bench(arguments) => bench::bench(arguments, started),
         Command::Inspect(arguments) => inspect::inspect(arguments),
         Command::Check(arguments) => check::check(arguments),

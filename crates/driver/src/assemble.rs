@@ -61,7 +61,7 @@ impl Lowered {
 }
 
 /// The kernels and entries of a program.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Assembly {
     pub lowered: Vec<Lowered>,
     pub module: Module,
@@ -88,7 +88,7 @@ pub fn assemble(program: &Program, memory: &MemoryPlan, options: &Options, store
     let choices = choices::choices(program, &groups, options, &lookup);
     let launches = [launches::flat(&prepare), launches::flat(&main)].concat();
     let (lowered, kernels) = kernels(&launches, &choices, &lookup, options.threads);
-    let mut assembler = Assembler { program, memory, choices, kernels, constants: HashMap::new(), out: Assembly { lowered, ..empty() } };
+    let mut assembler = Assembler { program, memory, choices, kernels, constants: HashMap::new(), out: Assembly { lowered, ..Assembly::default() } };
     let prepare = assembler.steps(prepare);
     assembler.out.prepare_steps = assembler.out.labels.len();
     let mut steps: Vec<EntryStep> = (0..program.guards.len())
@@ -117,19 +117,6 @@ fn kernels(launches: &[&PlannedLaunch], choices: &[Choice], lookup: &Lookup, thr
     let numbers = choices.iter().enumerate().map(number).collect();
     let lowered = |(choice, label): &(&Choice, Option<&String>)| Lowered::new(choice, label.map_or("", String::as_str), lookup);
     (parallel::map(&distinct, threads, lowered), numbers)
-}
-
-fn empty() -> Assembly {
-    Assembly {
-        lowered: vec![],
-        module: Module::default(),
-        constants: vec![],
-        host_calls: vec![],
-        labels: vec![],
-        prepare_steps: 0,
-        step_guards: vec![],
-        scratch_bytes: Expr::zero(),
-    }
 }
 
 struct Assembler<'a> {

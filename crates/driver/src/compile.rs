@@ -48,16 +48,24 @@ impl Compiled {
     }
 }
 
+/// A compiled model up to its kernels, for which no code is generated yet.
+#[derive(Default)]
+pub struct Assembled {
+    pub graph: Graph,
+    pub core: Graph,
+    pub program: Program,
+    pub memory: MemoryPlan,
+    pub assembly: Assembly,
+    clock: Clock,
+}
+
 /// What happens between two levels is timed under its name.
+#[derive(Default)]
 pub struct Clock {
     pub timings: Vec<(String, f64)>,
 }
 
 impl Clock {
-    fn new() -> Clock {
-        Clock { timings: vec![] }
-    }
-
     fn time<T>(&mut self, name: &str, work: impl FnOnce() -> T) -> T {
         let start = Instant::now();
         let result = work();
@@ -67,7 +75,12 @@ impl Clock {
 }
 
 pub fn compile(source: &Source, options: &Options) -> Result<Compiled, Error> {
-    let mut clock = Clock::new();
+    assembled(source, options)?.generated(options)
+}
+
+/// Everything but the code.
+pub fn assembled(source: &Source, options: &Options) -> Result<Assembled, Error> {
+    let mut clock = Clock::default();
     match source {
         Source::Onnx(path) => {
             let graph = clock.time("import", || import(path, options))?;
@@ -79,7 +92,7 @@ pub fn compile(source: &Source, options: &Options) -> Result<Compiled, Error> {
 
 /// Compiles a graph that was built in this process.
 pub fn compile_graph(graph: Graph, options: &Options) -> Result<Compiled, Error> {
-    from_graph(graph, options, Clock::new())
+    from_graph(graph, options, Clock::default())?.generated(options)
 }
 
 pub fn import(path: &Path, options: &Options) -> Result<Graph, Error> {
@@ -87,18 +100,17 @@ pub fn import(path: &Path, options: &Options) -> Result<Graph, Error> {
     Ok(onnx::import(&file, &options.import())?)
 }
 
-fn from_graph(graph: Graph, options: &Options, mut clock: Clock) -> Result<Compiled, Error> {
+fn from_graph(graph: Graph, options: &Options, mut clock: Clock) -> Result<Assembled, Error> {
     options.tuned.as_deref().map_or(Ok(()), |tuned| tuned.check(&graph, &options.target))?;
     let mut core = graph.clone();
     for pass in options.selection.graph_passes() {
         core = clock.time(pass.name, || (pass.run)(&core));
         core = crate::sabotage::graph(pass.name, core, options)?;
     }
-    let compiled = from_core(core, options, clock)?;
-    Ok(Compiled { graph, ..compiled })
+    Ok(Assembled { graph, ..from_core(core, options, clock)? })
 }
 
-fn from_core(core: Graph, options: &Options, mut clock: Clock) -> Result<Compiled, Error> {
+fn from_core(core: Graph, options: &Options, mut clock: Clock) -> Result<Assembled, Error> {
     let mut program = clock.time("lower", || lower::lower(&core))?;
     program = crate::sabotage::program("lower", program, options)?;
     for pass in options.selection.program_passes(options) {
@@ -109,37 +121,40 @@ fn from_core(core: Graph, options: &Options, mut clock: Clock) -> Result<Compile
     if let (Some(fault), None) = (faults.first(), &options.sabotage) {
         return Err(Error::Bug(fault.clone()));
     }
-    let compiled = from_program(program, options, clock)?;
-    Ok(Compiled { core, ..compiled })
+    Ok(Assembled { core, ..from_program(program, options, clock)? })
 }
 
-fn from_program(program: Program, options: &Options, mut clock: Clock) -> Result<Compiled, Error> {
+fn from_program(program: Program, options: &Options, mut clock: Clock) -> Result<Assembled, Error> {
     let memory = clock.time("memory", || memory::plan(&program));
     let store = options.store.as_deref();
     let mut assembly = clock.time("schedule", || assemble::assemble(&program, &memory, options, store));
     crate::sabotage::kernels("schedule", &mut assembly, options)?;
-    from_assembly(program, memory, assembly, options, clock)
+    Ok(Assembled { program, memory, assembly, clock, ..Assembled::default() })
 }
 
 /// The same program with other options of what follows it: threads, schedules, profile.
 pub fn recompiled(compiled: &Compiled, options: &Options) -> Result<Compiled, Error> {
-    let again = from_program(compiled.program.clone(), options, Clock::new())?;
-    Ok(Compiled { graph: compiled.graph.clone(), core: compiled.core.clone(), ..again })
+    let again = from_program(compiled.program.clone(), options, Clock::default())?;
+    Assembled { graph: compiled.graph.clone(), core: compiled.core.clone(), ..again }.generated(options)
 }
 
 /// Generates code for what was planned and scheduled elsewhere.
 pub fn from_parts(program: Program, memory: MemoryPlan, assembly: Assembly, options: &Options) -> Result<Compiled, Error> {
-    from_assembly(program, memory, assembly, options, Clock::new())
+    Assembled { program, memory, assembly, ..Assembled::default() }.generated(options)
 }
 
-fn from_assembly(program: Program, memory: MemoryPlan, assembly: Assembly, options: &Options, mut clock: Clock) -> Result<Compiled, Error> {
-    let parts = clock.time("print", || code::parts(&assembly, options));
-    let (objects, cache) = clock.time("emit", || code::objects(parts, options))?;
-    let image = clock.time("image", || image(&program, &memory, &assembly, objects, options));
-    Ok(Compiled { graph: Graph::default(), core: Graph::default(), program, memory, assembly, image, cache, timings: clock.timings })
+impl Assembled {
+    /// With the code of kernels and entries.
+    pub fn generated(self, options: &Options) -> Result<Compiled, Error> {
+        let Assembled { graph, core, program, memory, assembly, mut clock } = self;
+        let parts = clock.time("print", || code::parts(&assembly, options));
+        let (objects, cache) = clock.time("emit", || code::objects(parts, options))?;
+        let image = clock.time("image", || image(&program, &memory, &assembly, objects, options));
+        Ok(Compiled { graph, core, program, memory, assembly, image, cache, timings: clock.timings })
+    }
 }
 
-fn from_text(level: Level, text: &str, weights: Option<&Path>, options: &Options, mut clock: Clock) -> Result<Compiled, Error> {
+fn from_text(level: Level, text: &str, weights: Option<&Path>, options: &Options, mut clock: Clock) -> Result<Assembled, Error> {
     let weights = clock.time("import", || weights.map_or(Ok(HashMap::new()), crate::text::weights))?;
     let weight = |name: &str| -> Option<Tensor> { weights.get(name).cloned() };
     if options.tuned.is_some() && level != Level::Graph {
@@ -148,8 +163,8 @@ fn from_text(level: Level, text: &str, weights: Option<&Path>, options: &Options
     match level {
         Level::Graph => from_graph(crate::text::graph(text, &weight)?, options, clock),
         Level::Core => {
-            let compiled = from_core(crate::text::graph(text, &weight)?, options, clock)?;
-            Ok(Compiled { graph: compiled.core.clone(), ..compiled })
+            let assembled = from_core(crate::text::graph(text, &weight)?, options, clock)?;
+            Ok(Assembled { graph: assembled.core.clone(), ..assembled })
         }
         Level::Program => from_program(crate::text::program(text, &weight)?, options, clock),
         Level::Kernel => {
@@ -158,7 +173,7 @@ fn from_text(level: Level, text: &str, weights: Option<&Path>, options: &Options
             let memory = memory::plan(&program);
             let mut assembly = assemble::assemble(&program, &memory, options, None);
             assembly.replace(kernels)?;
-            from_assembly(program, memory, assembly, options, clock)
+            Ok(Assembled { program, memory, assembly, clock, ..Assembled::default() })
         }
     }
 }
@@ -175,7 +190,7 @@ fn check_dots(kernel: &Kernel, target: &Target) -> Result<(), Error> {
 }
 
 pub fn print_options(options: &Options) -> PrintOptions {
-    PrintOptions { vector_width: Some(options.target.vector_bits), profile: options.profile }
+    PrintOptions { vector_width: Some(options.target.vector_bits), profile: options.profile, internal: false }
 }
 
 pub fn emit_options(options: &Options) -> EmitOptions {

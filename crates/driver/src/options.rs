@@ -84,6 +84,13 @@ impl Options {
         ImportOptions { dims, shapes, values, contents, seed }
     }
 
+    /// What decides the code beside model, target and tuned schedules, as text.
+    pub fn described(&self) -> String {
+        let Options { dims, shapes, contents, seed, share_kernels, precision, winograd, selection, threads, .. } = self;
+        let values: Vec<_> = self.values.iter().map(|(name, tensor)| (name, tensor.dims(), tensor.bytes())).collect();
+        format!("{:?}", (dims, shapes, values, contents, seed, share_kernels, precision, winograd, selection, threads))
+    }
+
     /// For this machine and all of its cores.
     pub fn native() -> Options {
         let target = Target::native();

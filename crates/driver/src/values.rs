@@ -4,7 +4,7 @@
 //! An input that is bound to what it holds in a call stays an input, and a call with another value is refused (E009). So is one with another number of
 //! elements.
 
-use crate::compile::{Compiled, compile, import};
+use crate::compile::{Assembled, Compiled, assembled, import};
 use crate::error::Error;
 use crate::options::{Options, Source};
 use ir::{Graph, Tensor};
@@ -34,15 +34,21 @@ impl Given {
     }
 }
 
-/// As [`compile`]; where the model can't be imported without knowing a call, the options are given back with what `given` says.
+/// As [`crate::compile()`]; where the model can't be imported without knowing a call, the options are given back with what `given` says.
 pub fn compile_for(source: &Source, options: Options, given: impl FnOnce() -> Given) -> Result<(Compiled, Options), Error> {
-    let compiled = compile(source, &options);
-    match (&compiled, source) {
+    let (assembled, options) = assembled_for(source, options, given)?;
+    Ok((assembled.generated(&options)?, options))
+}
+
+/// As [`assembled`], likewise.
+pub fn assembled_for(source: &Source, options: Options, given: impl FnOnce() -> Given) -> Result<(Assembled, Options), Error> {
+    let first = assembled(source, &options);
+    match (&first, source) {
         (Err(Error::Diagnostics(_)), Source::Onnx(path)) => match needed(path, &options, given()) {
-            Some(options) => Ok((compile(source, &options)?, options)),
-            None => Ok((compiled?, options)),
+            Some(options) => Ok((assembled(source, &options)?, options)),
+            None => Ok((first?, options)),
         },
-        _ => Ok((compiled?, options)),
+        _ => Ok((first?, options)),
     }
 }
 

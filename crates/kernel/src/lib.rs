@@ -11,9 +11,11 @@
 //! - [`lower`]: group + schedule -> kernel, by templates
 //! - [`interface`]: what a caller of a kernel must know
 //! - [`module`]: what one executable holds: kernels and the entries that call them
+//! - [`facade`]: how a program in C calls it
 
 pub mod bounds;
 pub mod build;
+pub mod facade;
 pub mod interface;
 pub mod interp;
 pub mod kernel;

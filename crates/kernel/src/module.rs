@@ -110,6 +110,16 @@ impl EntryStep {
         }
     }
 
+    /// The launches of the step and of those inside of it, in order.
+    pub fn launches(&self) -> Vec<&Launch> {
+        match self {
+            EntryStep::Launch(launch) => vec![launch],
+            EntryStep::Host(_) | EntryStep::Guard { .. } | EntryStep::Size { .. } | EntryStep::If { .. } | EntryStep::Loop(_) => {
+                self.blocks().into_iter().flatten().flat_map(EntryStep::launches).collect()
+            }
+        }
+    }
+
     /// The lists of steps inside the step, in order.
     pub fn blocks(&self) -> Vec<&[EntryStep]> {
         match self {
@@ -121,6 +131,10 @@ impl EntryStep {
 }
 
 impl Entry {
+    pub fn launches(&self) -> Vec<&Launch> {
+        self.steps.iter().flat_map(EntryStep::launches).collect()
+    }
+
     /// The sizes that steps compute.
     pub fn computed(&self) -> BTreeSet<&Sym> {
         self.steps.iter().flat_map(EntryStep::computed).collect()

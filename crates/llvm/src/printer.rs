@@ -13,9 +13,11 @@
 //! - [`memory`], [`strided`]: loads and stores
 //! - [`metadata`]: which accesses never meet
 //! - [`entry`]: the functions that run the kernels in order
+//! - [`facade`]: the functions by which a C program calls an entry
 
 mod convert;
 mod entry;
+mod facade;
 mod function;
 mod index;
 mod memory;
@@ -26,6 +28,7 @@ mod scope;
 mod strided;
 mod text;
 
+use kernel::facade::Facade;
 use kernel::module::{Entry, Module};
 use kernel::{Interface, Kernel};
 use metadata::Metadata;
@@ -37,6 +40,8 @@ pub struct PrintOptions {
     pub vector_width: Option<u32>,
     /// Whether entries add the clock's ticks of each step to the profile.
     pub profile: bool,
+    /// Whether kernels and entries are known in their own module only.
+    pub internal: bool,
 }
 
 /// The LLVM module of one kernel.
@@ -68,16 +73,36 @@ pub fn print_module(kernels: &[Kernel], module: &Module, options: &PrintOptions)
     assembled(kernels, &functions, options)
 }
 
+/// All of a model that is called from C as one LLVM module: `main` with the kernels that it launches, known to nobody outside, and the
+/// functions around it. `kernels` are those whose interfaces `interfaces` lists.
+pub fn print_artefact<'a>(
+    kernels: &dyn Fn(usize) -> &'a Kernel,
+    interfaces: &[Interface],
+    main: &Entry,
+    facade: &Facade,
+    options: &PrintOptions,
+) -> String {
+    let mut functions = vec![entry::launch_function(options), entry::entry_function(main, interfaces, options)];
+    functions.extend(entry::together_function([main], options));
+    functions.push(facade::facade_text(facade, main));
+    assembled(entry::launched(main).into_iter().map(kernels), &functions, options)
+}
+
 /// Kernels and finished functions, with what they share.
 fn assembled<'a>(kernels: impl IntoIterator<Item = &'a Kernel>, functions: &[String], options: &PrintOptions) -> String {
     let mut metadata = Metadata::default();
-    let mut all: Vec<String> = kernels.into_iter().map(|kernel| function::function(kernel, &mut metadata)).collect();
+    let mut all: Vec<String> = kernels.into_iter().map(|kernel| function::function(kernel, &mut metadata, options)).collect();
     all.extend_from_slice(functions);
     format!("{}\n{}{}", all.join("\n"), attributes(options), metadata.text())
 }
 
 fn declaration(kernel: &Interface) -> String {
     format!("declare i32 {}(ptr, i64, i64, ptr)\n", text::global(&kernel.name))
+}
+
+/// What stands between `define` and the type.
+fn linkage(options: &PrintOptions) -> &'static str {
+    if options.internal { "internal " } else { "" }
 }
 
 fn attributes(options: &PrintOptions) -> String {

@@ -272,7 +272,7 @@ fn profile_has_ticks_of_the_steps_that_ran() {
 
 #[test]
 fn kernels_of_one_text_keep_their_own_metadata() {
-    let text = print_kernels(&[add(), pick()], &PrintOptions { vector_width: Some(512), profile: false });
+    let text = print_kernels(&[add(), pick()], &PrintOptions { vector_width: Some(512), profile: false, ..PrintOptions::default() });
     assert!(text.contains("attributes #0 = { nounwind \"prefer-vector-width\"=\"512\" }"));
     let code = Code::load(&[emit_object(&text, &host()).unwrap()], &[]).unwrap();
     assert!(code.symbol("add").is_some() && code.symbol("pick").is_some());

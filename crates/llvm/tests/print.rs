@@ -58,7 +58,7 @@ fn masked_rows() {
         k.store(y, &index, positive, Some(mask));
     });
     let kernel = k.finish(size("m"), vec![Sym::new("m"), Sym::new("n")]);
-    assert_snapshot!(print_kernel(&kernel, &PrintOptions { vector_width: Some(256), profile: false }));
+    assert_snapshot!(print_kernel(&kernel, &PrintOptions { vector_width: Some(256), profile: false, ..PrintOptions::default() }));
 }
 
 /// A checked index, both sides of a condition, scratch.
@@ -109,7 +109,7 @@ fn entry() {
         },
     ];
     let entry = Entry { name: "main".into(), sizes: vec![Sym::new("b")], steps };
-    assert_snapshot!(print_entry(&entry, &[kernel.interface()], &PrintOptions { vector_width: None, profile: true }));
+    assert_snapshot!(print_entry(&entry, &[kernel.interface()], &PrintOptions { vector_width: None, profile: true, ..PrintOptions::default() }));
 }
 
 /// A group of four bytes in all lanes, turned to unsigned, by a vector of groups; and bf16 pairs.

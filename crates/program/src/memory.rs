@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use sym::{Expr, Sym};
 
 /// Byte offsets; every buffer starts 64-byte aligned.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct MemoryPlan {
     /// Offset in the arena of each `Temp` that is used: a number, or one of `offsets`.
     pub arena: Vec<Option<Expr>>,

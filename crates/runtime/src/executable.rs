@@ -364,6 +364,10 @@ impl Executable {
         self.image.outputs.iter().map(dims).collect()
     }
 
+    pub fn prepared(&self) -> &[u8] {
+        self.prepared.as_slice()
+    }
+
     pub fn prepared_bytes(&self) -> usize {
         self.prepared.len()
     }

@@ -31,6 +31,12 @@ pub fn length(text: &str) -> Result<(String, Content), String> {
     Ok((name.to_string(), content))
 }
 
+/// The start of names in C.
+pub fn prefix(text: &str) -> Result<String, String> {
+    let plain = text.starts_with(|c: char| c.is_ascii_lowercase()) && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+    if plain { Ok(text.to_string()) } else { Err("needs small letters, digits and _, a letter first".to_string()) }
+}
+
 pub fn size(text: &str) -> Result<i64, String> {
     text.parse().ok().filter(|size| (0..=1 << 40).contains(size)).ok_or_else(|| format!("`{text}` is no size from 0 to 2^40"))
 }

@@ -3,7 +3,7 @@
 //! A launch stores its arguments into one array on the stack and calls [`LAUNCH`], which is printed once a module. Launches that may run
 //! at the same time become one, of the kernel [`TOGETHER`]. An entry is long and each of its instructions runs once, so LLVM is told not to optimise it: that halves its compile time.
 
-use super::PrintOptions;
+use super::{PrintOptions, linkage};
 use super::scope::{Bound, Code, Kind, Scope};
 use super::text::global;
 use ir::guard::Condition;
@@ -56,7 +56,8 @@ pub fn entry_function(entry: &Entry, kernels: &[Interface], options: &PrintOptio
     writer.steps(&entry.steps);
     writer.code.append(END);
     let parameters = "ptr %ctx, ptr %inputs, ptr %outputs, ptr %dims, ptr %arena, ptr %parallel_for";
-    format!("define i32 {}({parameters}) #1 {{\nentry:\n{}}}\n", global(&entry.name), writer.code.finish())
+    let (linkage, name) = (linkage(options), global(&entry.name));
+    format!("define {linkage}i32 {name}({parameters}) #1 {{\nentry:\n{}}}\n", writer.code.finish())
 }
 
 /// The end of an entry; failures go to `leave` too.
@@ -70,20 +71,10 @@ leave:
 
 /// The numbers of the kernels that the entry launches, in order, each once.
 pub fn launched(entry: &Entry) -> Vec<usize> {
-    let mut kernels: Vec<usize> = launches(&entry.steps).into_iter().map(|launch| launch.kernel).collect();
+    let mut kernels: Vec<usize> = entry.launches().into_iter().map(|launch| launch.kernel).collect();
     kernels.sort_unstable();
     kernels.dedup();
     kernels
-}
-
-fn launches<'a>(steps: &'a [EntryStep]) -> Vec<&'a Launch> {
-    let of_step = |step: &'a EntryStep| match step {
-        EntryStep::Launch(launch) => vec![launch],
-        EntryStep::Host(_) | EntryStep::If { .. } | EntryStep::Loop(_) | EntryStep::Guard { .. } | EntryStep::Size { .. } => {
-            step.blocks().into_iter().flat_map(launches).collect()
-        }
-    };
-    steps.iter().flat_map(of_step).collect()
 }
 
 /// The array's words for the arguments of a launch.

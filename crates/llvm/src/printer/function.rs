@@ -1,6 +1,7 @@
 //! A kernel as one function: its frame, its statements and their control flow.
 
 use super::metadata::Metadata;
+use super::{PrintOptions, linkage};
 use super::scope::{Bound, Code, Kind};
 use super::text::{global, local_stem, register_type};
 use kernel::kernel::TASK;
@@ -36,7 +37,7 @@ struct Range<'a> {
 }
 
 /// The text of the kernel's function.
-pub fn function(kernel: &Kernel, metadata: &mut Metadata) -> String {
+pub fn function(kernel: &Kernel, metadata: &mut Metadata, options: &PrintOptions) -> String {
     let mut function = Function {
         kernel,
         code: Code::new(),
@@ -48,7 +49,8 @@ pub fn function(kernel: &Kernel, metadata: &mut Metadata) -> String {
     function.scratch_buffers();
     function.tasks();
     function.code.line("ret i32 0");
-    let head = format!("define i32 {}(ptr noalias readonly %args, i64 %begin, i64 %end, ptr noalias %scratch) #0 {{", global(&kernel.name));
+    let (linkage, name) = (linkage(options), global(&kernel.name));
+    let head = format!("define {linkage}i32 {name}(ptr noalias readonly %args, i64 %begin, i64 %end, ptr noalias %scratch) #0 {{");
     format!("{head}\nentry:\n{}}}\n", function.code.finish())
 }
 

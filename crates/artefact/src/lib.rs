@@ -1,0 +1,22 @@
+//! Models as files that need neither the compiler nor a library of its own: ahead-of-time compilation.
+//!
+//! - [`version`]: the code for one target: an entry, the functions around it, and its weights
+//! - [`room`]: how much room sizes need that are not known before a call
+//! - [`weights`]: the bytes that the code reads
+//! - [`names`]: names in C
+//! - [`hash`]: digests of what an artefact was made from
+//! - [`header`], [`manifest`]: what a user reads of an artefact, and what a program does
+//! - [`link`]: objects, and what a linker makes of them
+//! - [`build`]: all of it: the files of an artefact
+
+pub mod build;
+pub mod hash;
+pub mod header;
+pub mod link;
+pub mod manifest;
+pub mod names;
+pub mod room;
+pub mod version;
+pub mod weights;
+
+pub use build::{Artefact, File, Request, build};

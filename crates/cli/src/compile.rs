@@ -1,0 +1,62 @@
+//! `inkle compile`: a model as files that stand by themselves.
+
+use crate::args::{CompileArgs, WeightsIn};
+use crate::failure::Failure;
+use crate::inputs::given;
+use crate::model::{self, Machine};
+use crate::progress::Progress;
+use crate::report::{self, BOLD, Report};
+use artefact::{Artefact, Request};
+use driver::values::assembled_for;
+use driver::{Options, Source};
+use serde_json::{Value, json};
+
+pub fn compile(arguments: &CompileArgs) -> Result<Report, Failure> {
+    let machine = Machine::new(&arguments.compile.machine)?;
+    let source = model::source(&arguments.model, arguments.compile.weights.as_deref())?;
+    let options = model::options(&arguments.compile, &machine)?;
+    let progress = Progress::new("compiling");
+    let (assembled, options) = assembled_for(&source, options, || given(arguments.inputs.as_deref(), &source))?;
+    let request = Request {
+        model: model::name(&arguments.model),
+        prefix: arguments.name.clone(),
+        weights_inside: arguments.weights_in == WeightsIn::Inside,
+        hashes: hashes(&source, &options)?,
+    };
+    progress.now("generating code");
+    let artefact = artefact::build(request, assembled, &options, &arguments.out)?;
+    drop(progress);
+    Ok(Report::new(text(&artefact), json(&artefact)))
+}
+
+/// Of what the artefact was made from.
+fn hashes(source: &Source, options: &Options) -> Result<Vec<(String, Value)>, Failure> {
+    let path = match source {
+        Source::Onnx(path) => Some(path),
+        Source::Text { weights, .. } => weights.as_ref(),
+    };
+    let file = |path: &std::path::PathBuf| artefact::hash::file(path).map_err(|why| Failure::user(ir::Code::Malformed, why.to_string()));
+    let text = match source {
+        Source::Onnx(_) => None,
+        Source::Text { text, .. } => Some(artefact::hash::text(text)),
+    };
+    let of = |name: &str, value: Value| (name.to_string(), value);
+    Ok(vec![
+        of("model", json!(path.map(file).transpose()?)),
+        of("text", json!(text)),
+        of("options", json!(artefact::hash::text(&options.described()))),
+        of("tuned", json!(options.tuned.as_ref().map(|tuned| artefact::hash::text(&tuned.to_string())))),
+    ])
+}
+
+fn text(artefact: &Artefact) -> String {
+    let rows: Vec<Vec<String>> = artefact.files.iter().map(|file| vec![file.name.clone(), report::bytes(file.bytes as usize)]).collect();
+    let header = artefact.folder.join(&artefact.files[0].name);
+    let table = report::table(&["file", "bytes"], &rows, 1);
+    format!("{table}{BOLD}{}{BOLD:#} tells how to call it\n", header.display())
+}
+
+fn json(artefact: &Artefact) -> Value {
+    let files: Vec<Value> = artefact.files.iter().map(|file| json!({ "name": file.name, "bytes": file.bytes })).collect();
+    json!({ "folder": artefact.folder, "files": files })
+}

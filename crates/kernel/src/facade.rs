@@ -1,0 +1,115 @@
+//! What a model that was compiled ahead of time looks like from outside: C functions around its `main` entry (see [`crate::module`]).
+//!
+//! | function | |
+//! | --- | --- |
+//! | `int32 P_init(context, context_bytes, weights, weights_bytes, abi)` | makes a context; `weights` may be null where they are linked in |
+//! | `int64 P_scratch_bytes(dims)`, `int64 P_thread_scratch_bytes(dims)` | memory of a call, and of each further thread |
+//! | `int32 P_output_bytes(dims, bytes)` | room for each output |
+//! | `int32 P_output_dims(dims, output_dims)` | the dims of all outputs, one after the other |
+//! | `int32 P_run(context, inputs, outputs, dims, scratch, scratch_bytes, parallel_for, pool)` | a call |
+//! | `const char *P_message(code)` | what a result below or above 0 says |
+//!
+//! `P` is [`Facade::prefix`]. `dims` are the values of [`Facade::sizes`]. All counts are int64, so that the functions are the same on every
+//! machine. A context is the C struct of `module`, the cookie in place of its profile, and behind it the pointers of the constants. It holds
+//! no more than that, so that contexts share weights and nothing else.
+
+use sym::{Expr, Sym};
+
+/// The version of the functions above.
+pub const ABI: i32 = 1;
+
+/// Results beside those of the entry.
+pub mod code {
+    /// The caller was compiled for another version of the functions.
+    pub const ABI: i32 = -200_001;
+    /// A pointer is not 64-byte aligned.
+    pub const ALIGNMENT: i32 = -200_002;
+    /// The scratch is smaller than `scratch_bytes` says.
+    pub const SCRATCH: i32 = -200_003;
+    /// The context is too small, or was not made by `init`.
+    pub const CONTEXT: i32 = -200_004;
+    /// The weights are not those that the code was made for.
+    pub const WEIGHTS: i32 = -200_005;
+    /// This minus the number of an input that must hold what the code was made for, and does not.
+    pub const VALUE: i32 = -300_000;
+}
+
+/// The bytes in front of the weights: what they are, how many, and a digest.
+pub const HEADER_BYTES: i64 = 64;
+
+/// The alignment of pointers, in bytes.
+pub const ALIGNMENT: i64 = 64;
+
+/// Everything that the functions are made from.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Facade {
+    pub prefix: String,
+    pub inputs: usize,
+    pub outputs: Vec<Output>,
+    /// In the order of the entry's own.
+    pub sizes: Vec<Size>,
+    /// The entry's further sizes, each over the sizes and those before it.
+    pub places: Vec<(Sym, Expr)>,
+    /// Over the sizes and the places.
+    pub arena_bytes: Expr,
+    /// Of one thread.
+    pub scratch_bytes: Expr,
+    pub weights: Weights,
+    /// Inputs that must hold certain bytes.
+    pub values: Vec<Value>,
+    /// What to say of a failed guard or of a size, by result.
+    pub messages: Vec<(i32, String)>,
+    /// The model nodes of each step of the entry, by its number.
+    pub steps: Vec<(u32, String)>,
+}
+
+/// A symbol and the values that it may have.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Size {
+    pub symbol: Sym,
+    pub low: i64,
+    pub high: i64,
+    /// The caller gives the largest value that it has room for, and gets the value.
+    pub computed: bool,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Output {
+    pub dims: Vec<Expr>,
+    /// The most bytes.
+    pub bytes: Expr,
+}
+
+/// Where the bytes lie that the entry reads; all offsets are multiples of the alignment, behind the header.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Weights {
+    pub bytes: i64,
+    /// The first [`HEADER_BYTES`] of them.
+    pub header: Vec<u8>,
+    /// Of each constant; 0 for those that the entry does not read.
+    pub constants: Vec<i64>,
+    pub prepared: i64,
+    /// The symbol that they are in the artefact; None where the caller has them.
+    pub symbol: Option<String>,
+}
+
+/// An input, and the bytes in the weights that it must be equal to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Value {
+    pub input: usize,
+    pub offset: i64,
+    pub bytes: i64,
+}
+
+impl Facade {
+    /// Bytes of a context.
+    pub fn context_bytes(&self) -> i64 {
+        64 + 8 * self.weights.constants.len() as i64
+    }
+
+    /// Marks a context as one of this model.
+    pub fn cookie(&self) -> i64 {
+        let digest = self.weights.header.get(24..32).and_then(|bytes| bytes.try_into().ok()).map_or(0, i64::from_le_bytes);
+        digest | 1
+    }
+}

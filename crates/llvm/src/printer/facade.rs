@@ -1,0 +1,325 @@
+//! The functions around an entry that is called from C, as `kernel::facade` describes them.
+
+use super::scope::{Bound, Code};
+use super::text::global;
+use kernel::facade::{ABI, ALIGNMENT, Facade, HEADER_BYTES, code};
+use kernel::module::Entry;
+use std::fmt::Write;
+use sym::Expr;
+
+/// Byte offsets in a context.
+const CONSTANTS: i64 = 0;
+const PREPARED: i64 = 8;
+const POOL: i64 = 16;
+const SCRATCH: i64 = 24;
+const COOKIE: i64 = 32;
+const TABLE: i64 = 64;
+
+/// The result where the size in word 0 of `dims` leaves its bounds.
+const SIZES: i64 = -65537;
+
+/// The functions and what they read.
+pub fn facade_text(facade: &Facade, main: &Entry) -> String {
+    let mut text = constants(facade);
+    for function in [
+        init(facade),
+        count(facade, "scratch_bytes", &|_, arena, scratch| arena + scratch),
+        count(facade, "thread_scratch_bytes", &|_, _, scratch| scratch.clone()),
+        output_bytes(facade),
+        output_dims(facade),
+        run(facade, main),
+        message(facade),
+        SERIAL.to_string(),
+        SAME.to_string(),
+    ] {
+        text.push_str(&function);
+        text.push('\n');
+    }
+    text
+}
+
+/// One function while it is written.
+struct Function<'a> {
+    facade: &'a Facade,
+    code: Code,
+}
+
+impl Function<'_> {
+    fn new(facade: &Facade) -> Function<'_> {
+        Function { facade, code: Code::new() }
+    }
+
+    fn text(self, result: &str, name: &str, parameters: &str) -> String {
+        let name = global(&format!("{}_{name}", self.facade.prefix));
+        format!("define {result} {name}({parameters}) #1 {{\nentry:\n{}}}\n", self.code.finish())
+    }
+
+    /// Ends the function with `result`, type in front, where `fine` is false.
+    fn leave_unless(&mut self, fine: &str, result: &str) {
+        let number = self.code.fresh();
+        self.code.line(&format!("br i1 {fine}, label %next.{number}, label %leave.{number}"));
+        self.code.block(&format!("leave.{number}"));
+        self.code.line(&format!("ret {result}"));
+        self.code.block(&format!("next.{number}"));
+    }
+
+    fn compare(&mut self, test: &str, a: &str, b: &str) -> String {
+        self.code.temp(format!("icmp {test} i64 {a}, {b}"))
+    }
+
+    fn bytes_after(&mut self, base: &str, offset: &str) -> String {
+        if offset == "0" { base.to_string() } else { self.code.temp(format!("getelementptr i8, ptr {base}, i64 {offset}")) }
+    }
+
+    fn store(&mut self, value: &str, base: &str, offset: i64) {
+        let slot = self.bytes_after(base, &offset.to_string());
+        self.code.line(&format!("store {value}, ptr {slot}, align 8"));
+    }
+
+    fn load(&mut self, ty: &str, base: &str, offset: i64) -> String {
+        let slot = self.bytes_after(base, &offset.to_string());
+        self.code.temp(format!("load {ty}, ptr {slot}, align 8"))
+    }
+
+    /// Reads the sizes, ends the function with a result of type `ty` where one is out of its bounds, and computes the places.
+    fn sizes(&mut self, ty: &str) {
+        for (at, size) in self.facade.sizes.iter().enumerate() {
+            let value = self.load("i64", "%dims", 8 * at as i64);
+            let (low, high) = (self.compare("sge", &value, &size.low.to_string()), self.compare("sle", &value, &size.high.to_string()));
+            let fine = self.code.temp(format!("and i1 {low}, {high}"));
+            self.leave_unless(&fine, &format!("{ty} {}", SIZES - at as i64));
+            self.code.bind(0, &size.symbol, Bound { operand: value, nonnegative: size.low >= 0 });
+        }
+    }
+
+    fn places(&mut self) {
+        for (symbol, place) in &self.facade.places {
+            let operand = self.code.index(place);
+            self.code.bind(0, symbol, Bound { operand, nonnegative: true });
+        }
+    }
+
+    /// An array of 8-byte words on the stack.
+    fn words(&mut self, count: usize) -> String {
+        self.code.temp(format!("alloca [{} x i64], align 16", count.max(1)))
+    }
+
+    /// Ends the function where one of the pointers in an array is not aligned; gives the array with 8 bytes for each.
+    fn pointers(&mut self, array: &str, count: usize) -> String {
+        let words = self.words(count);
+        for at in 0..count {
+            let slot = self.code.temp(format!("getelementptr ptr, ptr {array}, i64 {at}"));
+            let pointer = self.code.temp(format!("load ptr, ptr {slot}"));
+            self.aligned(&pointer);
+            self.store(&format!("ptr {pointer}"), &words, 8 * at as i64);
+        }
+        words
+    }
+
+    fn aligned(&mut self, pointer: &str) {
+        let number = self.code.temp(format!("ptrtoint ptr {pointer} to i64"));
+        let low = self.code.temp(format!("and i64 {number}, {}", ALIGNMENT - 1));
+        let fine = self.compare("eq", &low, "0");
+        self.leave_unless(&fine, &format!("i32 {}", code::ALIGNMENT));
+    }
+}
+
+/// The header that weights must have, and the weights where they are linked in.
+fn constants(facade: &Facade) -> String {
+    let bytes: String = facade.weights.header.iter().map(|byte| format!("\\{byte:02X}")).collect();
+    let mut text = format!("@inkle.header = internal constant [{HEADER_BYTES} x i8] c\"{bytes}\", align 8\n");
+    if let Some(symbol) = &facade.weights.symbol {
+        let _ = writeln!(text, "{} = external hidden constant i8", global(symbol));
+    }
+    text
+}
+
+fn init(facade: &Facade) -> String {
+    let mut f = Function::new(facade);
+    let abi = f.code.temp(format!("icmp eq i32 %abi, {ABI}"));
+    f.leave_unless(&abi, &format!("i32 {}", code::ABI));
+    let room = f.compare("sge", "%context_bytes", &facade.context_bytes().to_string());
+    f.leave_unless(&room, &format!("i32 {}", code::CONTEXT));
+    let mut weights = "%weights".to_string();
+    let mut enough = f.compare("sge", "%weights_bytes", &facade.weights.bytes.to_string());
+    if let Some(symbol) = &facade.weights.symbol {
+        let none = f.code.temp("icmp eq ptr %weights, null");
+        weights = f.code.temp(format!("select i1 {none}, ptr {}, ptr %weights", global(symbol)));
+        enough = f.code.temp(format!("or i1 {none}, {enough}"));
+    }
+    f.leave_unless(&enough, &format!("i32 {}", code::WEIGHTS));
+    f.aligned("%context");
+    f.aligned(&weights);
+    let same = f.code.temp(format!("call i1 @inkle.same(ptr {weights}, ptr @inkle.header, i64 {HEADER_BYTES})"));
+    f.leave_unless(&same, &format!("i32 {}", code::WEIGHTS));
+    let table = f.bytes_after("%context", &TABLE.to_string());
+    f.store(&format!("ptr {table}"), "%context", CONSTANTS);
+    let prepared = f.bytes_after(&weights, &facade.weights.prepared.to_string());
+    f.store(&format!("ptr {prepared}"), "%context", PREPARED);
+    f.store(&format!("i64 {}", facade.cookie()), "%context", COOKIE);
+    for (at, offset) in facade.weights.constants.iter().enumerate() {
+        let constant = f.bytes_after(&weights, &offset.to_string());
+        f.store(&format!("ptr {constant}"), &table, 8 * at as i64);
+    }
+    f.code.line("ret i32 0");
+    f.text("i32", "init", "ptr %context, i64 %context_bytes, ptr %weights, i64 %weights_bytes, i32 %abi")
+}
+
+/// A function of the sizes; `made` gets the offsets' symbols, and the bytes of arena and scratch.
+fn count(facade: &Facade, name: &str, made: &dyn Fn(&Facade, &Expr, &Expr) -> Expr) -> String {
+    let mut f = Function::new(facade);
+    f.sizes("i64");
+    f.places();
+    let bytes = f.code.index(&made(facade, &facade.arena_bytes, &facade.scratch_bytes));
+    f.code.line(&format!("ret i64 {bytes}"));
+    f.text("i64", name, "ptr %dims")
+}
+
+fn output_bytes(facade: &Facade) -> String {
+    let bytes = facade.outputs.iter().map(|output| &output.bytes);
+    listed(facade, "output_bytes", bytes)
+}
+
+fn output_dims(facade: &Facade) -> String {
+    listed(facade, "output_dims", facade.outputs.iter().flat_map(|output| &output.dims))
+}
+
+/// A function that writes expressions over the sizes to an array.
+fn listed<'a>(facade: &Facade, name: &str, expressions: impl Iterator<Item = &'a Expr>) -> String {
+    let mut f = Function::new(facade);
+    f.sizes("i32");
+    for (at, expression) in expressions.enumerate() {
+        let value = f.code.index(expression);
+        f.store(&format!("i64 {value}"), "%out", 8 * at as i64);
+    }
+    f.code.line("ret i32 0");
+    f.text("i32", name, "ptr %dims, ptr %out")
+}
+
+fn run(facade: &Facade, main: &Entry) -> String {
+    let mut f = Function::new(facade);
+    f.aligned("%context");
+    let cookie = f.load("i64", "%context", COOKIE);
+    let fine = f.compare("eq", &cookie, &facade.cookie().to_string());
+    f.leave_unless(&fine, &format!("i32 {}", code::CONTEXT));
+    f.aligned("%scratch");
+    let inputs = f.pointers("%inputs", facade.inputs);
+    let outputs = f.pointers("%outputs", facade.outputs.len());
+    f.values(&inputs);
+    f.sizes("i32");
+    f.places();
+    let (arena, scratch) = (f.code.index(&facade.arena_bytes), f.code.index(&facade.scratch_bytes));
+    let all = f.code.temp(format!("add i64 {arena}, {scratch}"));
+    let fine = f.compare("sge", "%scratch_bytes", &all);
+    f.leave_unless(&fine, &format!("i32 {}", code::SCRATCH));
+    let words = f.words(main.sizes.len());
+    for (at, symbol) in main.sizes.iter().enumerate() {
+        let value = f.code.index(&Expr::sym(symbol));
+        f.store(&format!("i64 {value}"), &words, 8 * at as i64);
+    }
+    let own = f.bytes_after("%scratch", &arena);
+    f.store(&format!("ptr {own}"), "%context", SCRATCH);
+    let alone = f.code.temp("icmp eq ptr %parallel_for, null");
+    let function = f.code.temp(format!("select i1 {alone}, ptr @inkle.serial, ptr %parallel_for"));
+    let pool = f.code.temp(format!("select i1 {alone}, ptr {own}, ptr %pool"));
+    f.store(&format!("ptr {pool}"), "%context", POOL);
+    let arguments = format!("ptr %context, ptr {inputs}, ptr {outputs}, ptr {words}, ptr %scratch, ptr {function}");
+    let code = f.code.temp(format!("call i32 {}({arguments})", global(&main.name)));
+    for (at, _) in facade.sizes.iter().enumerate().filter(|(_, size)| size.computed) {
+        let value = f.load("i64", &words, 8 * at as i64);
+        f.store(&format!("i64 {value}"), "%dims", 8 * at as i64);
+    }
+    f.code.line(&format!("ret i32 {code}"));
+    let parameters =
+        "ptr %context, ptr %inputs, ptr %outputs, ptr %dims, ptr %scratch, i64 %scratch_bytes, ptr %parallel_for, ptr %pool";
+    f.text("i32", "run", parameters)
+}
+
+impl Function<'_> {
+    /// Ends the function where an input does not hold what it must.
+    fn values(&mut self, inputs: &str) {
+        let facade = self.facade;
+        for value in &facade.values {
+            let given = self.load("ptr", inputs, 8 * value.input as i64);
+            let table = self.load("ptr", "%context", PREPARED);
+            let wanted = self.bytes_after(&table, &(value.offset - facade.weights.prepared).to_string());
+            let same = self.code.temp(format!("call i1 @inkle.same(ptr {given}, ptr {wanted}, i64 {})", value.bytes));
+            self.leave_unless(&same, &format!("i32 {}", code::VALUE - value.input as i32));
+        }
+    }
+}
+
+/// The texts of results.
+fn message(facade: &Facade) -> String {
+    let own = [
+        (0, "fine"),
+        (code::ABI, "the caller was compiled for another version of this interface"),
+        (code::ALIGNMENT, "a pointer is not 64-byte aligned"),
+        (code::SCRATCH, "the scratch is too small"),
+        (code::CONTEXT, "the context is too small, or was not made by init"),
+        (code::WEIGHTS, "the weights are not those that the code was made for"),
+    ];
+    let own = own.map(|(code, text)| (code, text.to_string()));
+    let values = facade.values.iter().map(|v| (code::VALUE - v.input as i32, format!("the model was compiled for another value of input {}", v.input)));
+    let codes: Vec<(i32, String)> = own.into_iter().chain(values).chain(facade.messages.iter().cloned()).collect();
+    let steps: Vec<(i32, String)> = facade.steps.iter().map(|(step, label)| (*step as i32 + 1, label.clone())).collect();
+    let mut texts = String::new();
+    let mut switch = |name: &str, cases: &[(i32, String)], other: &str| {
+        let (mut targets, mut blocks) = (String::new(), String::new());
+        for (at, (code, text)) in cases.iter().enumerate() {
+            let _ = writeln!(texts, "@inkle.{name}.{at} = internal constant {}", string(text));
+            let _ = write!(targets, " i32 {code}, label %{name}.{at}");
+            let _ = write!(blocks, "{name}.{at}:\n  ret ptr @inkle.{name}.{at}\n");
+        }
+        format!("  switch i32 %{name}, label %{other} [{targets} ]\n{blocks}")
+    };
+    let (codes, steps) = (switch("code", &codes, "other"), switch("step", &steps, "unknown"));
+    let name = global(&format!("{}_message", facade.prefix));
+    format!(
+        "{texts}@inkle.unknown = internal constant {}\ndefine ptr {name}(i32 %code) #1 {{\nentry:\n{codes}\
+        other:\n  %step = ashr i32 %code, 16\n{steps}unknown:\n  ret ptr @inkle.unknown\n}}\n",
+        string("no code of this model")
+    )
+}
+
+/// A type and a constant of it: the text in UTF-8, and a zero.
+fn string(text: &str) -> String {
+    let plain = |byte: u8| (b' '..=b'~').contains(&byte) && !matches!(byte, b'"' | b'\\');
+    let escaped: String = text.bytes().filter(|byte| *byte != 0).map(|b| if plain(b) { (b as char).to_string() } else { format!("\\{b:02X}") }).collect();
+    format!("[{} x i8] c\"{escaped}\\00\"", text.bytes().filter(|byte| *byte != 0).count() + 1)
+}
+
+/// All tasks by the caller; the pool is its scratch.
+const SERIAL: &str = "\
+define internal i32 @inkle.serial(ptr %pool, ptr %kernel, ptr %args, i64 %tasks, i64 %grain, i64 %scratch_bytes) #0 {
+entry:
+  %code = call i32 %kernel(ptr %args, i64 0, i64 %tasks, ptr %pool)
+  ret i32 %code
+}
+";
+
+/// Whether bytes are equal.
+const SAME: &str = "\
+define internal i1 @inkle.same(ptr %a, ptr %b, i64 %bytes) #0 {
+entry:
+  br label %head
+head:
+  %at = phi i64 [ 0, %entry ], [ %next, %fine ]
+  %more = icmp slt i64 %at, %bytes
+  br i1 %more, label %look, label %equal
+look:
+  %a_slot = getelementptr i8, ptr %a, i64 %at
+  %b_slot = getelementptr i8, ptr %b, i64 %at
+  %a_byte = load i8, ptr %a_slot, align 1
+  %b_byte = load i8, ptr %b_slot, align 1
+  %same = icmp eq i8 %a_byte, %b_byte
+  br i1 %same, label %fine, label %differ
+fine:
+  %next = add i64 %at, 1
+  br label %head
+equal:
+  ret i1 true
+differ:
+  ret i1 false
+}
+";
