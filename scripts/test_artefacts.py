@@ -1,0 +1,87 @@
+#!/usr/bin/env python3
+"""Compiles models ahead of time, calls the artefacts, and compares each output with what `inkle run` gives: bit for bit.
+
+Models are the .onnx files of a folder; inputs are io/NAME.npz beside them. Times are of one thread, of both by turns.
+"""
+
+import argparse
+import json
+import pathlib
+import subprocess
+import sys
+import tempfile
+import time
+
+import numpy as np
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "examples" / "python"))
+from artefact import Artefact  # noqa: E402
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--inkle", required=True, type=pathlib.Path)
+    parser.add_argument("--zoo", required=True, type=pathlib.Path)
+    parser.add_argument("--inputs", type=pathlib.Path, help="the folder with NAME.npz; by default ZOO/io")
+    parser.add_argument("--time", action="store_true", help="time calls beside those of `inkle bench`")
+    parser.add_argument("names", nargs="*", help="models; by default all of the folder")
+    arguments = parser.parse_args()
+    names = arguments.names or sorted(path.stem for path in arguments.zoo.glob("*.onnx"))
+    failures = [name for name in names if not compared(arguments, name)]
+    print(f"{len(names) - len(failures)} of {len(names)} artefacts give the same bits")
+    sys.exit(bool(failures))
+
+
+def compared(arguments, name):
+    model = arguments.zoo / f"{name}.onnx"
+    inputs = (arguments.inputs or arguments.zoo / "io") / f"{name}.npz"
+    with tempfile.TemporaryDirectory() as folder:
+        folder = pathlib.Path(folder)
+        start = time.monotonic()
+        compiled = subprocess.run([arguments.inkle, "compile", model, "-o", folder / "a", "--json"], capture_output=True, text=True)
+        seconds = time.monotonic() - start
+        if compiled.returncode:
+            print(f"{name}: {compiled.stderr.strip()}")
+            return False
+        command = [arguments.inkle, "run", model, "--outputs", folder / "out.npz", "--threads", "1", "--json"]
+        command += ["--inputs", inputs] if inputs.exists() else []
+        ran = subprocess.run(command, capture_output=True, text=True)
+        if ran.returncode or not inputs.exists():
+            print(f"{name}: {ran.stderr.strip() or f'{inputs} is missing'}")
+            return False
+        given, wanted = dict(np.load(inputs)), dict(np.load(folder / "out.npz"))
+        artefact = Artefact(folder / "a")
+        start = time.monotonic()
+        run = artefact.prepare(**given)
+        first = time.monotonic() - start
+        got = run()
+        same = all(np.array_equal(bits(wanted[key]), bits(got[key])) for key in wanted)
+        files = {file["name"]: file["bytes"] for file in json.loads(compiled.stdout)["files"]}
+        library = files[f"lib{artefact.prefix}.so"]
+        code = library - artefact.manifest["weights_bytes"]
+        timed = times(arguments, model, inputs, run) if arguments.time else ""
+        print(f"{name:22} {'same bits' if same else 'DIFFERS  '} compiled in {seconds:5.2f} s, code {code / 1024:6.0f} KiB, first call {first * 1e3:7.2f} ms{timed}", flush=True)
+        return same
+
+
+def times(arguments, model, inputs, run):
+    """The medians of ours and of the code in place, in rounds by turns."""
+    ours, theirs = [], []
+    for _ in range(3):
+        command = [arguments.inkle, "bench", model, "--inputs", inputs, "--threads", "1", "--json"]
+        theirs.append(json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)["median_ms"])
+        calls, end = [], time.monotonic() + 2
+        while time.monotonic() < end or len(calls) < 5:
+            start = time.perf_counter()
+            run()
+            calls.append(time.perf_counter() - start)
+        ours.append(float(np.median(calls)) * 1e3)
+    return f", {np.median(ours):.3f} ms, in place {np.median(theirs):.3f} ms, ratio {np.median(ours) / np.median(theirs):.3f}"
+
+
+def bits(array):
+    return np.frombuffer(np.ascontiguousarray(array).tobytes(), np.uint8)
+
+
+if __name__ == "__main__":
+    main()
