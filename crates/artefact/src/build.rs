@@ -57,7 +57,7 @@ const MOST_INSIDE: i64 = 3 << 29;
 pub fn build(request: Request, assembled: Assembled, options: &Options, folder: &Path) -> Result<Artefact, Error> {
     let prefix = request.prefix.unwrap_or_else(|| names::prefix(&request.model));
     let mut weights = Weights::default();
-    let mut version = Version::new(assembled, options, &prefix, &mut weights)?;
+    let mut version = Version::new(assembled, options, (&request.model, &prefix), &mut weights)?;
     version.facade.weights.bytes = weights.bytes();
     version.facade.weights.header = weights.header();
     if request.weights_inside {

@@ -10,7 +10,7 @@ use ir::graph::SymbolFact;
 use ir::{Code, Diagnostics, Guard, Location, Tensor};
 use kernel::facade::{self, Facade, Output, Size, Value};
 use kernel::module::{Entry, EntryStep, Place, Times};
-use llvm::PrintOptions;
+use llvm::{Origins, PrintOptions};
 use program::memory::MemoryPlan;
 use program::{BufferId, Program, Role};
 use runtime::Executable;
@@ -28,23 +28,31 @@ pub struct Version {
     main: Entry,
     assembled: Assembled,
     options: Options,
+    model: String,
 }
 
 impl Version {
     /// Puts what the code reads into `weights`. E006 where the model needs what an artefact does not have.
-    pub fn new(assembled: Assembled, options: &Options, prefix: &str, weights: &mut Weights) -> Result<Version, Error> {
+    pub fn new(assembled: Assembled, options: &Options, (model, prefix): (&str, &str), weights: &mut Weights) -> Result<Version, Error> {
         refuse_host_steps(&assembled)?;
         let main = Entry { name: format!("{prefix}_main"), ..assembled.assembly.module.main.clone() };
         let own = stored(&assembled, &main, options, weights)?;
         let facade = facade(&assembled, prefix, own)?;
-        Ok(Version { facade, main, assembled, options: options.clone() })
+        Ok(Version { facade, main, assembled, options: options.clone(), model: model.to_string() })
     }
 
     /// The LLVM text.
     pub fn text(&self) -> String {
         let Assembly { lowered, module, .. } = &self.assembled.assembly;
-        let options = PrintOptions { internal: true, ..print_options(&self.options) };
-        llvm::print_artefact(&|at| lowered[at].kernel(), &module.kernels, &self.main, &self.facade, &options)
+        let options = PrintOptions { internal: true, marks: true, ..print_options(&self.options) };
+        let compiler = driver::code::compiler_version();
+        let origins = Origins {
+            model: &self.model,
+            producer: &compiler,
+            functions: self.nodes().into_iter().map(|(at, nodes)| (lowered[at].interface.name.clone(), together(&nodes))).collect(),
+            steps: self.facade.steps.iter().cloned().collect(),
+        };
+        llvm::print_artefact(&|at| lowered[at].kernel(), &module.kernels, &self.main, &self.facade, &origins, &options)
     }
 
     pub fn object(&self) -> Result<Vec<u8>, Error> {
@@ -61,10 +69,6 @@ impl Version {
 
     /// The kernels that a call may launch: their names, the model nodes that they serve, their nests and schedules.
     pub fn kernels(&self) -> Vec<serde_json::Value> {
-        let mut nodes: BTreeMap<usize, Vec<&str>> = BTreeMap::new();
-        for launch in self.main.launches() {
-            nodes.entry(launch.kernel).or_default().push(&self.assembled.assembly.labels[launch.step as usize]);
-        }
         let kernel = |(at, nodes): (usize, Vec<&str>)| {
             let lowered = &self.assembled.assembly.lowered[at];
             json!({
@@ -74,7 +78,25 @@ impl Version {
                 "schedule": lowered.schedule.to_string(),
             })
         };
-        nodes.into_iter().map(kernel).collect()
+        self.nodes().into_iter().map(kernel).collect()
+    }
+
+    /// The model nodes of each launch, by the number of its kernel.
+    fn nodes(&self) -> BTreeMap<usize, Vec<&str>> {
+        let mut nodes: BTreeMap<usize, Vec<&str>> = BTreeMap::new();
+        for launch in self.main.launches() {
+            nodes.entry(launch.kernel).or_default().push(&self.assembled.assembly.labels[launch.step as usize]);
+        }
+        nodes
+    }
+}
+
+/// The first of several launches, and how many others there are.
+fn together(nodes: &[&str]) -> String {
+    match nodes {
+        [] => String::new(),
+        [node] => node.to_string(),
+        [node, others @ ..] => format!("{node} (and {} others)", others.len()),
     }
 }
 

@@ -190,7 +190,7 @@ fn check_dots(kernel: &Kernel, target: &Target) -> Result<(), Error> {
 }
 
 pub fn print_options(options: &Options) -> PrintOptions {
-    PrintOptions { vector_width: Some(options.target.vector_bits), profile: options.profile, internal: false }
+    PrintOptions { vector_width: Some(options.target.vector_bits), profile: options.profile, internal: false, marks: false }
 }
 
 pub fn emit_options(options: &Options) -> EmitOptions {

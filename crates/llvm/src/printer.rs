@@ -12,10 +12,12 @@
 //! - [`op`], [`convert`], [`saturate`]: the ops
 //! - [`memory`], [`strided`]: loads and stores
 //! - [`metadata`]: which accesses never meet
+//! - [`debug`]: which model nodes instructions came from
 //! - [`entry`]: the functions that run the kernels in order
 //! - [`facade`]: the functions by which a C program calls an entry
 
 mod convert;
+mod debug;
 mod entry;
 mod facade;
 mod function;
@@ -31,6 +33,7 @@ mod text;
 use kernel::facade::Facade;
 use kernel::module::{Entry, Module};
 use kernel::{Interface, Kernel};
+pub use debug::Origins;
 use metadata::Metadata;
 
 /// What the text asks of the code generator.
@@ -42,6 +45,8 @@ pub struct PrintOptions {
     pub profile: bool,
     /// Whether kernels and entries are known in their own module only.
     pub internal: bool,
+    /// Whether entries say where a step begins, for debug information.
+    pub marks: bool,
 }
 
 /// The LLVM module of one kernel.
@@ -80,12 +85,17 @@ pub fn print_artefact<'a>(
     interfaces: &[Interface],
     main: &Entry,
     facade: &Facade,
+    origins: &Origins,
     options: &PrintOptions,
 ) -> String {
     let mut functions = vec![entry::launch_function(options), entry::entry_function(main, interfaces, options)];
     functions.extend(entry::together_function([main], options));
     functions.push(facade::facade_text(facade, main));
-    assembled(entry::launched(main).into_iter().map(kernels), &functions, options)
+    let mut metadata = Metadata::default();
+    let kernels = entry::launched(main).into_iter().map(|at| function::function(kernels(at), &mut metadata, options));
+    let text = kernels.collect::<Vec<_>>().into_iter().chain(functions).collect::<Vec<_>>().join("\n");
+    let text = debug::annotated(&text, origins, &mut metadata);
+    format!("{text}\n{}{}", attributes(options), metadata.text())
 }
 
 /// Kernels and finished functions, with what they share.
