@@ -8,8 +8,10 @@
 //! - [`header`], [`manifest`]: what a user reads of an artefact, and what a program does
 //! - [`link`]: objects, and what a linker makes of them
 //! - [`build`]: all of it: the files of an artefact
+//! - [`explain`]: from an instruction back to the model
 
 pub mod build;
+pub mod explain;
 pub mod hash;
 pub mod header;
 pub mod link;

@@ -96,6 +96,7 @@ fn together(nodes: &[&str]) -> String {
     match nodes {
         [] => String::new(),
         [node] => node.to_string(),
+        [node, other] => format!("{node}, {other}"),
         [node, others @ ..] => format!("{node} (and {} others)", others.len()),
     }
 }

@@ -30,6 +30,8 @@ pub enum Command {
     Run(RunArgs),
     /// Compile a model ahead of time to files that need nothing but a C library: object, shared library, header, weights, manifest
     Compile(CompileArgs),
+    /// Tell what an instruction of a compiled artefact is for: the model's node, the nest and the schedule
+    Explain(ExplainArgs),
     /// Time a model, one matrix product, one convolution, or attention
     Bench(BenchArgs),
     /// Print a level of a compiled model
@@ -235,6 +237,21 @@ pub struct CompileArgs {
 pub enum WeightsIn {
     Inside,
     File,
+}
+
+/// Profilers and debuggers show the model's nodes where they have files and lines: `perf annotate`, `gdb`, `addr2line -e`. This tells more.
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    /// A shared library or object that `inkle compile` made; its manifest is looked for in the same folder
+    pub artefact: PathBuf,
+
+    /// The instruction's address in the file, as `perf`, `nm` and `objdump` give it: 0x1a2b. Without it: how many bytes of code serve which
+    /// nodes
+    #[arg(value_parser = parse::address)]
+    pub address: Option<u64>,
+
+    #[command(flatten)]
+    pub form: FormArgs,
 }
 
 #[derive(Debug, Args)]
@@ -577,6 +594,7 @@ impl Command {
         match self {
             Command::Run(arguments) => Some(&arguments.compile.machine),
             Command::Compile(arguments) => Some(&arguments.compile.machine),
+            Command::Explain(_) => None,
             Command::Bench(arguments) => Some(match &arguments.product {
                 Some(Bench::Gemm(product)) => &product.machine,
                 Some(Bench::Conv(convolution)) => &convolution.machine,
@@ -599,6 +617,7 @@ impl Command {
         match self {
             Command::Run(arguments) => &arguments.form,
             Command::Compile(arguments) => &arguments.form,
+            Command::Explain(arguments) => &arguments.form,
             Command::Bench(arguments) => match &arguments.product {
                 Some(Bench::Gemm(product)) => &product.form,
                 Some(Bench::Conv(convolution)) => &convolution.form,
