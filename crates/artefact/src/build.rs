@@ -9,11 +9,13 @@ use crate::weights::Weights;
 use driver::compile::Assembled;
 use driver::{Error, Options};
 use ir::{Code, Diagnostics, Location, TensorType};
-use kernel::facade::{ALIGNMENT, Facade};
+use kernel::facade::{ALIGNMENT, Dispatch, Facade};
+use llvm::EmitOptions;
 use serde_json::Value;
 use std::fs;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
+use target::Target;
 
 /// What is to be made.
 pub struct Request {
@@ -53,19 +55,30 @@ pub struct Interface {
 /// The most bytes of weights that code reaches where they are linked in.
 const MOST_INSIDE: i64 = 3 << 29;
 
-/// Writes the artefact of a model into a folder; files of the same names are replaced.
-pub fn build(request: Request, assembled: Assembled, options: &Options, folder: &Path) -> Result<Artefact, Error> {
+/// Writes the artefact of a model into a folder; files of the same names are replaced. The model is given for each target, the least
+/// demanding first; only x86-64 has several.
+pub fn build(request: Request, assembled: Vec<(Assembled, Options)>, folder: &Path) -> Result<Artefact, Error> {
     let prefix = request.prefix.unwrap_or_else(|| names::prefix(&request.model));
-    let mut weights = Weights::default();
-    let mut version = Version::new(assembled, options, (&request.model, &prefix), &mut weights)?;
-    version.facade.weights.bytes = weights.bytes();
-    version.facade.weights.header = weights.header();
+    let (mut weights, mut versions, several) = (Weights::default(), Vec::new(), assembled.len() > 1);
+    for (assembled, options) in assembled {
+        if several && !options.target.triple.starts_with("x86_64") {
+            return Err(Error::input(format!("only levels of x86-64 can share an artefact, which {} is not", options.target.name)));
+        }
+        let own = if several { format!("{prefix}_{}", names::prefix(&options.target.name)) } else { prefix.clone() };
+        let mut version = Version::new(assembled, &options, (&request.model, &own), &mut weights)?;
+        version.facade.hidden = several;
+        versions.push(version);
+    }
     if request.weights_inside {
         within(weights.bytes())?;
-        version.facade.weights.symbol = Some(format!("{prefix}_weights"));
     }
-    let interface = interface(request.model, request.hashes, &version);
-    let written = write(folder, &prefix, &interface, &[version], &weights).map_err(error)?;
+    for version in &mut versions {
+        let own = &mut version.facade.weights;
+        (own.bytes, own.header) = (weights.bytes(), weights.header());
+        own.symbol = request.weights_inside.then(|| format!("{prefix}_weights"));
+    }
+    let interface = interface(request.model, &prefix, request.hashes, &versions)?;
+    let written = write(folder, &prefix, &interface, &versions, &weights).map_err(error)?;
     Ok(Artefact { folder: folder.to_path_buf(), files: written.0, manifest: written.1, interface })
 }
 
@@ -85,17 +98,20 @@ fn error(why: LinkError) -> Error {
     Error::Diagnostics(Diagnostics::one(code, &Location::default(), why.to_string()))
 }
 
-fn interface(model: String, hashes: Vec<(String, Value)>, version: &Version) -> Interface {
-    let program = version.program();
-    let typed = |list: &[(String, program::BufferId)]| list.iter().map(|(name, id)| (name.clone(), program.buffer(*id).ty.clone())).collect();
-    Interface {
-        model,
-        targets: vec![version.target().name.clone()],
-        facade: version.facade.clone(),
-        inputs: typed(&program.inputs),
-        outputs: typed(&program.outputs),
-        hashes,
+/// What callers see of all versions: the sizes that all of them take, and the most room that one needs.
+fn interface(model: String, prefix: &str, hashes: Vec<(String, Value)>, versions: &[Version]) -> Result<Interface, Error> {
+    let first = versions.first().ok_or_else(|| Error::input("there is no target"))?;
+    let mut facade = Facade { prefix: prefix.to_string(), ..first.facade.clone() };
+    for version in versions {
+        facade.sizes.iter_mut().zip(&version.facade.sizes).for_each(|(size, other)| size.high = size.high.min(other.high));
+        if version.facade.context_bytes() > facade.context_bytes() {
+            facade.weights.constants = version.facade.weights.constants.clone();
+        }
     }
+    let program = first.program();
+    let typed = |list: &[(String, program::BufferId)]| list.iter().map(|(name, id)| (name.clone(), program.buffer(*id).ty.clone())).collect();
+    let targets = versions.iter().map(|version| version.target().name.clone()).collect();
+    Ok(Interface { model, targets, facade, inputs: typed(&program.inputs), outputs: typed(&program.outputs), hashes })
 }
 
 type Written = (Vec<File>, Value);
@@ -127,6 +143,12 @@ fn code_files(folder: &Path, prefix: &str, interface: &Interface, versions: &[Ve
         put(&part, &version.object().map_err(|why| LinkError::Format(why.to_string()))?)?;
         parts.push(part);
     }
+    if versions.len() > 1 {
+        let part = folder.join(format!("{prefix}.dispatch.part"));
+        let dispatch = Dispatch { prefix: prefix.to_string(), versions: versions.iter().map(|version| version.facade.prefix.clone()).collect() };
+        put(&part, &dispatch_object(&dispatch).map_err(|why| LinkError::Format(why.to_string()))?)?;
+        parts.push(part);
+    }
     let mut names = vec![object.clone(), library.clone()];
     match &interface.facade.weights.symbol {
         Some(symbol) => {
@@ -150,6 +172,12 @@ fn code_files(folder: &Path, prefix: &str, interface: &Interface, versions: &[Ve
         let _ = fs::remove_file(part);
     });
     linked.map(|()| names)
+}
+
+/// For any x86-64: it runs before it is known what the processor has.
+fn dispatch_object(dispatch: &Dispatch) -> Result<Vec<u8>, llvm::EmitError> {
+    let options = EmitOptions { cpu: "x86-64".to_string(), features: String::new(), triple: Target::x86_64_v2().triple };
+    llvm::emit_object(&llvm::print_dispatch(dispatch), &options)
 }
 
 fn put(path: &Path, bytes: &[u8]) -> Result<(), LinkError> {

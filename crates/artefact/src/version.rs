@@ -37,7 +37,7 @@ impl Version {
         refuse_host_steps(&assembled)?;
         let main = Entry { name: format!("{prefix}_main"), ..assembled.assembly.module.main.clone() };
         let own = stored(&assembled, &main, options, weights)?;
-        let facade = facade(&assembled, prefix, own)?;
+        let facade = facade(&assembled, &options.target, prefix, own)?;
         Ok(Version { facade, main, assembled, options: options.clone(), model: model.to_string() })
     }
 
@@ -181,7 +181,7 @@ fn constants_read(steps: &[EntryStep]) -> BTreeSet<usize> {
     steps.iter().flat_map(of_step).collect()
 }
 
-fn facade(assembled: &Assembled, prefix: &str, own: Stored) -> Result<Facade, Error> {
+fn facade(assembled: &Assembled, target: &Target, prefix: &str, own: Stored) -> Result<Facade, Error> {
     let Assembled { program, memory, assembly, .. } = assembled;
     let computed: BTreeSet<Sym> = program.computed().into_iter().cloned().collect();
     let (places, arena_bytes) = places(program, memory, &computed)?;
@@ -208,6 +208,8 @@ fn facade(assembled: &Assembled, prefix: &str, own: Stored) -> Result<Facade, Er
         weights: facade::Weights { constants: own.constants, prepared: own.prepared, ..facade::Weights::default() },
         values: own.values,
         steps,
+        needed: target.needed(),
+        hidden: false,
     })
 }
 

@@ -133,7 +133,9 @@ pub struct MachineArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: Option<u16>,
 
-    /// The machine to generate for: native, x86-64-v3, x86-64-v4, or a file with a target record
+    /// The machine to generate for: native, x86-64-v2, x86-64-v3, x86-64-v4, with +vnni and +bf16 for instructions beyond that level, or a
+    /// file with a target record. `inkle compile` takes several levels of x86-64 with commas between, the least demanding first: the artefact
+    /// has code for each and uses the best for the processor that it is loaded on
     #[arg(long, value_name = "TARGET", default_value = "native")]
     pub target: String,
 
@@ -543,7 +545,7 @@ pub struct ProbeArgs {
 
 #[derive(Debug, Args)]
 pub struct ShowArgs {
-    /// native, x86-64-v3, x86-64-v4, or a file with a record
+    /// A name as for --target, or a file with a record
     pub name: String,
 
     #[command(flatten)]

@@ -12,19 +12,22 @@ use driver::{Options, Source};
 use serde_json::{Value, json};
 
 pub fn compile(arguments: &CompileArgs) -> Result<Report, Failure> {
-    let machine = Machine::new(&arguments.compile.machine)?;
     let source = model::source(&arguments.model, arguments.compile.weights.as_deref())?;
-    let options = model::options(&arguments.compile, &machine)?;
     let progress = Progress::new("compiling");
-    let (assembled, options) = assembled_for(&source, options, || given(arguments.inputs.as_deref(), &source))?;
+    let mut versions = Vec::new();
+    for target in arguments.compile.machine.target.split(',') {
+        let machine = Machine::for_target(&arguments.compile.machine, target)?;
+        let options = model::options(&arguments.compile, &machine)?;
+        versions.push(assembled_for(&source, options, || given(arguments.inputs.as_deref(), &source))?);
+    }
     let request = Request {
         model: model::name(&arguments.model),
         prefix: arguments.name.clone(),
         weights_inside: arguments.weights_in == WeightsIn::Inside,
-        hashes: hashes(&source, &options)?,
+        hashes: hashes(&source, &versions[0].1)?,
     };
     progress.now("generating code");
-    let artefact = artefact::build(request, assembled, &options, &arguments.out)?;
+    let artefact = artefact::build(request, versions, &arguments.out)?;
     drop(progress);
     Ok(Report::new(text(&artefact), json(&artefact)))
 }

@@ -14,6 +14,7 @@
 //! no more than that, so that contexts share weights and nothing else.
 
 use sym::{Expr, Sym};
+use target::processor::Needed;
 
 /// The version of the functions above.
 pub const ABI: i32 = 1;
@@ -30,6 +31,8 @@ pub mod code {
     pub const CONTEXT: i32 = -200_004;
     /// The weights are not those that the code was made for.
     pub const WEIGHTS: i32 = -200_005;
+    /// The processor lacks what the code needs.
+    pub const PROCESSOR: i32 = -200_006;
     /// This minus the number of an input that must hold what the code was made for, and does not.
     pub const VALUE: i32 = -300_000;
 }
@@ -61,6 +64,18 @@ pub struct Facade {
     pub messages: Vec<(i32, String)>,
     /// The model nodes of each step of the entry, by its number.
     pub steps: Vec<(u32, String)>,
+    /// What the processor must have; `init` asks it.
+    pub needed: Vec<Needed>,
+    /// Whether the functions are one version of several: known inside of the artefact only.
+    pub hidden: bool,
+}
+
+/// Several versions of a model behind one name: the loader of programs binds each function to the best version for the processor.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Dispatch {
+    pub prefix: String,
+    /// The prefixes of the versions, the most demanding last.
+    pub versions: Vec<String>,
 }
 
 /// A symbol and the values that it may have.

@@ -13,11 +13,13 @@
 //! - [`memory`], [`strided`]: loads and stores
 //! - [`metadata`]: which accesses never meet
 //! - [`debug`]: which model nodes instructions came from
+//! - [`dispatch`]: versions for several processors behind one name
 //! - [`entry`]: the functions that run the kernels in order
 //! - [`facade`]: the functions by which a C program calls an entry
 
 mod convert;
 mod debug;
+mod dispatch;
 mod entry;
 mod facade;
 mod function;
@@ -30,7 +32,7 @@ mod scope;
 mod strided;
 mod text;
 
-use kernel::facade::Facade;
+use kernel::facade::{Dispatch, Facade};
 use kernel::module::{Entry, Module};
 use kernel::{Interface, Kernel};
 pub use debug::Origins;
@@ -96,6 +98,11 @@ pub fn print_artefact<'a>(
     let text = kernels.collect::<Vec<_>>().into_iter().chain(functions).collect::<Vec<_>>().join("\n");
     let text = debug::annotated(&text, origins, &mut metadata);
     format!("{text}\n{}{}", attributes(options), metadata.text())
+}
+
+/// The LLVM module by which versions of an artefact share a name.
+pub fn print_dispatch(dispatch: &Dispatch) -> String {
+    format!("{}{}", dispatch::dispatch_text(dispatch), attributes(&PrintOptions::default()))
 }
 
 /// Kernels and finished functions, with what they share.

@@ -1,9 +1,11 @@
 //! Target records: what the compiler knows of the machine that it generates for. A record is data with a text form (JSON).
 //!
 //! - [`record`]: the record, its text, predefined targets
+//! - [`processor`]: what code for a record asks a processor for
 //! - [`native`]: the record of this machine; the only place that looks at it
 
 pub mod native;
+pub mod processor;
 pub mod record;
 
 pub use record::Target;

@@ -56,6 +56,36 @@ impl Target {
         }
     }
 
+    /// Any x86-64 with SSE4.2.
+    pub fn x86_64_v2() -> Target {
+        Target { name: "x86-64-v2".to_string(), cpu: "x86-64-v2".to_string(), vector_bits: 128, fma: false, ..Target::x86_64_v3() }
+    }
+
+    /// A level of x86-64, with the instructions for short dot products where it says so: `x86-64-v4+vnni+bf16`.
+    pub fn named(name: &str) -> Option<Target> {
+        let mut words = name.split('+');
+        let mut target = match words.next()? {
+            "x86-64-v2" => Target::x86_64_v2(),
+            "x86-64-v3" => Target::x86_64_v3(),
+            "x86-64-v4" => Target::x86_64_v4(),
+            _ => return None,
+        };
+        for word in words {
+            let (has, feature) = match word {
+                "vnni" => (&mut target.int8_dot, "avx512vnni"),
+                "bf16" => (&mut target.bf16_dot, "avx512bf16"),
+                _ => return None,
+            };
+            if *has || target.vector_bits < 512 {
+                return None;
+            }
+            *has = true;
+            target.features.push(feature.to_string());
+        }
+        target.name = name.to_string();
+        Some(target)
+    }
+
     /// Any x86-64 with the common part of AVX-512.
     pub fn x86_64_v4() -> Target {
         Target {

@@ -6,6 +6,7 @@ use kernel::facade::{ABI, ALIGNMENT, Facade, HEADER_BYTES, code};
 use kernel::module::Entry;
 use std::fmt::Write;
 use sym::Expr;
+use target::processor::Question;
 
 /// Byte offsets in a context.
 const CONSTANTS: i64 = 0;
@@ -18,10 +19,31 @@ const TABLE: i64 = 64;
 /// The result where the size in word 0 of `dims` leaves its bounds.
 const SIZES: i64 = -65537;
 
+/// The functions that callers see: result, name, parameters.
+pub const FUNCTIONS: [(&str, &str, &str); 7] = [
+    ("i32", "init", "ptr %context, i64 %context_bytes, ptr %weights, i64 %weights_bytes, i32 %abi"),
+    ("i64", "scratch_bytes", "ptr %dims"),
+    ("i64", "thread_scratch_bytes", "ptr %dims"),
+    ("i32", "output_bytes", "ptr %dims, ptr %out"),
+    ("i32", "output_dims", "ptr %dims, ptr %out"),
+    (
+        "i32",
+        "run",
+        "ptr %context, ptr %inputs, ptr %outputs, ptr %dims, ptr %scratch, i64 %scratch_bytes, ptr %parallel_for, ptr %pool",
+    ),
+    ("ptr", "message", "i32 %code"),
+];
+
+fn signature(name: &str) -> (&'static str, &'static str) {
+    let found = FUNCTIONS.iter().find(|function| function.1 == name);
+    found.map_or(("i32", ""), |(result, _, parameters)| (result, parameters))
+}
+
 /// The functions and what they read.
 pub fn facade_text(facade: &Facade, main: &Entry) -> String {
     let mut text = constants(facade);
     for function in [
+        fits(facade),
         init(facade),
         count(facade, "scratch_bytes", &|_, arena, scratch| arena + scratch),
         count(facade, "thread_scratch_bytes", &|_, _, scratch| scratch.clone()),
@@ -49,9 +71,11 @@ impl Function<'_> {
         Function { facade, code: Code::new() }
     }
 
-    fn text(self, result: &str, name: &str, parameters: &str) -> String {
+    fn text(self, name: &str) -> String {
+        let (result, parameters) = signature(name);
+        let linkage = if self.facade.hidden { "hidden " } else { "" };
         let name = global(&format!("{}_{name}", self.facade.prefix));
-        format!("define {result} {name}({parameters}) #1 {{\nentry:\n{}}}\n", self.code.finish())
+        format!("define {linkage}{result} {name}({parameters}) #1 {{\nentry:\n{}}}\n", self.code.finish())
     }
 
     /// Ends the function with `result`, type in front, where `fine` is false.
@@ -136,6 +160,9 @@ fn constants(facade: &Facade) -> String {
 
 fn init(facade: &Facade) -> String {
     let mut f = Function::new(facade);
+    let fits = f.code.temp(format!("call i32 {}()", global(&format!("{}_fits", facade.prefix))));
+    let fits = f.code.temp(format!("icmp ne i32 {fits}, 0"));
+    f.leave_unless(&fits, &format!("i32 {}", code::PROCESSOR));
     let abi = f.code.temp(format!("icmp eq i32 %abi, {ABI}"));
     f.leave_unless(&abi, &format!("i32 {}", code::ABI));
     let room = f.compare("sge", "%context_bytes", &facade.context_bytes().to_string());
@@ -162,7 +189,46 @@ fn init(facade: &Facade) -> String {
         f.store(&format!("ptr {constant}"), &table, 8 * at as i64);
     }
     f.code.line("ret i32 0");
-    f.text("i32", "init", "ptr %context, i64 %context_bytes, ptr %weights, i64 %weights_bytes, i32 %abi")
+    f.text("init")
+}
+
+/// Whether the processor has what the code needs: 0 or 1.
+fn fits(facade: &Facade) -> String {
+    let mut f = Function::new(facade);
+    let most = facade.needed.iter().any(|needed| matches!(needed.question, Question::Cpuid { leaf: 7, .. }));
+    if most {
+        let leaves = f.asked(0, 0, 0);
+        f.has(&format!("icmp uge i32 {leaves}, 7"));
+    }
+    for needed in &facade.needed {
+        let word = match needed.question {
+            Question::Cpuid { leaf, subleaf, register } => f.asked(leaf, subleaf, register),
+            Question::Saved => {
+                let both = f.code.temp("call { i32, i32 } asm \"xgetbv\", \"={ax},={dx},{cx},~{dirflag},~{fpsr},~{flags}\"(i32 0)");
+                f.code.temp(format!("extractvalue {{ i32, i32 }} {both}, 0"))
+            }
+        };
+        let bits = f.code.temp(format!("and i32 {word}, {}", needed.bits as i32));
+        f.has(&format!("icmp eq i32 {bits}, {}", needed.bits as i32));
+    }
+    f.code.line("ret i32 1");
+    f.text("fits")
+}
+
+impl Function<'_> {
+    /// One of the four words that `cpuid` gives.
+    fn asked(&mut self, leaf: u32, subleaf: u32, register: u8) -> String {
+        let clobbered = "={ax},={bx},={cx},={dx},{ax},{cx},~{dirflag},~{fpsr},~{flags}";
+        let (leaf, subleaf) = (leaf as i32, subleaf as i32);
+        let words = self.code.temp(format!("call {{ i32, i32, i32, i32 }} asm \"cpuid\", \"{clobbered}\"(i32 {leaf}, i32 {subleaf})"));
+        self.code.temp(format!("extractvalue {{ i32, i32, i32, i32 }} {words}, {register}"))
+    }
+
+    /// The function gives 0 where the condition does not hold.
+    fn has(&mut self, condition: &str) {
+        let fine = self.code.temp(condition);
+        self.leave_unless(&fine, "i32 0");
+    }
 }
 
 /// A function of the sizes; `made` gets the offsets' symbols, and the bytes of arena and scratch.
@@ -172,7 +238,7 @@ fn count(facade: &Facade, name: &str, made: &dyn Fn(&Facade, &Expr, &Expr) -> Ex
     f.places();
     let bytes = f.code.index(&made(facade, &facade.arena_bytes, &facade.scratch_bytes));
     f.code.line(&format!("ret i64 {bytes}"));
-    f.text("i64", name, "ptr %dims")
+    f.text(name)
 }
 
 fn output_bytes(facade: &Facade) -> String {
@@ -193,7 +259,7 @@ fn listed<'a>(facade: &Facade, name: &str, expressions: impl Iterator<Item = &'a
         f.store(&format!("i64 {value}"), "%out", 8 * at as i64);
     }
     f.code.line("ret i32 0");
-    f.text("i32", name, "ptr %dims, ptr %out")
+    f.text(name)
 }
 
 fn run(facade: &Facade, main: &Entry) -> String {
@@ -230,9 +296,7 @@ fn run(facade: &Facade, main: &Entry) -> String {
         f.store(&format!("i64 {value}"), "%dims", 8 * at as i64);
     }
     f.code.line(&format!("ret i32 {code}"));
-    let parameters =
-        "ptr %context, ptr %inputs, ptr %outputs, ptr %dims, ptr %scratch, i64 %scratch_bytes, ptr %parallel_for, ptr %pool";
-    f.text("i32", "run", parameters)
+    f.text("run")
 }
 
 impl Function<'_> {
@@ -258,6 +322,7 @@ fn message(facade: &Facade) -> String {
         (code::SCRATCH, "the scratch is too small"),
         (code::CONTEXT, "the context is too small, or was not made by init"),
         (code::WEIGHTS, "the weights are not those that the code was made for"),
+        (code::PROCESSOR, "the processor lacks what the code needs"),
     ];
     let own = own.map(|(code, text)| (code, text.to_string()));
     let values = facade.values.iter().map(|v| (code::VALUE - v.input as i32, format!("the model was compiled for another value of input {}", v.input)));
@@ -274,12 +339,9 @@ fn message(facade: &Facade) -> String {
         format!("  switch i32 %{name}, label %{other} [{targets} ]\n{blocks}")
     };
     let (codes, steps) = (switch("code", &codes, "other"), switch("step", &steps, "unknown"));
-    let name = global(&format!("{}_message", facade.prefix));
-    format!(
-        "{texts}@inkle.unknown = internal constant {}\ndefine ptr {name}(i32 %code) #1 {{\nentry:\n{codes}\
-        other:\n  %step = ashr i32 %code, 16\n{steps}unknown:\n  ret ptr @inkle.unknown\n}}\n",
-        string("no code of this model")
-    )
+    let mut f = Function::new(facade);
+    f.code.append(&format!("{codes}other:\n  %step = ashr i32 %code, 16\n{steps}unknown:\n  ret ptr @inkle.unknown\n"));
+    format!("{texts}@inkle.unknown = internal constant {}\n{}", string("no code of this model"), f.text("message"))
 }
 
 /// A type and a constant of it: the text in UTF-8, and a zero.
