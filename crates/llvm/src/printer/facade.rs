@@ -52,7 +52,8 @@ pub fn facade_text(facade: &Facade, main: &Entry) -> String {
         run(facade, main),
         message(facade),
         SERIAL.to_string(),
-        SAME.to_string(),
+        SAME.replace("#1", attributes(facade)),
+        ANYWHERE.to_string(),
     ] {
         text.push_str(&function);
         text.push('\n');
@@ -75,7 +76,7 @@ impl Function<'_> {
         let (result, parameters) = signature(name);
         let linkage = if self.facade.hidden { "hidden " } else { "" };
         let name = global(&format!("{}_{name}", self.facade.prefix));
-        format!("define {linkage}{result} {name}({parameters}) #1 {{\nentry:\n{}}}\n", self.code.finish())
+        format!("define {linkage}{result} {name}({parameters}) {} {{\nentry:\n{}}}\n", attributes(self.facade), self.code.finish())
     }
 
     /// Ends the function with `result`, type in front, where `fine` is false.
@@ -360,9 +361,16 @@ entry:
 }
 ";
 
+/// Functions of an x86 that run before it is known what the processor has.
+const ANYWHERE: &str = "attributes #2 = { nounwind noinline optnone \"target-cpu\"=\"x86-64\" \"target-features\"=\"\" }\n";
+
+fn attributes(facade: &Facade) -> &'static str {
+    if facade.needed.is_empty() { "#1" } else { "#2" }
+}
+
 /// Whether bytes are equal.
 const SAME: &str = "\
-define internal i1 @inkle.same(ptr %a, ptr %b, i64 %bytes) #0 {
+define internal i1 @inkle.same(ptr %a, ptr %b, i64 %bytes) #1 {
 entry:
   br label %head
 head:
