@@ -8,9 +8,11 @@
 //! - [`header`], [`manifest`]: what a user reads of an artefact, and what a program does
 //! - [`link`]: objects, and what a linker makes of them
 //! - [`build`]: all of it: the files of an artefact
+//! - [`call`]: a call from this process
 //! - [`explain`]: from an instruction back to the model
 
 pub mod build;
+pub mod call;
 pub mod explain;
 pub mod hash;
 pub mod header;
@@ -22,3 +24,4 @@ pub mod version;
 pub mod weights;
 
 pub use build::{Artefact, File, Request, build};
+pub use call::{CallError, Library};

@@ -92,7 +92,12 @@ pub fn assembled(source: &Source, options: &Options) -> Result<Assembled, Error>
 
 /// Compiles a graph that was built in this process.
 pub fn compile_graph(graph: Graph, options: &Options) -> Result<Compiled, Error> {
-    from_graph(graph, options, Clock::default())?.generated(options)
+    assembled_graph(graph, options)?.generated(options)
+}
+
+/// The same without its code.
+pub fn assembled_graph(graph: Graph, options: &Options) -> Result<Assembled, Error> {
+    from_graph(graph, options, Clock::default())
 }
 
 pub fn import(path: &Path, options: &Options) -> Result<Graph, Error> {
