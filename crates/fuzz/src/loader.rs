@@ -4,7 +4,7 @@ use crate::check::{Checked, Failure, Kind, imported};
 use crate::damage::{self, whole::Whole};
 use crate::quiet::{Panic, quietly};
 use driver::{Compiled, Error, Level, Options, Source, compile, compile_graph};
-use ir::{DType, Graph, Tensor};
+use ir::{DType, Tensor};
 use nest::Nest;
 use onnx::proto::ModelProto;
 use program::Step;
@@ -143,7 +143,7 @@ fn compiled(input: &Input, model: &ModelProto, seed: u64, folder: &Path) -> Chec
     let compiled = match input {
         Input::Model(bytes) => match imported(bytes) {
             Err(failure) => return refused_or(Err(failure)),
-            Ok((_, graph)) if node_count(&graph) > MOST_NODES => return Ok(Fate::Compiled),
+            Ok((_, graph)) if graph.node_count() > MOST_NODES => return Ok(Fate::Compiled),
             Ok((_, graph)) => compile_graph(graph, &options),
         },
         Input::Text(level, text) => {
@@ -162,10 +162,6 @@ fn weights_file(model: &ModelProto, folder: &Path) -> Checked<PathBuf> {
     let path = folder.join(format!("inkle-fuzz-{}.onnx", std::process::id()));
     std::fs::write(&path, model.encode_to_vec()).map_err(|why| Failure::new(Kind::Bug, "weights of a text", why.to_string()))?;
     Ok(path)
-}
-
-fn node_count(graph: &Graph) -> usize {
-    graph.nodes.len() + graph.nodes.iter().flat_map(|node| &node.regions).map(node_count).sum::<usize>()
 }
 
 /// One call at small sizes, where that is not much work.

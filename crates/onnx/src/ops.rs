@@ -67,6 +67,9 @@ pub const LATEST_OPSET: i64 = 28;
 /// Operators that take elements of the narrow types and know what they stand for.
 const NARROW: [&str; 5] = ["Cast", "CastLike", "BitCast", "QuantizeLinear", "DequantizeLinear"];
 
+/// Operators that give on what they carry, whatever it stands for, and know of each which it is.
+const CARRIES: [&str; 2] = ["Loop", "Scan"];
+
 /// Operators that take strings and know what they are.
 const STRINGS: [&str; 10] =
     ["Cast", "CastLike", "Equal", "Shape", "Size", "StringConcat", "StringNormalizer", "StringSplit", "RegexFullMatch", "LabelEncoder"];
@@ -105,7 +108,7 @@ pub(crate) fn reading(domain: &str, op_type: &str, narrow: Narrow) -> Reading {
     let is_in = |names: &[&str]| names.contains(&op_type) && (domain.is_empty() || op_type == "LabelEncoder");
     match is_in(&MOVES) || is_text && is_in(&MOVES_STRINGS) {
         true => Reading::Moves,
-        false if is_in(knows) => Reading::Knows,
+        false if is_in(knows) || is_in(&CARRIES) => Reading::Knows,
         false => Reading::Refuses,
     }
 }
