@@ -91,6 +91,10 @@ impl Cx<'_> {
 
     /// E006 where results are of different kinds.
     fn check_alike_branches(&self, then: &Branch, other: &Branch) -> Result<(), Diagnostic> {
+        if then.contents.len() != other.contents.len() {
+            let message = format!("the branches have {} and {} outputs", then.contents.len(), other.contents.len());
+            return Err(Diagnostic::new(Code::Malformed, self.location(), message));
+        }
         let contents = then.contents.iter().zip(&other.contents).find(|(a, b)| a != b);
         let narrow = then.outputs.iter().zip(&other.outputs).map(|(a, b)| (a.1, b.1)).find(|(a, b)| a != b);
         let text = |content: &Content| match content {

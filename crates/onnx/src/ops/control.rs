@@ -173,6 +173,13 @@ mod tests {
     }
 
     #[test]
+    fn branches_have_equally_many_outputs() {
+        let text =
+            "c: bool[] x: f32[2] y = If {then_branch = graph { a = Abs(x) => a a }, else_branch = graph { b = Neg(x) => b }} (c) => y";
+        check_problems(text, &["[E001] If#0: the branches have 2 and 1 outputs"]);
+    }
+
+    #[test]
     fn sizes_of_deep_branches_are_not_copied_without_end() {
         let mut branch = "q = Compress(x, k) => q".to_string();
         for at in 0..25 {
