@@ -34,7 +34,7 @@ test: build models $(CASES) ## Check the format, run all tests, compare models a
 	cargo fmt --all --check
 	cargo test --workspace --release
 	$(PYTHON) scripts/test_models.py --inkle $(INKLE) --zoo $(MODELS)
-	$(INKLE) test $(CASES) --known $(KNOWN) --interpret graph
+	$(INKLE) test $(addprefix $(CASES)/,node simple pytorch-operator pytorch-converted) --known $(KNOWN) --interpret graph
 	$(INKLE) test $(CASES) --known $(KNOWN)
 	for name in english chinese; do $(READ_LINE) $(PICTURES)/$$name.png | sed -n 1p | cmp - $(PICTURES)/$$name.txt || exit 1; done
 
@@ -43,7 +43,7 @@ $(CASES): scripts/conformance.py scripts/requirements.txt | setup
 	rm -rf $@ && mv $@.part $@
 
 conformance: build $(CASES) ## Run ONNX's own test cases, interpreted and compiled
-	$(INKLE) test $(CASES) --known $(KNOWN) --interpret graph
+	$(INKLE) test $(addprefix $(CASES)/,node simple pytorch-operator pytorch-converted) --known $(KNOWN) --interpret graph
 	$(INKLE) test $(CASES) --known $(KNOWN)
 
 fuzz: ## Check N random models, from seed SEED on, against the meaning of their operators

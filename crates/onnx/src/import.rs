@@ -40,7 +40,7 @@ pub use cx::Cx;
 pub use drawn::{Drawn, drawn_outputs};
 pub use known::Known;
 pub use narrow::{Format, Narrow};
-pub(crate) use region::Body;
+pub(crate) use region::{Body, Branches, Port, Typed, with_dims};
 pub(crate) use tensor::{Stored, element_type_of, stored_type_of};
 pub use term::{Out, Term};
 

@@ -162,7 +162,7 @@ fn map(call: &mut Call) -> Outcome {
     }
     let mut results = vec![Vec::new(); graph.output.len()];
     for at in 0..count {
-        call.cx.count_run()?;
+        call.cx.count_nodes(1)?;
         let given: Vec<Term> = operands.iter().map(|term| call.cx.sequence(*term).map_or(*term, |elements| elements[at])).collect();
         for (list, term) in results.iter_mut().zip(call.cx.subgraph(graph, "body", &given)?) {
             if call.cx.content(term) != Content::Tensor {
