@@ -307,6 +307,8 @@ pub struct BenchArgs {
 pub enum Peer {
     Onnxruntime,
     Openvino,
+    /// Compiled by torch.compile, which needs a compiler of C++; its packages take some gigabytes
+    Torch,
     /// With --threads 1 only: its package has no setting for more
     Tract,
 }
@@ -316,6 +318,7 @@ impl Peer {
         match self {
             Peer::Onnxruntime => "onnxruntime",
             Peer::Openvino => "openvino",
+            Peer::Torch => "torch",
             Peer::Tract => "tract",
         }
     }

@@ -2,10 +2,13 @@
 //!
 //! - [`record`]: the record, its text, predefined targets
 //! - [`processor`]: what code for a record asks a processor for
+//! - [`costs`]: what choices take for granted of the machine, as numbers that can be fitted
 //! - [`native`]: the record of this machine; the only place that looks at it
 
+pub mod costs;
 pub mod native;
 pub mod processor;
 pub mod record;
 
+pub use costs::Costs;
 pub use record::Target;

@@ -1,5 +1,6 @@
 //! The record of a target.
 
+use crate::costs::Costs;
 use ir::DType;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -33,6 +34,9 @@ pub struct Target {
     pub bf16_dot: bool,
     /// Dot products of unsigned by signed bytes, four at a time, into i32, without saturation (`vpdpbusd`).
     pub int8_dot: bool,
+    /// What choices of schedules and plans go by; not written where it is the default.
+    #[serde(default, skip_serializing_if = "Costs::is_default")]
+    pub costs: Costs,
 }
 
 impl Target {
@@ -53,6 +57,7 @@ impl Target {
             fma: true,
             bf16_dot: false,
             int8_dot: false,
+            costs: Costs::default(),
         }
     }
 
@@ -150,6 +155,9 @@ impl std::str::FromStr for Target {
         if !target.vector_bits.is_power_of_two() {
             return Err(format!("target record: vector_bits is {}, not a power of two", target.vector_bits));
         }
+        if let Some(fault) = target.costs.fault() {
+            return Err(format!("target record: {fault}"));
+        }
         let dots = [(target.bf16_dot, "bf16_dot", "avx512bf16"), (target.int8_dot, "int8_dot", "avx512vnni")];
         for (has, field, feature) in dots {
             if has && !(target.vector_bits == 512 && target.features.iter().any(|own| own == feature)) {
@@ -166,7 +174,8 @@ mod tests {
 
     #[test]
     fn text_round_trips() {
-        for target in [Target::x86_64_v3(), Target::x86_64_v4(), Target::native()] {
+        let fitted = Target { costs: Costs { stream: 250, ..Costs::default() }, ..Target::x86_64_v4() };
+        for target in [Target::x86_64_v3(), Target::x86_64_v4(), Target::native(), fitted] {
             assert_eq!(target.to_string().parse(), Ok(target));
         }
     }
@@ -176,6 +185,15 @@ mod tests {
         let why = |target: Target| target.to_string().parse::<Target>().expect_err("a fault");
         assert_eq!(why(Target { l1_ways: 0, ..Target::x86_64_v4() }), "target record: l1_ways is 0, not from 1 to 1024");
         assert_eq!(why(Target { vector_bits: 384, ..Target::x86_64_v4() }), "target record: vector_bits is 384, not a power of two");
+    }
+
+    #[test]
+    fn costs_are_written_where_they_differ_and_have_ranges() {
+        assert!(!Target::x86_64_v4().to_string().contains("costs"));
+        let wrong = Target { costs: Costs { stream: 1, ..Costs::default() }, ..Target::x86_64_v4() };
+        assert_eq!(wrong.to_string().parse::<Target>(), Err("target record: costs.stream is 1, not from 100 to 2000".to_string()));
+        let unknown = wrong.to_string().replace("\"stream\"", "\"dream\"").parse::<Target>();
+        assert!(unknown.is_err_and(|why| why.contains("unknown field `dream`")));
     }
 
     #[test]
