@@ -48,6 +48,10 @@ impl Machine {
     /// E006 where the target has what this machine lacks, as far as the records tell.
     fn check_runs_here(&self) -> Result<(), Failure> {
         let here = Target::native();
+        if self.target.architecture() != here.architecture() {
+            let why = format!("{} is no machine of this kind; `inkle compile` writes code for it to files", self.target.name);
+            return Err(Failure::user(Code::Unsupported, why));
+        }
         let missing: Vec<&str> = self.target.features.iter().filter(|f| !here.features.contains(f)).map(String::as_str).collect();
         if self.target.vector_bits > here.vector_bits || !missing.is_empty() {
             let lacks = if missing.is_empty() { format!("{} bit vectors", self.target.vector_bits) } else { missing.join(", ") };
@@ -67,11 +71,10 @@ fn store() -> Option<Arc<Store>> {
 
 /// A target by name, or the record in a file.
 pub fn target(name: &str) -> Result<Target, Failure> {
-    match name {
-        "native" => Ok(Target::native()),
-        "x86-64-v3" => Ok(Target::x86_64_v3()),
-        "x86-64-v4" => Ok(Target::x86_64_v4()),
-        _ => {
+    let known = std::iter::once_with(Target::native).chain(Target::predefined()).find(|target| target.name == name);
+    match known {
+        Some(target) => Ok(target),
+        None => {
             let fault = |why: String| Failure::user(Code::Malformed, format!("target {name}: {why}"));
             let text = std::fs::read_to_string(name).map_err(|why| fault(why.to_string()))?;
             text.parse().map_err(fault)

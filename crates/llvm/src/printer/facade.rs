@@ -1,5 +1,6 @@
 //! The functions around an entry that is called from C, as `kernel::facade` describes them.
 
+use super::PrintOptions;
 use super::scope::{Bound, Code};
 use super::text::global;
 use kernel::facade::{ABI, ALIGNMENT, Facade, HEADER_BYTES, code};
@@ -19,15 +20,15 @@ const TABLE: i64 = 64;
 const SIZES: i64 = -65537;
 
 /// The functions and what they read.
-pub fn facade_text(facade: &Facade, main: &Entry) -> String {
+pub fn facade_text(facade: &Facade, main: &Entry, options: &PrintOptions) -> String {
     let mut text = constants(facade);
     for function in [
-        init(facade),
-        count(facade, "scratch_bytes", &|_, arena, scratch| arena + scratch),
-        count(facade, "thread_scratch_bytes", &|_, _, scratch| scratch.clone()),
-        output_bytes(facade),
-        output_dims(facade),
-        run(facade, main),
+        init(facade, options),
+        count(facade, options, "scratch_bytes", &|_, arena, scratch| arena + scratch),
+        count(facade, options, "thread_scratch_bytes", &|_, _, scratch| scratch.clone()),
+        output_bytes(facade, options),
+        output_dims(facade, options),
+        run(facade, main, options),
         message(facade),
         SERIAL.to_string(),
         SAME.to_string(),
@@ -45,13 +46,15 @@ struct Function<'a> {
 }
 
 impl Function<'_> {
-    fn new(facade: &Facade) -> Function<'_> {
-        Function { facade, code: Code::new() }
+    fn new<'a>(facade: &'a Facade, options: &PrintOptions) -> Function<'a> {
+        Function { facade, code: Code::new(options) }
     }
 
     fn text(self, result: &str, name: &str, parameters: &str) -> String {
         let name = global(&format!("{}_{name}", self.facade.prefix));
-        format!("define {result} {name}({parameters}) #1 {{\nentry:\n{}}}\n", self.code.finish())
+        // C on RISC-V wants results of 32 bits extended by their signs
+        let extended = if result == "i32" { "signext " } else { "" };
+        format!("define {extended}{result} {name}({parameters}) #1 {{\nentry:\n{}}}\n", self.code.finish())
     }
 
     /// Ends the function with `result`, type in front, where `fine` is false.
@@ -134,8 +137,8 @@ fn constants(facade: &Facade) -> String {
     text
 }
 
-fn init(facade: &Facade) -> String {
-    let mut f = Function::new(facade);
+fn init(facade: &Facade, options: &PrintOptions) -> String {
+    let mut f = Function::new(facade, options);
     let abi = f.code.temp(format!("icmp eq i32 %abi, {ABI}"));
     f.leave_unless(&abi, &format!("i32 {}", code::ABI));
     let room = f.compare("sge", "%context_bytes", &facade.context_bytes().to_string());
@@ -166,8 +169,8 @@ fn init(facade: &Facade) -> String {
 }
 
 /// A function of the sizes; `made` gets the offsets' symbols, and the bytes of arena and scratch.
-fn count(facade: &Facade, name: &str, made: &dyn Fn(&Facade, &Expr, &Expr) -> Expr) -> String {
-    let mut f = Function::new(facade);
+fn count(facade: &Facade, options: &PrintOptions, name: &str, made: &dyn Fn(&Facade, &Expr, &Expr) -> Expr) -> String {
+    let mut f = Function::new(facade, options);
     f.sizes("i64");
     f.places();
     let bytes = f.code.index(&made(facade, &facade.arena_bytes, &facade.scratch_bytes));
@@ -175,18 +178,18 @@ fn count(facade: &Facade, name: &str, made: &dyn Fn(&Facade, &Expr, &Expr) -> Ex
     f.text("i64", name, "ptr %dims")
 }
 
-fn output_bytes(facade: &Facade) -> String {
+fn output_bytes(facade: &Facade, options: &PrintOptions) -> String {
     let bytes = facade.outputs.iter().map(|output| &output.bytes);
-    listed(facade, "output_bytes", bytes)
+    listed(facade, options, "output_bytes", bytes)
 }
 
-fn output_dims(facade: &Facade) -> String {
-    listed(facade, "output_dims", facade.outputs.iter().flat_map(|output| &output.dims))
+fn output_dims(facade: &Facade, options: &PrintOptions) -> String {
+    listed(facade, options, "output_dims", facade.outputs.iter().flat_map(|output| &output.dims))
 }
 
 /// A function that writes expressions over the sizes to an array.
-fn listed<'a>(facade: &Facade, name: &str, expressions: impl Iterator<Item = &'a Expr>) -> String {
-    let mut f = Function::new(facade);
+fn listed<'a>(facade: &Facade, options: &PrintOptions, name: &str, expressions: impl Iterator<Item = &'a Expr>) -> String {
+    let mut f = Function::new(facade, options);
     f.sizes("i32");
     for (at, expression) in expressions.enumerate() {
         let value = f.code.index(expression);
@@ -196,8 +199,8 @@ fn listed<'a>(facade: &Facade, name: &str, expressions: impl Iterator<Item = &'a
     f.text("i32", name, "ptr %dims, ptr %out")
 }
 
-fn run(facade: &Facade, main: &Entry) -> String {
-    let mut f = Function::new(facade);
+fn run(facade: &Facade, main: &Entry, options: &PrintOptions) -> String {
+    let mut f = Function::new(facade, options);
     f.aligned("%context");
     let cookie = f.load("i64", "%context", COOKIE);
     let fine = f.compare("eq", &cookie, &facade.cookie().to_string());
