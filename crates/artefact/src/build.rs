@@ -1,7 +1,7 @@
 //! The files of an artefact.
 
 use crate::header::header;
-use crate::link::{self, LinkError};
+use crate::link::{self, Form, LinkError};
 use crate::manifest::manifest;
 use crate::names;
 use crate::version::Version;
@@ -23,8 +23,8 @@ pub struct Request {
     pub model: String,
     /// Of all names in C; by default the model's.
     pub prefix: Option<String>,
-    /// Whether the weights are part of the object, or a file of their own.
-    pub weights_inside: bool,
+    /// Whether the weights are part of the object, or a file of their own; by default part of it where they can be.
+    pub weights_inside: Option<bool>,
     /// What the manifest says of where the artefact came from.
     pub hashes: Vec<(String, Value)>,
 }
@@ -60,33 +60,46 @@ const MOST_INSIDE: i64 = 3 << 29;
 pub fn build(request: Request, assembled: Vec<(Assembled, Options)>, folder: &Path) -> Result<Artefact, Error> {
     let prefix = request.prefix.unwrap_or_else(|| names::prefix(&request.model));
     let (mut weights, mut versions, several) = (Weights::default(), Vec::new(), assembled.len() > 1);
+    let mut inside = true;
     for (assembled, options) in assembled {
         if several && !options.target.triple.starts_with("x86_64") {
             return Err(Error::input(format!("only levels of x86-64 can share an artefact, which {} is not", options.target.name)));
         }
+        inside = weights_inside(request.weights_inside, &options)?;
         let own = if several { format!("{prefix}_{}", names::prefix(&options.target.name)) } else { prefix.clone() };
         let mut version = Version::new(assembled, &options, (&request.model, &own), &mut weights)?;
         version.facade.hidden = several;
         versions.push(version);
     }
-    if request.weights_inside {
+    if inside {
         within(weights.bytes())?;
     }
     for version in &mut versions {
         let own = &mut version.facade.weights;
         (own.bytes, own.header) = (weights.bytes(), weights.header());
-        own.symbol = request.weights_inside.then(|| format!("{prefix}_weights"));
+        own.symbol = inside.then(|| format!("{prefix}_weights"));
     }
     let interface = interface(request.model, &prefix, request.hashes, &versions)?;
-    let written = write(folder, &prefix, &interface, &versions, &weights).map_err(error)?;
+    let written = write(folder, &prefix, &interface, &versions, &weights)?;
     Ok(Artefact { folder: folder.to_path_buf(), files: written.0, manifest: written.1, interface })
+}
+
+/// E006 where they are to be part of what can't have them.
+fn weights_inside(wanted: Option<bool>, options: &Options) -> Result<bool, Error> {
+    let target = &options.target;
+    let can_be = Form::of(target).holds_weights();
+    if wanted == Some(true) && !can_be {
+        let why = format!("{} can't have weights linked in; with --weights-in file they are a file of their own", target.name);
+        return Err(Error::Diagnostics(Diagnostics::one(Code::Unsupported, &Location::default(), why)));
+    }
+    Ok(wanted.unwrap_or(can_be))
 }
 
 fn within(bytes: i64) -> Result<(), Error> {
     if bytes <= MOST_INSIDE {
         return Ok(());
     }
-    let why = format!("weights of {bytes} bytes can't be linked in; with --weights file they are a file of their own");
+    let why = format!("weights of {bytes} bytes can't be linked in; with --weights-in file they are a file of their own");
     Err(Error::Diagnostics(Diagnostics::one(Code::Limit, &Location::default(), why)))
 }
 
@@ -116,68 +129,97 @@ fn interface(model: String, prefix: &str, hashes: Vec<(String, Value)>, versions
 
 type Written = (Vec<File>, Value);
 
-fn write(folder: &Path, prefix: &str, interface: &Interface, versions: &[Version], weights: &Weights) -> Result<Written, LinkError> {
-    fs::create_dir_all(folder).map_err(LinkError::file(folder))?;
+fn write(folder: &Path, prefix: &str, interface: &Interface, versions: &[Version], weights: &Weights) -> Result<Written, Error> {
+    fs::create_dir_all(folder).map_err(LinkError::file(folder)).map_err(error)?;
     let path = |name: &str| folder.join(name);
     let mut names = vec![format!("{prefix}.h")];
-    put(&path(&names[0]), header(interface).as_bytes())?;
+    put(&path(&names[0]), header(interface).as_bytes()).map_err(error)?;
     names.extend(code_files(folder, prefix, interface, versions, weights)?);
     let own = format!("{prefix}.json");
     let manifest = manifest(interface, versions, &names);
-    put(&path(&own), format!("{manifest:#}\n").as_bytes())?;
+    put(&path(&own), format!("{manifest:#}\n").as_bytes()).map_err(error)?;
     names.push(own);
     let file = |name: String| {
-        let bytes = fs::metadata(path(&name)).map_err(LinkError::file(&path(&name)))?.len();
+        let bytes = fs::metadata(path(&name)).map_err(LinkError::file(&path(&name))).map_err(error)?.len();
         Ok(File { name, bytes })
     };
-    Ok((names.into_iter().map(file).collect::<Result<_, LinkError>>()?, manifest))
+    Ok((names.into_iter().map(file).collect::<Result<_, Error>>()?, manifest))
 }
 
-/// Objects, the shared library, and the weights where they are a file.
-fn code_files(folder: &Path, prefix: &str, interface: &Interface, versions: &[Version], weights: &Weights) -> Result<Vec<String>, LinkError> {
+/// Objects, what is linked of them, and the weights where they are a file.
+fn code_files(folder: &Path, prefix: &str, interface: &Interface, versions: &[Version], weights: &Weights) -> Result<Vec<String>, Error> {
     let target = versions[0].target();
-    let (object, library) = (format!("{prefix}.o"), format!("lib{prefix}.so"));
-    let mut parts = Vec::new();
+    let mut parts = Parts(Vec::new());
     for (at, version) in versions.iter().enumerate() {
-        let part = folder.join(format!("{prefix}.part{at}"));
-        put(&part, &version.object().map_err(|why| LinkError::Format(why.to_string()))?)?;
-        parts.push(part);
+        let part = parts.add(folder.join(format!("{prefix}.part{at}")));
+        put(&part, &version.object()?).map_err(error)?;
     }
     if versions.len() > 1 {
-        let part = folder.join(format!("{prefix}.dispatch.part"));
+        let part = parts.add(folder.join(format!("{prefix}.dispatch.part")));
         let dispatch = Dispatch { prefix: prefix.to_string(), versions: versions.iter().map(|version| version.facade.prefix.clone()).collect() };
-        put(&part, &dispatch_object(&dispatch).map_err(|why| LinkError::Format(why.to_string()))?)?;
-        parts.push(part);
+        put(&part, &dispatch_object(&dispatch)?).map_err(error)?;
     }
-    let mut names = vec![object.clone(), library.clone()];
+    let mut names = Vec::new();
     match &interface.facade.weights.symbol {
         Some(symbol) => {
-            let part = folder.join(format!("{prefix}.weights.part"));
+            let part = parts.add(folder.join(format!("{prefix}.weights.part")));
             let mut bytes = Vec::with_capacity(weights.bytes() as usize);
-            weights.write(&mut bytes).map_err(LinkError::file(&part))?;
-            link::write_bytes(&part, target, symbol, &bytes, ALIGNMENT as u64)?;
-            parts.push(part);
+            weights.write(&mut bytes).map_err(LinkError::file(&part)).map_err(error)?;
+            link::write_bytes(&part, target, symbol, &bytes, ALIGNMENT as u64).map_err(error)?;
         }
         None => {
-            let name = format!("{prefix}.weights");
-            let path = folder.join(&name);
-            let file = fs::File::create(&path).map_err(LinkError::file(&path))?;
-            let mut out = BufWriter::new(file);
-            weights.write(&mut out).and_then(|()| out.flush()).map_err(LinkError::file(&path))?;
-            names.push(name);
+            names.push(format!("{prefix}.weights"));
+            weights_file(&folder.join(&names[0]), weights).map_err(error)?;
         }
     }
-    let linked = link::relocatable(target, &parts, &folder.join(object)).and_then(|()| link::shared(target, &parts, &folder.join(library)));
-    parts.iter().for_each(|part| {
-        let _ = fs::remove_file(part);
-    });
-    linked.map(|()| names)
+    let linked = linked(folder, prefix, target, &parts.0).map_err(error)?;
+    Ok(linked.into_iter().chain(names).collect())
+}
+
+/// Files that are there until they are linked.
+struct Parts(Vec<PathBuf>);
+
+impl Parts {
+    fn add(&mut self, path: PathBuf) -> PathBuf {
+        self.0.push(path.clone());
+        path
+    }
+}
+
+impl Drop for Parts {
+    fn drop(&mut self) {
+        self.0.iter().for_each(|part| {
+            let _ = fs::remove_file(part);
+        });
+    }
+}
+
+fn weights_file(path: &Path, weights: &Weights) -> Result<(), LinkError> {
+    let mut out = BufWriter::new(fs::File::create(path).map_err(LinkError::file(path))?);
+    weights.write(&mut out).and_then(|()| out.flush()).map_err(LinkError::file(path))
+}
+
+fn linked(folder: &Path, prefix: &str, target: &Target, parts: &[PathBuf]) -> Result<Vec<String>, LinkError> {
+    let mut names = vec![format!("{prefix}.o")];
+    link::relocatable(target, parts, &folder.join(&names[0]))?;
+    match Form::of(target) {
+        Form::Elf => {
+            names.push(format!("lib{prefix}.so"));
+            link::shared(target, parts, &folder.join(&names[1]))?;
+        }
+        Form::Wasm => {
+            names.push(format!("{prefix}.wasm"));
+            link::module(target, prefix, parts, &folder.join(&names[1]))?;
+        }
+        Form::Bare => {}
+    }
+    Ok(names)
 }
 
 /// For any x86-64: it runs before it is known what the processor has.
-fn dispatch_object(dispatch: &Dispatch) -> Result<Vec<u8>, llvm::EmitError> {
+fn dispatch_object(dispatch: &Dispatch) -> Result<Vec<u8>, Error> {
     let options = EmitOptions { cpu: "x86-64".to_string(), features: String::new(), triple: Target::x86_64_v2().triple };
-    llvm::emit_object(&llvm::print_dispatch(dispatch), &options)
+    llvm::emit_object(&llvm::print_dispatch(dispatch), &options).map_err(|why| Error::Bug(format!("code generation: {why}")))
 }
 
 fn put(path: &Path, bytes: &[u8]) -> Result<(), LinkError> {

@@ -1,5 +1,6 @@
 //! The code for one target: the entry that the compiler in place would call, the functions around it, and the bytes that it reads.
 
+use crate::link;
 use crate::room::{largest_symbol, most};
 use crate::weights::Weights;
 use arena::{Arena, Effort};
@@ -18,6 +19,9 @@ use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use sym::{Expr, Sym};
 use target::Target;
+
+/// What an artefact needs of a C library; LLVM has no way to do without.
+const LIBRARY: [&str; 3] = ["memcpy", "memset", "_GLOBAL_OFFSET_TABLE_"];
 
 /// What symbols are taken for where the places of temporaries are chosen: they are good for all values, and best near these.
 const USUAL_SIZE: i64 = 128;
@@ -44,7 +48,7 @@ impl Version {
     /// The LLVM text.
     pub fn text(&self) -> String {
         let Assembly { lowered, module, .. } = &self.assembled.assembly;
-        let options = PrintOptions { internal: true, marks: true, ..print_options(&self.options) };
+        let options = PrintOptions { internal: true, aligned: true, marks: true, ..print_options(&self.options) };
         let compiler = driver::code::compiler_version();
         let origins = Origins {
             model: &self.model,
@@ -55,8 +59,18 @@ impl Version {
         llvm::print_artefact(&|at| lowered[at].kernel(), &module.kernels, &self.main, &self.facade, &origins, &options)
     }
 
+    /// E006 where the code would call functions that nobody has: the machine lacks an instruction that the printer counts on.
     pub fn object(&self) -> Result<Vec<u8>, Error> {
-        llvm::emit_object(&self.text(), &emit_options(&self.options)).map_err(|why| Error::Bug(format!("code generation: {why}")))
+        let failed = |why: String| Error::Bug(format!("code generation: {why}"));
+        let object = llvm::emit_object(&self.text(), &emit_options(&self.options)).map_err(|why| failed(why.to_string()))?;
+        let called = link::undefined(&object).map_err(failed)?;
+        let known = |name: &String| LIBRARY.contains(&name.as_str()) || self.facade.weights.symbol.as_ref() == Some(name);
+        let missing: Vec<String> = called.into_iter().filter(|name| !known(name)).collect();
+        if missing.is_empty() {
+            return Ok(object);
+        }
+        let why = format!("{} has no instructions for what this model needs, and no functions {}", self.target().name, missing.join(", "));
+        Err(Error::Diagnostics(Diagnostics::one(Code::Unsupported, &Location::default(), why)))
     }
 
     pub fn target(&self) -> &Target {

@@ -133,9 +133,10 @@ pub struct MachineArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: Option<u16>,
 
-    /// The machine to generate for: native, x86-64-v2, x86-64-v3, x86-64-v4, with +vnni and +bf16 for instructions beyond that level, or a
-    /// file with a target record. `inkle compile` takes several levels of x86-64 with commas between, the least demanding first: the artefact
-    /// has code for each and uses the best for the processor that it is loaded on
+    /// The machine to generate for: native, x86-64-v2, x86-64-v3, x86-64-v4, with +vnni and +bf16 for instructions beyond that level, aarch64,
+    /// riscv64, wasm32, cortex-m7, or a file with a target record. What is for another machine than this one can be compiled to files, and
+    /// inspected. `inkle compile` takes several levels of x86-64 with commas between, the least demanding first: the artefact has code for
+    /// each and uses the best for the processor that it is loaded on
     #[arg(long, value_name = "TARGET", default_value = "native")]
     pub target: String,
 
@@ -204,9 +205,9 @@ pub struct RunArgs {
     pub form: FormArgs,
 }
 
-/// The folder gets NAME.h, NAME.o, libNAME.so and NAME.json, where NAME is the model's in letters that C allows. The header tells how to
-/// call the model: a context and scratch of the caller's, no allocation, no state, no threads but the caller's. The code is the one that
-/// `inkle run` would call, with weights packed as it wants them.
+/// The folder gets NAME.h, NAME.o, libNAME.so (NAME.wasm for WebAssembly, neither for a machine without a system) and NAME.json, where NAME
+/// is the model's in letters that C allows. The header tells how to call the model: a context and scratch of the caller's, no allocation, no
+/// state, no threads but the caller's. The code is the one that `inkle run` would call, with weights packed as it wants them.
 #[derive(Debug, Args)]
 pub struct CompileArgs {
     /// An ONNX file or the text of a level
@@ -220,9 +221,10 @@ pub struct CompileArgs {
     #[arg(long, value_name = "NAME", value_parser = parse::prefix)]
     pub name: Option<String>,
 
-    /// Where the weights go: into the object, or to a file NAME.weights that the caller reads or maps
-    #[arg(long, value_name = "WHERE", default_value = "inside")]
-    pub weights_in: WeightsIn,
+    /// Where the weights go: into the object, or to a file NAME.weights that the caller reads or maps. By default into the object, but for
+    /// WebAssembly, which knows the file alone
+    #[arg(long, value_name = "WHERE")]
+    pub weights_in: Option<WeightsIn>,
 
     /// Inputs as for `inkle run`: where the values of small inputs shape the model, it is compiled for those that the file has
     #[arg(long, value_name = "FILE.npz")]

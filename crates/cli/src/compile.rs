@@ -23,7 +23,7 @@ pub fn compile(arguments: &CompileArgs) -> Result<Report, Failure> {
     let request = Request {
         model: model::name(&arguments.model),
         prefix: arguments.name.clone(),
-        weights_inside: arguments.weights_in == WeightsIn::Inside,
+        weights_inside: arguments.weights_in.map(|place| place == WeightsIn::Inside),
         hashes: hashes(&source, &versions[0].1)?,
     };
     progress.now("generating code");

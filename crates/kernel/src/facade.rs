@@ -19,6 +19,10 @@ use target::processor::Needed;
 /// The version of the functions above.
 pub const ABI: i32 = 1;
 
+/// The functions, behind the prefix and `_`.
+pub const FUNCTIONS: [&str; 7] =
+    ["init", "scratch_bytes", "thread_scratch_bytes", "output_bytes", "output_dims", "run", "message"];
+
 /// Results beside those of the entry.
 pub mod code {
     /// The caller was compiled for another version of the functions.

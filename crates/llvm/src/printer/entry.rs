@@ -51,7 +51,8 @@ struct Computed {
 
 /// The text of an entry's function. It calls the kernels and [`launch_function`] by name.
 pub fn entry_function(entry: &Entry, kernels: &[Interface], options: &PrintOptions) -> String {
-    let mut writer = Writer { entry, kernels, together: !options.profile, marks: options.marks, computed: BTreeMap::new(), code: Code::new() };
+    let mut writer =
+        Writer { entry, kernels, together: !options.profile, marks: options.marks, computed: BTreeMap::new(), code: Code::new(options) };
     let words = writer.most_words(&entry.steps).max(1);
     writer.code.line(&format!("%args = alloca [{words} x i64], align 16"));
     writer.code.line("%result = alloca i32, align 4");
@@ -396,7 +397,7 @@ pub fn together_function<'a>(entries: impl IntoIterator<Item = &'a Entry>, optio
 }
 
 const TOGETHER_TEXT: &str = "\
-define internal i32 @inkle.together(ptr %table, i64 %begin, i64 %end, ptr %scratch) #0 {
+define internal signext i32 @inkle.together(ptr %table, i64 %begin, i64 %end, ptr %scratch) #0 {
 entry:
   %count = load i64, ptr %table, align 8
   %rows = getelementptr i64, ptr %table, i64 1

@@ -1,5 +1,6 @@
 //! The functions around an entry that is called from C, as `kernel::facade` describes them.
 
+use super::PrintOptions;
 use super::scope::{Bound, Code};
 use super::text::global;
 use kernel::facade::{ABI, ALIGNMENT, Facade, HEADER_BYTES, code};
@@ -40,17 +41,17 @@ fn signature(name: &str) -> (&'static str, &'static str) {
 }
 
 /// The functions and what they read.
-pub fn facade_text(facade: &Facade, main: &Entry) -> String {
+pub fn facade_text(facade: &Facade, main: &Entry, options: &PrintOptions) -> String {
     let mut text = constants(facade);
     for function in [
-        fits(facade),
-        init(facade),
-        count(facade, "scratch_bytes", &|_, arena, scratch| arena + scratch),
-        count(facade, "thread_scratch_bytes", &|_, _, scratch| scratch.clone()),
-        output_bytes(facade),
-        output_dims(facade),
-        run(facade, main),
-        message(facade),
+        fits(facade, options),
+        init(facade, options),
+        count(facade, options, "scratch_bytes", &|_, arena, scratch| arena + scratch),
+        count(facade, options, "thread_scratch_bytes", &|_, _, scratch| scratch.clone()),
+        output_bytes(facade, options),
+        output_dims(facade, options),
+        run(facade, main, options),
+        message(facade, options),
         SERIAL.to_string(),
         SAME.replace("#1", attributes(facade)),
         ANYWHERE.to_string(),
@@ -68,15 +69,18 @@ struct Function<'a> {
 }
 
 impl Function<'_> {
-    fn new(facade: &Facade) -> Function<'_> {
-        Function { facade, code: Code::new() }
+    fn new<'a>(facade: &'a Facade, options: &PrintOptions) -> Function<'a> {
+        Function { facade, code: Code::new(options) }
     }
 
     fn text(self, name: &str) -> String {
         let (result, parameters) = signature(name);
         let linkage = if self.facade.hidden { "hidden " } else { "" };
         let name = global(&format!("{}_{name}", self.facade.prefix));
-        format!("define {linkage}{result} {name}({parameters}) {} {{\nentry:\n{}}}\n", attributes(self.facade), self.code.finish())
+        // C on RISC-V wants results of 32 bits extended by their signs
+        let extended = if result == "i32" { "signext " } else { "" };
+        let attributes = attributes(self.facade);
+        format!("define {linkage}{extended}{result} {name}({parameters}) {attributes} {{\nentry:\n{}}}\n", self.code.finish())
     }
 
     /// Ends the function with `result`, type in front, where `fine` is false.
@@ -159,8 +163,8 @@ fn constants(facade: &Facade) -> String {
     text
 }
 
-fn init(facade: &Facade) -> String {
-    let mut f = Function::new(facade);
+fn init(facade: &Facade, options: &PrintOptions) -> String {
+    let mut f = Function::new(facade, options);
     let fits = f.code.temp(format!("call i32 {}()", global(&format!("{}_fits", facade.prefix))));
     let fits = f.code.temp(format!("icmp ne i32 {fits}, 0"));
     f.leave_unless(&fits, &format!("i32 {}", code::PROCESSOR));
@@ -194,8 +198,8 @@ fn init(facade: &Facade) -> String {
 }
 
 /// Whether the processor has what the code needs: 0 or 1.
-fn fits(facade: &Facade) -> String {
-    let mut f = Function::new(facade);
+fn fits(facade: &Facade, options: &PrintOptions) -> String {
+    let mut f = Function::new(facade, options);
     let most = facade.needed.iter().any(|needed| matches!(needed.question, Question::Cpuid { leaf: 7, .. }));
     if most {
         let leaves = f.asked(0, 0, 0);
@@ -233,8 +237,8 @@ impl Function<'_> {
 }
 
 /// A function of the sizes; `made` gets the offsets' symbols, and the bytes of arena and scratch.
-fn count(facade: &Facade, name: &str, made: &dyn Fn(&Facade, &Expr, &Expr) -> Expr) -> String {
-    let mut f = Function::new(facade);
+fn count(facade: &Facade, options: &PrintOptions, name: &str, made: &dyn Fn(&Facade, &Expr, &Expr) -> Expr) -> String {
+    let mut f = Function::new(facade, options);
     f.sizes("i64");
     f.places();
     let bytes = f.code.index(&made(facade, &facade.arena_bytes, &facade.scratch_bytes));
@@ -242,18 +246,18 @@ fn count(facade: &Facade, name: &str, made: &dyn Fn(&Facade, &Expr, &Expr) -> Ex
     f.text(name)
 }
 
-fn output_bytes(facade: &Facade) -> String {
+fn output_bytes(facade: &Facade, options: &PrintOptions) -> String {
     let bytes = facade.outputs.iter().map(|output| &output.bytes);
-    listed(facade, "output_bytes", bytes)
+    listed(facade, options, "output_bytes", bytes)
 }
 
-fn output_dims(facade: &Facade) -> String {
-    listed(facade, "output_dims", facade.outputs.iter().flat_map(|output| &output.dims))
+fn output_dims(facade: &Facade, options: &PrintOptions) -> String {
+    listed(facade, options, "output_dims", facade.outputs.iter().flat_map(|output| &output.dims))
 }
 
 /// A function that writes expressions over the sizes to an array.
-fn listed<'a>(facade: &Facade, name: &str, expressions: impl Iterator<Item = &'a Expr>) -> String {
-    let mut f = Function::new(facade);
+fn listed<'a>(facade: &Facade, options: &PrintOptions, name: &str, expressions: impl Iterator<Item = &'a Expr>) -> String {
+    let mut f = Function::new(facade, options);
     f.sizes("i32");
     for (at, expression) in expressions.enumerate() {
         let value = f.code.index(expression);
@@ -263,8 +267,8 @@ fn listed<'a>(facade: &Facade, name: &str, expressions: impl Iterator<Item = &'a
     f.text(name)
 }
 
-fn run(facade: &Facade, main: &Entry) -> String {
-    let mut f = Function::new(facade);
+fn run(facade: &Facade, main: &Entry, options: &PrintOptions) -> String {
+    let mut f = Function::new(facade, options);
     f.aligned("%context");
     let cookie = f.load("i64", "%context", COOKIE);
     let fine = f.compare("eq", &cookie, &facade.cookie().to_string());
@@ -315,7 +319,7 @@ impl Function<'_> {
 }
 
 /// The texts of results.
-fn message(facade: &Facade) -> String {
+fn message(facade: &Facade, options: &PrintOptions) -> String {
     let own = [
         (0, "fine"),
         (code::ABI, "the caller was compiled for another version of this interface"),
@@ -340,7 +344,7 @@ fn message(facade: &Facade) -> String {
         format!("  switch i32 %{name}, label %{other} [{targets} ]\n{blocks}")
     };
     let (codes, steps) = (switch("code", &codes, "other"), switch("step", &steps, "unknown"));
-    let mut f = Function::new(facade);
+    let mut f = Function::new(facade, options);
     f.code.append(&format!("{codes}other:\n  %step = ashr i32 %code, 16\n{steps}unknown:\n  ret ptr @inkle.unknown\n"));
     format!("{texts}@inkle.unknown = internal constant {}\n{}", string("no code of this model"), f.text("message"))
 }
