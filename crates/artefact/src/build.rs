@@ -27,6 +27,8 @@ pub struct Request {
     pub weights_inside: Option<bool>,
     /// What the manifest says of where the artefact came from.
     pub hashes: Vec<(String, Value)>,
+    /// What the model carries for its users, such as names of classes.
+    pub metadata: Vec<(String, Value)>,
 }
 
 /// What was written.
@@ -50,6 +52,7 @@ pub struct Interface {
     pub inputs: Vec<(String, TensorType)>,
     pub outputs: Vec<(String, TensorType)>,
     pub hashes: Vec<(String, Value)>,
+    pub metadata: Vec<(String, Value)>,
 }
 
 /// The most bytes of weights that code reaches where they are linked in.
@@ -79,7 +82,7 @@ pub fn build(request: Request, assembled: Vec<(Assembled, Options)>, folder: &Pa
         (own.bytes, own.header) = (weights.bytes(), weights.header());
         own.symbol = inside.then(|| format!("{prefix}_weights"));
     }
-    let interface = interface(request.model, &prefix, request.hashes, &versions)?;
+    let interface = Interface { hashes: request.hashes, metadata: request.metadata, ..interface(request.model, &prefix, &versions)? };
     let written = write(folder, &prefix, &interface, &versions, &weights)?;
     Ok(Artefact { folder: folder.to_path_buf(), files: written.0, manifest: written.1, interface })
 }
@@ -112,7 +115,7 @@ fn error(why: LinkError) -> Error {
 }
 
 /// What callers see of all versions: the sizes that all of them take, and the most room that one needs.
-fn interface(model: String, prefix: &str, hashes: Vec<(String, Value)>, versions: &[Version]) -> Result<Interface, Error> {
+fn interface(model: String, prefix: &str, versions: &[Version]) -> Result<Interface, Error> {
     let first = versions.first().ok_or_else(|| Error::input("there is no target"))?;
     let mut facade = Facade { prefix: prefix.to_string(), ..first.facade.clone() };
     for version in versions {
@@ -124,7 +127,7 @@ fn interface(model: String, prefix: &str, hashes: Vec<(String, Value)>, versions
     let program = first.program();
     let typed = |list: &[(String, program::BufferId)]| list.iter().map(|(name, id)| (name.clone(), program.buffer(*id).ty.clone())).collect();
     let targets = versions.iter().map(|version| version.target().name.clone()).collect();
-    Ok(Interface { model, targets, facade, inputs: typed(&program.inputs), outputs: typed(&program.outputs), hashes })
+    Ok(Interface { model, targets, facade, inputs: typed(&program.inputs), outputs: typed(&program.outputs), hashes: vec![], metadata: vec![] })
 }
 
 type Written = (Vec<File>, Value);

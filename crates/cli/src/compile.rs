@@ -9,6 +9,7 @@ use crate::report::{self, BOLD, Report};
 use artefact::{Artefact, Request};
 use driver::values::assembled_for;
 use driver::{Options, Source};
+use onnx::ModelFile;
 use serde_json::{Value, json};
 
 pub fn compile(arguments: &CompileArgs) -> Result<Report, Failure> {
@@ -25,6 +26,7 @@ pub fn compile(arguments: &CompileArgs) -> Result<Report, Failure> {
         prefix: arguments.name.clone(),
         weights_inside: arguments.weights_in.map(|place| place == WeightsIn::Inside),
         hashes: hashes(&source, &versions[0].1)?,
+        metadata: metadata(&source)?,
     };
     progress.now("generating code");
     let artefact = artefact::build(request, versions, &arguments.out)?;
@@ -50,6 +52,13 @@ fn hashes(source: &Source, options: &Options) -> Result<Vec<(String, Value)>, Fa
         of("options", json!(artefact::hash::text(&options.described()))),
         of("tuned", json!(options.tuned.as_ref().map(|tuned| artefact::hash::text(&tuned.to_string())))),
     ])
+}
+
+/// What an ONNX file carries for its users.
+fn metadata(source: &Source) -> Result<Vec<(String, Value)>, Failure> {
+    let Source::Onnx(path) = source else { return Ok(vec![]) };
+    let file = ModelFile::open(path).map_err(|why| Failure::user(ir::Code::Malformed, why.to_string()))?;
+    Ok(file.all_metadata().map(|(key, text)| (key.to_string(), json!(text))).collect())
 }
 
 fn text(artefact: &Artefact) -> String {
