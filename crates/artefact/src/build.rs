@@ -100,7 +100,8 @@ fn error(why: LinkError) -> Error {
 
 fn interface(model: String, hashes: Vec<(String, Value)>, version: &Version) -> Interface {
     let program = version.program();
-    let typed = |list: &[(String, program::BufferId)]| list.iter().map(|(name, id)| (name.clone(), program.buffer(*id).ty.clone())).collect();
+    let typed =
+        |list: &[(String, program::BufferId)]| list.iter().map(|(name, id)| (name.clone(), program.buffer(*id).ty.clone())).collect();
     Interface {
         model,
         targets: vec![version.target().name.clone()],

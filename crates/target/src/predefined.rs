@@ -5,14 +5,7 @@ use crate::record::Target;
 impl Target {
     /// All of them. `native` is no such record: it is this machine's.
     pub fn predefined() -> Vec<Target> {
-        vec![
-            Target::x86_64_v3(),
-            Target::x86_64_v4(),
-            Target::aarch64(),
-            Target::riscv64(),
-            Target::wasm32(),
-            Target::cortex_m7(),
-        ]
+        vec![Target::x86_64_v3(), Target::x86_64_v4(), Target::aarch64(), Target::riscv64(), Target::wasm32(), Target::cortex_m7()]
     }
 
     /// Any x86-64 with AVX2 and FMA.

@@ -233,8 +233,7 @@ fn run(facade: &Facade, main: &Entry, options: &PrintOptions) -> String {
         f.store(&format!("i64 {value}"), "%dims", 8 * at as i64);
     }
     f.code.line(&format!("ret i32 {code}"));
-    let parameters =
-        "ptr %context, ptr %inputs, ptr %outputs, ptr %dims, ptr %scratch, i64 %scratch_bytes, ptr %parallel_for, ptr %pool";
+    let parameters = "ptr %context, ptr %inputs, ptr %outputs, ptr %dims, ptr %scratch, i64 %scratch_bytes, ptr %parallel_for, ptr %pool";
     f.text("i32", "run", parameters)
 }
 
@@ -263,7 +262,10 @@ fn message(facade: &Facade) -> String {
         (code::WEIGHTS, "the weights are not those that the code was made for"),
     ];
     let own = own.map(|(code, text)| (code, text.to_string()));
-    let values = facade.values.iter().map(|v| (code::VALUE - v.input as i32, format!("the model was compiled for another value of input {}", v.input)));
+    let values = facade
+        .values
+        .iter()
+        .map(|v| (code::VALUE - v.input as i32, format!("the model was compiled for another value of input {}", v.input)));
     let codes: Vec<(i32, String)> = own.into_iter().chain(values).chain(facade.messages.iter().cloned()).collect();
     let steps: Vec<(i32, String)> = facade.steps.iter().map(|(step, label)| (*step as i32 + 1, label.clone())).collect();
     let mut texts = String::new();
@@ -288,7 +290,8 @@ fn message(facade: &Facade) -> String {
 /// A type and a constant of it: the text in UTF-8, and a zero.
 fn string(text: &str) -> String {
     let plain = |byte: u8| (b' '..=b'~').contains(&byte) && !matches!(byte, b'"' | b'\\');
-    let escaped: String = text.bytes().filter(|byte| *byte != 0).map(|b| if plain(b) { (b as char).to_string() } else { format!("\\{b:02X}") }).collect();
+    let escaped: String =
+        text.bytes().filter(|byte| *byte != 0).map(|b| if plain(b) { (b as char).to_string() } else { format!("\\{b:02X}") }).collect();
     format!("[{} x i8] c\"{escaped}\\00\"", text.bytes().filter(|byte| *byte != 0).count() + 1)
 }
 
