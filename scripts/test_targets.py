@@ -78,7 +78,8 @@ class CortexM:
             for at, array in enumerate(own):
                 (folder / f"{what}{at}.bin").write_bytes(array.tobytes())
         ran([sys.executable, example / "build.py", folder, "--compiler", self.tools[0]])
-        machine = ["-M", "mps2-an500", "-nographic", "-monitor", "none", "-serial", "none", "-semihosting-config", "enable=on,target=native"]
+        machine = ["-M", "mps2-an500", "-display", "none", "-monitor", "none", "-serial", "none", "-chardev", "stdio,id=said"]
+        machine += ["-semihosting-config", "enable=on,target=native,chardev=said"]
         said = ran(["qemu-system-arm", *machine, "-kernel", folder / "program.elf"])
         return float(said.split("quotient")[1].split()[0])
 

@@ -62,7 +62,7 @@ def bytes_of(folder, manifest):
         for at in range(len(tensors)):
             name = f"{what}{at}"
             lines += [".balign 64", f".global {name}", f"{name}:", f'.incbin "{folder / name}.bin"']
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, '.section .note.GNU-stack, ""']) + "\n"
 
 
 if __name__ == "__main__":
