@@ -25,6 +25,16 @@ def aligned(nbytes):
     return room[start : start + nbytes]
 
 
+def sizes_of(manifest, inputs):
+    """The values of free sizes; of computed ones the first room."""
+    values = {size["name"]: min(1024, size["high"]) for size in manifest["sizes"] if size["computed"]}
+    for tensor, array in zip(manifest["inputs"], inputs):
+        if len(tensor["dims"]) != array.ndim:
+            raise ValueError(f"{tensor['name']} has {array.ndim} dims, not {len(tensor['dims'])}")
+        values.update((dim, size) for dim, size in zip(tensor["dims"], array.shape) if not dim.isdigit())
+    return np.array([values[size["name"]] for size in manifest["sizes"]], np.int64)
+
+
 class Artefact:
     """A loaded artefact with a context of its own: one call at a time."""
 
@@ -57,15 +67,6 @@ class Artefact:
             raise error
         return result
 
-    def sizes(self, inputs):
-        """The values of free sizes; of computed ones the first room."""
-        values = {size["name"]: min(1024, size["high"]) for size in self.manifest["sizes"] if size["computed"]}
-        for tensor, array in zip(self.manifest["inputs"], inputs):
-            if len(tensor["dims"]) != array.ndim:
-                raise ValueError(f"{tensor['name']} has {array.ndim} dims, not {len(tensor['dims'])}")
-            values.update((dim, size) for dim, size in zip(tensor["dims"], array.shape) if not dim.isdigit())
-        return np.array([values[size["name"]] for size in self.manifest["sizes"]], np.int64)
-
     def prepare(self, **inputs):
         """A call with these inputs as a function without arguments, which gives the outputs. The arrays are its own."""
         names = [tensor["name"] for tensor in self.manifest["inputs"]]
@@ -75,7 +76,7 @@ class Artefact:
             room = aligned(array.nbytes).view(array.dtype).reshape(array.shape)
             room[...] = array
             arrays.append(room)
-        sizes = self.sizes(arrays)
+        sizes = sizes_of(self.manifest, arrays)
         outputs = self.manifest["outputs"]
         room, ends = np.zeros(len(outputs) + 1, np.int64), np.zeros(sum(len(t["dims"]) for t in outputs) + 1, np.int64)
         while True:

@@ -125,9 +125,18 @@ fn interface(model: String, prefix: &str, versions: &[Version]) -> Result<Interf
         }
     }
     let program = first.program();
-    let typed = |list: &[(String, program::BufferId)]| list.iter().map(|(name, id)| (name.clone(), program.buffer(*id).ty.clone())).collect();
+    let typed =
+        |list: &[(String, program::BufferId)]| list.iter().map(|(name, id)| (name.clone(), program.buffer(*id).ty.clone())).collect();
     let targets = versions.iter().map(|version| version.target().name.clone()).collect();
-    Ok(Interface { model, targets, facade, inputs: typed(&program.inputs), outputs: typed(&program.outputs), hashes: vec![], metadata: vec![] })
+    Ok(Interface {
+        model,
+        targets,
+        facade,
+        inputs: typed(&program.inputs),
+        outputs: typed(&program.outputs),
+        hashes: vec![],
+        metadata: vec![],
+    })
 }
 
 type Written = (Vec<File>, Value);
@@ -159,7 +168,8 @@ fn code_files(folder: &Path, prefix: &str, interface: &Interface, versions: &[Ve
     }
     if versions.len() > 1 {
         let part = parts.add(folder.join(format!("{prefix}.dispatch.part")));
-        let dispatch = Dispatch { prefix: prefix.to_string(), versions: versions.iter().map(|version| version.facade.prefix.clone()).collect() };
+        let dispatch =
+            Dispatch { prefix: prefix.to_string(), versions: versions.iter().map(|version| version.facade.prefix.clone()).collect() };
         put(&part, &dispatch_object(&dispatch)?).map_err(error)?;
     }
     let mut names = Vec::new();

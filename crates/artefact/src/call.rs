@@ -89,7 +89,9 @@ impl Library {
             bytes => (library._weights.as_ptr(), bytes as i64),
         };
         // SAFETY: as above; the context has the bytes that are told.
-        let code = unsafe { std::mem::transmute::<*mut c_void, Init>(init)(library.context.as_mut_ptr(), library.context.len() as i64, weights, bytes, ABI) };
+        let code = unsafe {
+            std::mem::transmute::<*mut c_void, Init>(init)(library.context.as_mut_ptr(), library.context.len() as i64, weights, bytes, ABI)
+        };
         library.checked(code)?;
         Ok(library)
     }
@@ -106,7 +108,16 @@ impl Library {
             let (context, scratch) = (self.context.as_mut_ptr(), self.scratch.as_mut_ptr());
             // SAFETY: the pointers lead to as many bytes as the library asked for.
             let code = unsafe {
-                (self.run)(context, inputs.as_ptr(), pointers.as_ptr(), dims.as_mut_ptr(), scratch, self.scratch.len() as i64, None, std::ptr::null())
+                (self.run)(
+                    context,
+                    inputs.as_ptr(),
+                    pointers.as_ptr(),
+                    dims.as_mut_ptr(),
+                    scratch,
+                    self.scratch.len() as i64,
+                    None,
+                    std::ptr::null(),
+                )
             };
             match self.beyond(code, &room_of, &dims) {
                 Some(at) => room_of[at] = dims[at],
@@ -146,7 +157,8 @@ impl Library {
             rest = others;
             let dims: Vec<usize> = own.iter().map(|dim| *dim as usize).collect();
             let bytes = dims.iter().product::<usize>() * ty.dtype.size();
-            Tensor::new(ty.dtype, dims, Arc::new(buffer.as_slice()[..bytes].to_vec())).ok_or_else(|| CallError::Memory("bytes do not match".to_string()))
+            Tensor::new(ty.dtype, dims, Arc::new(buffer.as_slice()[..bytes].to_vec()))
+                .ok_or_else(|| CallError::Memory("bytes do not match".to_string()))
         };
         self.outputs.iter().zip(outputs).map(tensor).collect()
     }

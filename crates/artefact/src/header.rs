@@ -14,7 +14,11 @@ pub fn header(interface: &Interface) -> String {
     let _ = writeln!(text, "/* The version of this interface. */\n#define {big}_ABI {ABI}\n");
     let _ = writeln!(text, "/* Contexts, tensors and scratch start at multiples of this. */\n#define {big}_ALIGNMENT {ALIGNMENT}\n");
     let _ = writeln!(text, "/* Bytes of a context and of the weights. */");
-    let _ = writeln!(text, "#define {big}_CONTEXT_BYTES {}\n#define {big}_WEIGHTS_BYTES {}\n", facade.context_bytes(), facade.weights.bytes);
+    let _ =
+        writeln!(text, "#define {big}_CONTEXT_BYTES {}\n#define {big}_WEIGHTS_BYTES {}\n", facade.context_bytes(), facade.weights.bytes);
+    if let Some(bytes) = facade.known_scratch_bytes() {
+        let _ = writeln!(text, "/* What {p}_scratch_bytes gives: no size is free. */\n#define {big}_SCRATCH_BYTES {bytes}\n");
+    }
     tensors(&mut text, interface, &big);
     dims(&mut text, facade, &big);
     results(&mut text, facade, &big);
@@ -62,7 +66,11 @@ fn dims(text: &mut String, facade: &Facade, big: &str) {
     let _ = writeln!(text, "#define {big}_DIMS {}", facade.sizes.len());
     for (at, (size, own)) in facade.sizes.iter().zip(names).enumerate() {
         let name = comment(size.symbol.name());
-        let how = if size.computed { "computed: the caller gives the largest for which the outputs have room, and gets the size" } else { "given" };
+        let how = if size.computed {
+            "computed: the caller gives the largest for which the outputs have room, and gets the size"
+        } else {
+            "given"
+        };
         let _ = writeln!(text, "#define {big}_DIM_{own} {at} /* {name}, from {} to {}, {how} */", size.low, size.high);
     }
     text.push('\n');
@@ -70,7 +78,11 @@ fn dims(text: &mut String, facade: &Facade, big: &str) {
 
 fn results(text: &mut String, facade: &Facade, big: &str) {
     use kernel::facade::code;
-    let _ = writeln!(text, "/* Results of calls; {}_message has a text for each. 0 is success. Above 0: a step failed, since an index that was\n   read from data is outside of its tensor or a value is not finite. From -1 to -65536: the sizes do not fit each other. */", facade.prefix);
+    let _ = writeln!(
+        text,
+        "/* Results of calls; {}_message has a text for each. 0 is success. Above 0: a step failed, since an index that was\n   read from data is outside of its tensor or a value is not finite. From -1 to -65536: the sizes do not fit each other. */",
+        facade.prefix
+    );
     let own = [
         ("ERROR_ABI", code::ABI, "the caller was compiled with another version of this file"),
         ("ERROR_ALIGNMENT", code::ALIGNMENT, "a pointer is not aligned"),

@@ -1,7 +1,7 @@
 //! Objects, and what a linker makes of them.
 
-use object::write::{Object, StandardSection, Symbol, SymbolSection};
 use object::read::{Object as _, ObjectSymbol as _};
+use object::write::{Object, StandardSection, Symbol, SymbolSection};
 use object::{Architecture, BinaryFormat, Endianness, FileFlags, SymbolFlags, SymbolKind, SymbolScope, elf};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -140,8 +140,7 @@ fn linker(target: &Target) -> Result<String, LinkError> {
     };
     let there = |name: &&str| Command::new(name).arg("--version").output().is_ok_and(|output| output.status.success());
     let found = names.iter().copied().find(|name| there(name));
-    found.map(str::to_string).ok_or_else(|| LinkError::NoLinker {
-        triple: target.triple.clone(),
-        names: names.iter().map(|name| name.to_string()).collect(),
-    })
+    found
+        .map(str::to_string)
+        .ok_or_else(|| LinkError::NoLinker { triple: target.triple.clone(), names: names.iter().map(|name| name.to_string()).collect() })
 }

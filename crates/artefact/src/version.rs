@@ -124,9 +124,13 @@ fn refuse_host_steps(assembled: &Assembled) -> Result<(), Error> {
     });
     let mut problems: Vec<ir::Diagnostic> = refused.collect();
     let texts = &assembled.program.texts;
-    problems.extend(texts.inputs.iter().chain(&texts.outputs).map(|name| {
-        ir::Diagnostic::new(Code::Unsupported, &Location::of(name), "an artefact takes and gives no tensors of strings")
-    }));
+    problems.extend(
+        texts
+            .inputs
+            .iter()
+            .chain(&texts.outputs)
+            .map(|name| ir::Diagnostic::new(Code::Unsupported, &Location::of(name), "an artefact takes and gives no tensors of strings")),
+    );
     if problems.is_empty() { Ok(()) } else { Err(Error::Diagnostics(Diagnostics(problems))) }
 }
 
@@ -163,7 +167,8 @@ fn constant(program: &Program, id: BufferId) -> Option<&Tensor> {
 
 /// The prepared memory, filled by code for this machine: what preparation computes does not depend on who computes it.
 fn prepared(assembled: &Assembled, options: &Options) -> Result<Vec<u8>, Error> {
-    let program = Program { symbols: BTreeMap::new(), guards: vec![], steps: vec![], inputs: vec![], outputs: vec![], ..assembled.program.clone() };
+    let program =
+        Program { symbols: BTreeMap::new(), guards: vec![], steps: vec![], inputs: vec![], outputs: vec![], ..assembled.program.clone() };
     let memory = MemoryPlan { tenants: Arena::default(), offsets: vec![], ..assembled.memory.clone() };
     let options = Options { target: Target::native(), tuned: None, profile: false, values: BTreeMap::new(), ..options.clone() };
     let assembly = assemble::assemble(&program, &memory, &options, options.store.as_deref());

@@ -103,7 +103,9 @@ fn check_artefact(graph: &Graph, compiled: &Compiled, calls: &[Call], options: &
     let mut library = Library::open(&made).map_err(|why| bug("load", &why))?;
     let executable = compiled.load(1).map_err(|why| bug("code in place", &why))?;
     for (call, wanted) in calls.iter().zip(results) {
-        let (Some(wanted), Ok(sizes)) = (wanted, executable.bind(&call.inputs.iter().map(|input| input.dims().to_vec()).collect::<Vec<_>>())) else {
+        let (Some(wanted), Ok(sizes)) =
+            (wanted, executable.bind(&call.inputs.iter().map(|input| input.dims().to_vec()).collect::<Vec<_>>()))
+        else {
             continue;
         };
         let got = library.call(&call.inputs, &sizes).map_err(|why| bug(&format!("at {}", sizes_text(call)), &why))?;

@@ -13,6 +13,7 @@
 //! machine. A context is the C struct of `module`, the cookie in place of its profile, and behind it the pointers of the constants. It holds
 //! no more than that, so that contexts share weights and nothing else.
 
+use std::collections::HashMap;
 use sym::{Expr, Sym};
 use target::processor::Needed;
 
@@ -20,8 +21,7 @@ use target::processor::Needed;
 pub const ABI: i32 = 1;
 
 /// The functions, behind the prefix and `_`.
-pub const FUNCTIONS: [&str; 7] =
-    ["init", "scratch_bytes", "thread_scratch_bytes", "output_bytes", "output_dims", "run", "message"];
+pub const FUNCTIONS: [&str; 7] = ["init", "scratch_bytes", "thread_scratch_bytes", "output_bytes", "output_dims", "run", "message"];
 
 /// Results beside those of the entry.
 pub mod code {
@@ -124,6 +124,16 @@ impl Facade {
     /// Bytes of a context.
     pub fn context_bytes(&self) -> i64 {
         64 + 8 * self.weights.constants.len() as i64
+    }
+
+    /// Bytes of scratch of a call, where that depends on no size.
+    pub fn known_scratch_bytes(&self) -> Option<i64> {
+        let mut known: HashMap<&Sym, i64> = HashMap::new();
+        for (symbol, place) in &self.places {
+            let place = place.eval(&|sym| known.get(sym).copied())?;
+            known.insert(symbol, place);
+        }
+        (&self.arena_bytes + &self.scratch_bytes).eval(&|sym| known.get(sym).copied()).filter(|_| self.sizes.is_empty())
     }
 
     /// Marks a context as one of this model.

@@ -145,7 +145,7 @@ fn parsed<'a>(text: &str, context: &'a Context) -> Result<Module<'a>, EmitError>
 
 /// Gives the module the triple and the data layout of the machine.
 fn retarget(module: &Module, machine: &Machine, options: &EmitOptions) -> Result<(), EmitError> {
-    let triple = c_string(&options.triple, options)?;
+    let triple = targets::normalised(&c_string(&options.triple, options)?);
     // SAFETY: module and machine are live; LLVM copies both strings.
     unsafe {
         let layout = DataLayout(LLVMCreateTargetDataLayout(machine.0));
@@ -183,7 +183,7 @@ fn generated(module: &Module, machine: &Machine, context: &Context, kind: LLVMCo
 }
 
 fn target_machine(options: &EmitOptions) -> Result<Machine, EmitError> {
-    let triple = c_string(&options.triple, options)?;
+    let triple = targets::normalised(&c_string(&options.triple, options)?);
     let cpu = c_string(&options.cpu, options)?;
     let features = c_string(&options.features, options)?;
     let target = targets::generator(&triple).map_err(|message| target_error(options, message))?;

@@ -36,10 +36,10 @@ mod strided;
 mod text;
 mod wide;
 
+pub use debug::Origins;
 use kernel::facade::{Dispatch, Facade};
 use kernel::module::{Entry, Module};
 use kernel::{Interface, Kernel};
-pub use debug::Origins;
 use metadata::Metadata;
 use target::Target;
 

@@ -1,12 +1,25 @@
 //! LLVM's code generators, each registered when a triple first asks for it: nobody waits for those that are not used.
 
 use super::guard::Message;
+use llvm_sys::core::LLVMDisposeMessage;
 use llvm_sys::support::LLVMParseCommandLineOptions;
 use llvm_sys::target::*;
-use llvm_sys::target_machine::{LLVMGetTargetFromTriple, LLVMRelocMode, LLVMTargetRef};
-use std::ffi::CStr;
+use llvm_sys::target_machine::{LLVMGetTargetFromTriple, LLVMNormalizeTargetTriple, LLVMRelocMode, LLVMTargetRef};
+use std::ffi::{CStr, CString};
 use std::ptr;
 use std::sync::{Mutex, Once, PoisonError};
+
+/// The triple with a word for each of its four parts. LLVM passes floats in their own registers where the last one says so, and looks for it
+/// in its place.
+pub fn normalised(triple: &CStr) -> CString {
+    // SAFETY: LLVM gives a string that is ours to free.
+    unsafe {
+        let normal = LLVMNormalizeTargetTriple(triple.as_ptr());
+        let copy = CStr::from_ptr(normal).to_owned();
+        LLVMDisposeMessage(normal);
+        copy
+    }
+}
 
 /// The code generator of a triple, or LLVM's message that there is none.
 ///

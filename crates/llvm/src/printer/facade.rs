@@ -27,11 +27,7 @@ pub const FUNCTIONS: [(&str, &str, &str); 7] = [
     ("i64", "thread_scratch_bytes", "ptr %dims"),
     ("i32", "output_bytes", "ptr %dims, ptr %out"),
     ("i32", "output_dims", "ptr %dims, ptr %out"),
-    (
-        "i32",
-        "run",
-        "ptr %context, ptr %inputs, ptr %outputs, ptr %dims, ptr %scratch, i64 %scratch_bytes, ptr %parallel_for, ptr %pool",
-    ),
+    ("i32", "run", "ptr %context, ptr %inputs, ptr %outputs, ptr %dims, ptr %scratch, i64 %scratch_bytes, ptr %parallel_for, ptr %pool"),
     ("ptr", "message", "i32 %code"),
 ];
 
@@ -330,7 +326,10 @@ fn message(facade: &Facade, options: &PrintOptions) -> String {
         (code::PROCESSOR, "the processor lacks what the code needs"),
     ];
     let own = own.map(|(code, text)| (code, text.to_string()));
-    let values = facade.values.iter().map(|v| (code::VALUE - v.input as i32, format!("the model was compiled for another value of input {}", v.input)));
+    let values = facade
+        .values
+        .iter()
+        .map(|v| (code::VALUE - v.input as i32, format!("the model was compiled for another value of input {}", v.input)));
     let codes: Vec<(i32, String)> = own.into_iter().chain(values).chain(facade.messages.iter().cloned()).collect();
     let steps: Vec<(i32, String)> = facade.steps.iter().map(|(step, label)| (*step as i32 + 1, label.clone())).collect();
     let mut texts = String::new();
@@ -352,7 +351,8 @@ fn message(facade: &Facade, options: &PrintOptions) -> String {
 /// A type and a constant of it: the text in UTF-8, and a zero.
 fn string(text: &str) -> String {
     let plain = |byte: u8| (b' '..=b'~').contains(&byte) && !matches!(byte, b'"' | b'\\');
-    let escaped: String = text.bytes().filter(|byte| *byte != 0).map(|b| if plain(b) { (b as char).to_string() } else { format!("\\{b:02X}") }).collect();
+    let escaped: String =
+        text.bytes().filter(|byte| *byte != 0).map(|b| if plain(b) { (b as char).to_string() } else { format!("\\{b:02X}") }).collect();
     format!("[{} x i8] c\"{escaped}\\00\"", text.bytes().filter(|byte| *byte != 0).count() + 1)
 }
 

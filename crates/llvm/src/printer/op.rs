@@ -4,8 +4,8 @@
 
 use super::function::{Function, Made};
 use super::strided::shuffled;
-use super::wide;
 use super::text::{lane_type, list, literal, register_type, splat, suffix, widened};
+use super::wide;
 use ir::DType;
 use kernel::{Binary, Compare, Op, Ty, Unary, ValueId};
 use nest::Monoid;
