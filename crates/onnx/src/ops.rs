@@ -31,6 +31,7 @@ pub mod matmul;
 pub mod microsoft;
 pub mod ml;
 mod narrow;
+mod network;
 pub mod ngrams;
 pub mod norm;
 pub mod order;

@@ -17,8 +17,8 @@ type Result<T, E = Diagnostic> = std::result::Result<T, E>;
 /// The most runs of a loop that is unrolled because its tensors change their types.
 const FEW_RUNS: i64 = 64;
 
-/// A Loop that carries no tensor, or whose tensors change their types in few runs, is unrolled; any other becomes a region. One whose number of
-/// runs is known as a size is a `scan`; any other is a `while`. One that stacks results is both: the first counts.
+/// A Loop that carries no tensor, or whose tensors change their types in few runs, is unrolled; any other becomes a region. One whose
+/// number of runs is known as a size is a `scan`; any other is a `while`. One that stacks results is both: the first counts.
 fn repeat(call: &mut Call) -> Outcome {
     let graph = call.graph("body")?;
     numbers_alone(call, 0)?;
@@ -348,8 +348,8 @@ fn scan_results(call: &Call, graph: &GraphProto, carried: usize) -> Result<usize
     outputs.checked_sub(carried).ok_or_else(|| call.error(Code::Malformed, message()))
 }
 
-/// The body of a Scan that carries `count` values. The graph sees the first `seen` of these inputs; one more is the number of the run, which
-/// is there where it is needed: to draw numbers, or because of a length.
+/// The body of a Scan that carries `count` values. The graph sees the first `seen` of these inputs; one more is the number of the run,
+/// which is there where it is needed: to draw numbers, or because of a length.
 fn scan_body(
     cx: &mut Cx,
     graph: &GraphProto,

@@ -31,7 +31,8 @@ fn construct(call: &mut Call) -> Outcome {
     Ok(vec![Out::Sequence(elements)])
 }
 
-/// The place that operand `operand` names in a sequence of `count`, or the end where it is left out. One may stand behind the last only to insert.
+/// The place that operand `operand` names in a sequence of `count`, or the end where it is left out. One may stand behind the last only to
+/// insert.
 fn place(call: &Call, operand: usize, count: usize, end: usize) -> Result<usize, Diagnostic> {
     if call.optional(operand).is_none() {
         return Ok(end);

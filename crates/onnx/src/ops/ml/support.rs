@@ -15,7 +15,7 @@ pub const OPS: &[Entry] = &[Entry("SVMRegressor", 1, regress), Entry("SVMClassif
 /// The most classes: pairs of them have scores.
 const MOST_CLASSES: usize = 256;
 /// The most coefficients, with a row for each pair of classes.
-const MOST_ENTRIES: usize = 1 << 26;
+const MOST_ENTRIES: usize = 1 << 24;
 
 #[derive(Clone, Copy, PartialEq)]
 enum Kernel {
