@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """The peers of `inkle bench --against`: other frameworks, each with one model in a process of its own.
 
-    python3 peers.py install FOLDER PEER ..      a virtual environment in FOLDER that has what these peers need, the pinned versions, as far as
-                                                 they can be installed
+    python3 peers.py install FOLDER PEER ..      a virtual environment in FOLDER that has what these peers need, the pinned versions,
+                                                 as far as they can be installed
     python peers.py serve PEER MODEL.onnx ..     loads the model, then obeys requests
 
-A process that serves speaks JSON, one document a line. When the model is loaded it writes {"version", "load_s", "vector_bits"}: the time without that of
-importing Python modules, and the width that its vectors are held to, null where they are as wide as the processor has them. Then it answers requests until standard input ends:
+A process that serves speaks JSON, one document a line. When the model is loaded it writes {"version", "load_s", "vector_bits"}: the time
+without that of importing Python modules, and the width that its vectors are held to, null where they are as wide as the processor has
+them. Then it answers requests until standard input ends:
 
     {"run": S}         -> {"seconds": [..]}          the time of each call for S seconds, by turns with the two sets of inputs
     {"compare": null}  -> {"worst": Q, "output": N}  the largest quotient of error and bound (see `quotient`) of our outputs; null: infinite
@@ -25,6 +26,7 @@ import os
 import subprocess
 import sys
 import time
+import warnings
 
 # what each peer needs besides numpy
 PACKAGES = {
@@ -103,7 +105,8 @@ def load(path):
 
 
 def hold_to(vector_bits):
-    """Before a framework is imported: oneDNN and torch use AVX2 at most, where wider vectors are not wanted. Gives the width that they are held to."""
+    """Before a framework is imported: oneDNN and torch use AVX2 at most, where wider vectors are not wanted. Gives the width that they are
+    held to."""
     if vector_bits != 256:
         return None
     os.environ["ONEDNN_MAX_CPU_ISA"] = "AVX2"
@@ -222,21 +225,16 @@ def plainer(onnx, network):
 
 
 class Torch:
-    """What onnx2torch makes of the model, compiled with its weights known; that needs a compiler of C++. Sizes are those of the inputs."""
+    """What onnx2torch makes of the model, traced and frozen: torch.compile does not take its reshapes. Sizes are those of the inputs."""
 
     def __init__(self, options, arrays):
         self.vector_bits = hold_to(options.vector_bits)
-        os.environ.setdefault("TORCHINDUCTOR_FREEZING", "1")  # read when the module is imported
         import onnx
         import onnx.version_converter
         import onnx2torch
         import torch
 
         torch.set_num_threads(options.threads)
-        if self.vector_bits:
-            import torch._inductor.config
-
-            torch._inductor.config.cpp.simdlen = self.vector_bits
         self.torch, self.onnx, self.convert, self.version = torch, onnx, onnx2torch.convert, torch.__version__.split("+")[0]
         self.arrays = arrays
 
@@ -245,10 +243,10 @@ class Torch:
         weights = {weight.name for weight in network.graph.initializer}
         self.names = [known.name for known in network.graph.input if known.name not in weights]
         self.result_names = [known.name for known in network.graph.output]
-        self.module = self.torch.compile(self.convert(network).eval(), dynamic=False)
-        # it is compiled when it is first called
-        self.bind(self.prepared(self.arrays))
-        self.call()
+        with self.torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            traced = self.torch.jit.trace(self.convert(network).eval(), self.prepared(self.arrays), check_trace=False)
+            self.module = self.torch.jit.freeze(traced)
 
     def prepared(self, arrays):
         return [self.torch.from_numpy(arrays[name]) for name in self.names]
@@ -257,7 +255,6 @@ class Torch:
         self.tensors = tensors
 
     def call(self):
-        # frozen weights need the absence of gradients
         with self.torch.no_grad():
             self.results = self.module(*self.tensors)
 
@@ -357,6 +354,8 @@ def serve(options):
     def answer(work):
         try:
             document = work()
+        except ModuleNotFoundError as error:
+            document = {"error": f"not installed: {error}"}
         except Exception as error:  # frameworks have no class of exceptions in common
             document = {"error": (str(error).strip() or type(error).__name__).splitlines()[0]}
         print(json.dumps(document), file=answers, flush=True)

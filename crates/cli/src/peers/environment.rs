@@ -35,7 +35,7 @@ mod tests {
             let mut command = Command::new("python3");
             command.args(["-I", "-S", "-c", DRIVER, "serve", peer.name(), "model.onnx", "--threads", "1", "--folder"]);
             let error = Process::start(command.arg(folder.path())).err().unwrap();
-            assert!(error["error"].as_str().unwrap().starts_with("No module named"), "{error}");
+            assert!(error["error"].as_str().unwrap().starts_with("not installed: "), "{error}");
         }
     }
 }
