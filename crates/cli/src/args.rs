@@ -309,7 +309,7 @@ pub struct BenchArgs {
 pub enum Peer {
     Onnxruntime,
     Openvino,
-    /// Compiled by torch.compile, which needs a compiler of C++; its packages take some gigabytes
+    /// Through onnx2torch, traced and frozen; its packages may take some gigabytes
     Torch,
     /// With --threads 1 only: its package has no setting for more
     Tract,

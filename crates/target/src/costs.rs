@@ -1,5 +1,5 @@
-//! What choices of schedules and plans take for granted of a machine, beside its caches and vectors: numbers that `cargo xtask fit` finds by
-//! measuring. They decide which of several right programs is made, never whether one is right.
+//! What choices of schedules and plans take for granted of a machine, beside its caches and vectors: numbers that `cargo xtask fit` finds
+//! by measuring. They decide which of several right programs is made, never whether one is right.
 
 use serde::{Deserialize, Serialize};
 
