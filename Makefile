@@ -36,6 +36,8 @@ test: build models $(CASES) ## Check the format, run all tests, compare models a
 	$(PYTHON) scripts/test_models.py --inkle $(INKLE) --zoo $(MODELS)
 	$(INKLE) test $(CASES) --known $(KNOWN) --interpret graph
 	$(INKLE) test $(CASES) --known $(KNOWN)
+	scripts/test_examples.sh $(INKLE) $(MODELS) $(PYTHON)
+	$(PYTHON) scripts/test_artefacts.py --inkle $(INKLE) --zoo $(MODELS)
 	for name in english chinese; do $(READ_LINE) $(PICTURES)/$$name.png | sed -n 1p | cmp - $(PICTURES)/$$name.txt || exit 1; done
 
 $(CASES): scripts/conformance.py scripts/requirements.txt | setup

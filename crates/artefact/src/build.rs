@@ -6,6 +6,7 @@ use crate::manifest::manifest;
 use crate::names;
 use crate::version::Version;
 use crate::weights::Weights;
+use crate::wrapper::wrapper;
 use driver::compile::Assembled;
 use driver::{Error, Options};
 use ir::{Code, Diagnostics, Location, TensorType};
@@ -23,6 +24,8 @@ pub struct Request {
     pub prefix: Option<String>,
     /// Whether the weights are part of the object, or a file of their own.
     pub weights_inside: bool,
+    /// Whether there is a wrapper in Rust too.
+    pub rust: bool,
     /// What the manifest says of where the artefact came from.
     pub hashes: Vec<(String, Value)>,
 }
@@ -65,7 +68,11 @@ pub fn build(request: Request, assembled: Assembled, options: &Options, folder: 
         version.facade.weights.symbol = Some(format!("{prefix}_weights"));
     }
     let interface = interface(request.model, request.hashes, &version);
-    let written = write(folder, &prefix, &interface, &[version], &weights).map_err(error)?;
+    let mut texts = vec![(format!("{prefix}.h"), header(&interface))];
+    if request.rust {
+        texts.push((format!("{prefix}.rs"), wrapper(&interface)));
+    }
+    let written = write(folder, &prefix, &interface, &texts, &[version], &weights).map_err(error)?;
     Ok(Artefact { folder: folder.to_path_buf(), files: written.0, manifest: written.1, interface })
 }
 
@@ -87,7 +94,8 @@ fn error(why: LinkError) -> Error {
 
 fn interface(model: String, hashes: Vec<(String, Value)>, version: &Version) -> Interface {
     let program = version.program();
-    let typed = |list: &[(String, program::BufferId)]| list.iter().map(|(name, id)| (name.clone(), program.buffer(*id).ty.clone())).collect();
+    let typed =
+        |list: &[(String, program::BufferId)]| list.iter().map(|(name, id)| (name.clone(), program.buffer(*id).ty.clone())).collect();
     Interface {
         model,
         targets: vec![version.target().name.clone()],
@@ -100,11 +108,22 @@ fn interface(model: String, hashes: Vec<(String, Value)>, version: &Version) -> 
 
 type Written = (Vec<File>, Value);
 
-fn write(folder: &Path, prefix: &str, interface: &Interface, versions: &[Version], weights: &Weights) -> Result<Written, LinkError> {
+/// All files; `texts` are those for users, with their names.
+fn write(
+    folder: &Path,
+    prefix: &str,
+    interface: &Interface,
+    texts: &[(String, String)],
+    versions: &[Version],
+    weights: &Weights,
+) -> Result<Written, LinkError> {
     fs::create_dir_all(folder).map_err(LinkError::file(folder))?;
     let path = |name: &str| folder.join(name);
-    let mut names = vec![format!("{prefix}.h")];
-    put(&path(&names[0]), header(interface).as_bytes())?;
+    let mut names = Vec::new();
+    for (name, text) in texts {
+        put(&path(name), text.as_bytes())?;
+        names.push(name.clone());
+    }
     names.extend(code_files(folder, prefix, interface, versions, weights)?);
     let own = format!("{prefix}.json");
     let manifest = manifest(interface, versions, &names);
@@ -118,7 +137,13 @@ fn write(folder: &Path, prefix: &str, interface: &Interface, versions: &[Version
 }
 
 /// Objects, the shared library, and the weights where they are a file.
-fn code_files(folder: &Path, prefix: &str, interface: &Interface, versions: &[Version], weights: &Weights) -> Result<Vec<String>, LinkError> {
+fn code_files(
+    folder: &Path,
+    prefix: &str,
+    interface: &Interface,
+    versions: &[Version],
+    weights: &Weights,
+) -> Result<Vec<String>, LinkError> {
     let target = versions[0].target();
     let (object, library) = (format!("{prefix}.o"), format!("lib{prefix}.so"));
     let mut parts = Vec::new();

@@ -14,7 +14,8 @@ pub fn header(interface: &Interface) -> String {
     let _ = writeln!(text, "/* The version of this interface. */\n#define {big}_ABI {ABI}\n");
     let _ = writeln!(text, "/* Contexts, tensors and scratch start at multiples of this. */\n#define {big}_ALIGNMENT {ALIGNMENT}\n");
     let _ = writeln!(text, "/* Bytes of a context and of the weights. */");
-    let _ = writeln!(text, "#define {big}_CONTEXT_BYTES {}\n#define {big}_WEIGHTS_BYTES {}\n", facade.context_bytes(), facade.weights.bytes);
+    let _ =
+        writeln!(text, "#define {big}_CONTEXT_BYTES {}\n#define {big}_WEIGHTS_BYTES {}\n", facade.context_bytes(), facade.weights.bytes);
     tensors(&mut text, interface, &big);
     dims(&mut text, facade, &big);
     results(&mut text, facade, &big);
@@ -62,7 +63,11 @@ fn dims(text: &mut String, facade: &Facade, big: &str) {
     let _ = writeln!(text, "#define {big}_DIMS {}", facade.sizes.len());
     for (at, (size, own)) in facade.sizes.iter().zip(names).enumerate() {
         let name = comment(size.symbol.name());
-        let how = if size.computed { "computed: the caller gives the largest for which the outputs have room, and gets the size" } else { "given" };
+        let how = if size.computed {
+            "computed: the caller gives the largest for which the outputs have room, and gets the size"
+        } else {
+            "given"
+        };
         let _ = writeln!(text, "#define {big}_DIM_{own} {at} /* {name}, from {} to {}, {how} */", size.low, size.high);
     }
     text.push('\n');
@@ -70,10 +75,14 @@ fn dims(text: &mut String, facade: &Facade, big: &str) {
 
 fn results(text: &mut String, facade: &Facade, big: &str) {
     use kernel::facade::code;
-    let _ = writeln!(text, "/* Results of calls; {}_message has a text for each. 0 is success. Above 0: a step failed, since an index that was\n   read from data is outside of its tensor or a value is not finite. From -1 to -65536: the sizes do not fit each other. */", facade.prefix);
+    let _ = writeln!(
+        text,
+        "/* Results of calls; {}_message has a text for each. 0 is success. Above 0: a step failed, since an index that was\n   read from data is outside of its tensor or a value is not finite. From -1 to -65536: the sizes do not fit each other. */",
+        facade.prefix
+    );
     let own = [
         ("ERROR_ABI", code::ABI, "the caller was compiled with another version of this file"),
-        ("ERROR_ALIGNMENT", code::ALIGNMENT, "a pointer is not aligned"),
+        ("ERROR_POINTER", code::POINTER, "a pointer is null or not aligned"),
         ("ERROR_SCRATCH", code::SCRATCH, "the scratch is too small"),
         ("ERROR_CONTEXT", code::CONTEXT, "the context is too small, or init has not made it"),
         ("ERROR_WEIGHTS", code::WEIGHTS, "the weights are not those of this code"),
@@ -95,18 +104,21 @@ fn functions(text: &mut String, interface: &Interface, p: &str, big: &str) {
         text,
         "/* Makes a context in `context`, of {big}_CONTEXT_BYTES. `weights`: {inside}. `abi`: {big}_ABI. */\n\
         int32_t {p}_init(void *context, int64_t context_bytes, const void *weights, int64_t weights_bytes, int32_t abi);\n\n\
-        /* Bytes of scratch that a call needs, and that each further thread needs; below 0 an error. */\n\
+        /* Bytes of scratch: of a call, and of each thread that runs tasks for `parallel_for`, the calling one too. Below 0 an error. */\n\
         int64_t {p}_scratch_bytes(const int64_t *dims);\nint64_t {p}_thread_scratch_bytes(const int64_t *dims);\n\n\
         /* The room for each output, in bytes; where sizes are computed, for the largest. */\n\
         int32_t {p}_output_bytes(const int64_t *dims, int64_t *bytes);\n\n\
-        /* The dims of all outputs, one after the other. */\n\
+        /* The dims of all inputs as the code takes them, one after the other, and of all outputs. */\n\
+        int32_t {p}_input_dims(const int64_t *dims, int64_t *input_dims);\n\
         int32_t {p}_output_dims(const int64_t *dims, int64_t *output_dims);\n\n\
         /* Some tasks of a call: 0, or what {p}_run is to give. Tasks may run at the same time, each with scratch of its own. */\n\
         typedef int32_t (*{p}_task)(const void *args, int64_t begin, int64_t end, void *scratch);\n\n\
         /* Runs tasks 0 to `tasks`, in ranges that start at multiples of `grain`; returns when all are done, with the result of one that\n   \
         failed. Each thread gives its tasks scratch of at least `scratch_bytes`. `pool` is what {p}_run was given. */\n\
         typedef int32_t (*{p}_parallel_for)(void *pool, {p}_task task, const void *args, int64_t tasks, int64_t grain, int64_t scratch_bytes);\n\n\
-        /* A call. `inputs` and `outputs` have a pointer for each tensor. Without `parallel_for` (NULL) the calling thread does all. */\n\
+        /* A call. `inputs` and `outputs` have a pointer for each tensor. Without `parallel_for` (NULL) the calling thread does all. Computed\n   \
+        sizes are put in the place of the room for them in `dims`; where the result is {big}_ERROR_SIZE - n and size n is now larger than\n   \
+        was given, call again with that room. The floating-point environment is the usual one: rounds to nearest, keeps subnormal numbers. */\n\
         int32_t {p}_run(void *context, const void *const *inputs, void *const *outputs, int64_t *dims, void *scratch, int64_t scratch_bytes,\n            \
         {p}_parallel_for parallel_for, void *pool);\n\n\
         /* What a result says; the model's node for a step that failed. */\n\

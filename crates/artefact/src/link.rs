@@ -89,8 +89,7 @@ fn linker(target: &Target) -> Result<String, LinkError> {
     let there = |name: &&str| Command::new(name).arg("--version").output().is_ok_and(|output| output.status.success());
     let names: Vec<&str> = names.collect();
     let found = names.iter().copied().find(|name| there(name));
-    found.map(str::to_string).ok_or_else(|| LinkError::NoLinker {
-        triple: target.triple.clone(),
-        names: names.iter().map(|name| name.to_string()).collect(),
-    })
+    found
+        .map(str::to_string)
+        .ok_or_else(|| LinkError::NoLinker { triple: target.triple.clone(), names: names.iter().map(|name| name.to_string()).collect() })
 }

@@ -10,9 +10,8 @@ pub fn manifest(interface: &Interface, versions: &[Version], files: &[String]) -
     let tensors = |list: &[(String, ir::TensorType)]| -> Vec<Value> {
         list.iter().map(|(name, ty)| json!({ "name": name, "type": ty.dtype.name(), "dims": texts(&ty.dims) })).collect()
     };
-    let size = |size: &kernel::facade::Size| {
-        json!({ "name": size.symbol.name(), "low": size.low, "high": size.high, "computed": size.computed })
-    };
+    let size =
+        |size: &kernel::facade::Size| json!({ "name": size.symbol.name(), "low": size.low, "high": size.high, "computed": size.computed });
     json!({
         "model": interface.model,
         "prefix": facade.prefix,

@@ -51,8 +51,10 @@ fn atom_span(atom: &Atom, computed: &BTreeSet<Sym>) -> (Expr, Expr) {
         Atom::FloorDiv(a, b) => {
             let ((low, high), divisor) = (span(a, computed), span(b, computed));
             let (least, most) = (divisor.0.maximum(&Expr::one()), divisor.1.maximum(&Expr::one()));
-            let shrunk = if nonnegative(&low) { low.floor_div(&most) } else { low.floor_div(&least).minimum(&Expr::zero()) };
-            (shrunk, high.floor_div(&least).maximum(&Expr::zero()))
+            match nonnegative(&low) {
+                true => (low.floor_div(&most), high.floor_div(&least)),
+                false => (low.floor_div(&least).minimum(&Expr::zero()), high.floor_div(&least).maximum(&Expr::zero())),
+            }
         }
         Atom::Min(a, b) => {
             let (a, b) = (span(a, computed), span(b, computed));

@@ -220,6 +220,10 @@ pub struct CompileArgs {
     #[arg(long, value_name = "WHERE", default_value = "inside")]
     pub weights_in: WeightsIn,
 
+    /// Write NAME.rs too: the same functions as a safe interface in Rust, for `include!`
+    #[arg(long)]
+    pub rust: bool,
+
     /// Inputs as for `inkle run`: where the values of small inputs shape the model, it is compiled for those that the file has
     #[arg(long, value_name = "FILE.npz")]
     pub inputs: Option<PathBuf>,

@@ -21,6 +21,7 @@ pub fn compile(arguments: &CompileArgs) -> Result<Report, Failure> {
         model: model::name(&arguments.model),
         prefix: arguments.name.clone(),
         weights_inside: arguments.weights_in == WeightsIn::Inside,
+        rust: arguments.rust,
         hashes: hashes(&source, &options)?,
     };
     progress.now("generating code");

@@ -88,7 +88,8 @@ pub fn assemble(program: &Program, memory: &MemoryPlan, options: &Options, store
     let choices = choices::choices(program, &groups, options, &lookup);
     let launches = [launches::flat(&prepare), launches::flat(&main)].concat();
     let (lowered, kernels) = kernels(&launches, &choices, &lookup, options.threads);
-    let mut assembler = Assembler { program, memory, choices, kernels, constants: HashMap::new(), out: Assembly { lowered, ..Assembly::default() } };
+    let mut assembler =
+        Assembler { program, memory, choices, kernels, constants: HashMap::new(), out: Assembly { lowered, ..Assembly::default() } };
     let prepare = assembler.steps(prepare);
     assembler.out.prepare_steps = assembler.out.labels.len();
     let mut steps: Vec<EntryStep> = (0..program.guards.len())

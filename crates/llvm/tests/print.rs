@@ -109,7 +109,11 @@ fn entry() {
         },
     ];
     let entry = Entry { name: "main".into(), sizes: vec![Sym::new("b")], steps };
-    assert_snapshot!(print_entry(&entry, &[kernel.interface()], &PrintOptions { vector_width: None, profile: true, ..PrintOptions::default() }));
+    assert_snapshot!(print_entry(
+        &entry,
+        &[kernel.interface()],
+        &PrintOptions { vector_width: None, profile: true, ..PrintOptions::default() }
+    ));
 }
 
 /// A group of four bytes in all lanes, turned to unsigned, by a vector of groups; and bf16 pairs.

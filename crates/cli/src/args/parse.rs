@@ -33,7 +33,8 @@ pub fn length(text: &str) -> Result<(String, Content), String> {
 
 /// The start of names in C.
 pub fn prefix(text: &str) -> Result<String, String> {
-    let plain = text.starts_with(|c: char| c.is_ascii_lowercase()) && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+    let plain = text.starts_with(|c: char| c.is_ascii_lowercase())
+        && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
     if plain { Ok(text.to_string()) } else { Err("needs small letters, digits and _, a letter first".to_string()) }
 }
 

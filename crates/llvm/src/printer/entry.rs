@@ -3,9 +3,9 @@
 //! A launch stores its arguments into one array on the stack and calls [`LAUNCH`], which is printed once a module. Launches that may run
 //! at the same time become one, of the kernel [`TOGETHER`]. An entry is long and each of its instructions runs once, so LLVM is told not to optimise it: that halves its compile time.
 
-use super::{PrintOptions, linkage};
 use super::scope::{Bound, Code, Kind, Scope};
 use super::text::global;
+use super::{PrintOptions, linkage};
 use ir::guard::Condition;
 use kernel::Interface;
 use kernel::module::{Entry, EntryStep, HostLaunch, Launch, Loop, Place, Times};

@@ -2,7 +2,7 @@
 
 use super::scope::{Bound, Code};
 use super::text::global;
-use kernel::facade::{ABI, ALIGNMENT, Facade, HEADER_BYTES, code};
+use kernel::facade::{ABI, ALIGNMENT, Facade, HEADER_BYTES, Tensor, code};
 use kernel::module::Entry;
 use std::fmt::Write;
 use sym::Expr;
@@ -26,7 +26,8 @@ pub fn facade_text(facade: &Facade, main: &Entry) -> String {
         count(facade, "scratch_bytes", &|_, arena, scratch| arena + scratch),
         count(facade, "thread_scratch_bytes", &|_, _, scratch| scratch.clone()),
         output_bytes(facade),
-        output_dims(facade),
+        dims_of(facade, "input_dims", &facade.inputs),
+        dims_of(facade, "output_dims", &facade.outputs),
         run(facade, main),
         message(facade),
         SERIAL.to_string(),
@@ -81,8 +82,11 @@ impl Function<'_> {
         self.code.temp(format!("load {ty}, ptr {slot}, align 8"))
     }
 
-    /// Reads the sizes, ends the function with a result of type `ty` where one is out of its bounds, and computes the places.
+    /// Reads the sizes; ends the function with a result of type `ty` where one is out of its bounds.
     fn sizes(&mut self, ty: &str) {
+        if !self.facade.sizes.is_empty() {
+            self.given("%dims", &format!("{ty} {}", code::POINTER));
+        }
         for (at, size) in self.facade.sizes.iter().enumerate() {
             let value = self.load("i64", "%dims", 8 * at as i64);
             let (low, high) = (self.compare("sge", &value, &size.low.to_string()), self.compare("sle", &value, &size.high.to_string()));
@@ -104,23 +108,37 @@ impl Function<'_> {
         self.code.temp(format!("alloca [{} x i64], align 16", count.max(1)))
     }
 
-    /// Ends the function where one of the pointers in an array is not aligned; gives the array with 8 bytes for each.
-    fn pointers(&mut self, array: &str, count: usize) -> String {
-        let words = self.words(count);
-        for at in 0..count {
+    /// Ends the function where one of the pointers in an array does not do for its tensor; gives the array with 8 bytes for each.
+    fn pointers(&mut self, array: &str, tensors: &[Tensor]) -> String {
+        let words = self.words(tensors.len());
+        if !tensors.is_empty() {
+            self.given(array, &format!("i32 {}", code::POINTER));
+        }
+        for (at, tensor) in tensors.iter().enumerate() {
             let slot = self.code.temp(format!("getelementptr ptr, ptr {array}, i64 {at}"));
             let pointer = self.code.temp(format!("load ptr, ptr {slot}"));
-            self.aligned(&pointer);
+            let bytes = self.code.index(&tensor.bytes);
+            self.room(&pointer, &bytes);
             self.store(&format!("ptr {pointer}"), &words, 8 * at as i64);
         }
         words
     }
 
-    fn aligned(&mut self, pointer: &str) {
+    /// Ends the function with `result` where the pointer is null.
+    fn given(&mut self, pointer: &str, result: &str) {
+        let fine = self.code.temp(format!("icmp ne ptr {pointer}, null"));
+        self.leave_unless(&fine, result);
+    }
+
+    /// Ends the function where the pointer is null or not aligned, but for 0 bytes, which may be anywhere.
+    fn room(&mut self, pointer: &str, bytes: &str) {
         let number = self.code.temp(format!("ptrtoint ptr {pointer} to i64"));
         let low = self.code.temp(format!("and i64 {number}, {}", ALIGNMENT - 1));
-        let fine = self.compare("eq", &low, "0");
-        self.leave_unless(&fine, &format!("i32 {}", code::ALIGNMENT));
+        let (there, aligned) = (self.compare("ne", &number, "0"), self.compare("eq", &low, "0"));
+        let start = self.code.temp(format!("and i1 {there}, {aligned}"));
+        let empty = self.compare("sle", bytes, "0");
+        let fine = self.code.temp(format!("or i1 {start}, {empty}"));
+        self.leave_unless(&fine, &format!("i32 {}", code::POINTER));
     }
 }
 
@@ -148,8 +166,9 @@ fn init(facade: &Facade) -> String {
         enough = f.code.temp(format!("or i1 {none}, {enough}"));
     }
     f.leave_unless(&enough, &format!("i32 {}", code::WEIGHTS));
-    f.aligned("%context");
-    f.aligned(&weights);
+    f.given(&weights, &format!("i32 {}", code::WEIGHTS));
+    f.room("%context", "1");
+    f.room(&weights, "1");
     let same = f.code.temp(format!("call i1 @inkle.same(ptr {weights}, ptr @inkle.header, i64 {HEADER_BYTES})"));
     f.leave_unless(&same, &format!("i32 {}", code::WEIGHTS));
     let table = f.bytes_after("%context", &TABLE.to_string());
@@ -180,8 +199,8 @@ fn output_bytes(facade: &Facade) -> String {
     listed(facade, "output_bytes", bytes)
 }
 
-fn output_dims(facade: &Facade) -> String {
-    listed(facade, "output_dims", facade.outputs.iter().flat_map(|output| &output.dims))
+fn dims_of(facade: &Facade, name: &str, tensors: &[Tensor]) -> String {
+    listed(facade, name, tensors.iter().flat_map(|tensor| &tensor.dims))
 }
 
 /// A function that writes expressions over the sizes to an array.
@@ -189,6 +208,9 @@ fn listed<'a>(facade: &Facade, name: &str, expressions: impl Iterator<Item = &'a
     let mut f = Function::new(facade);
     f.sizes("i32");
     for (at, expression) in expressions.enumerate() {
+        if at == 0 {
+            f.given("%out", &format!("i32 {}", code::POINTER));
+        }
         let value = f.code.index(expression);
         f.store(&format!("i64 {value}"), "%out", 8 * at as i64);
     }
@@ -198,20 +220,20 @@ fn listed<'a>(facade: &Facade, name: &str, expressions: impl Iterator<Item = &'a
 
 fn run(facade: &Facade, main: &Entry) -> String {
     let mut f = Function::new(facade);
-    f.aligned("%context");
+    f.room("%context", "1");
     let cookie = f.load("i64", "%context", COOKIE);
     let fine = f.compare("eq", &cookie, &facade.cookie().to_string());
     f.leave_unless(&fine, &format!("i32 {}", code::CONTEXT));
-    f.aligned("%scratch");
-    let inputs = f.pointers("%inputs", facade.inputs);
-    let outputs = f.pointers("%outputs", facade.outputs.len());
-    f.values(&inputs);
     f.sizes("i32");
+    let inputs = f.pointers("%inputs", &facade.inputs);
+    let outputs = f.pointers("%outputs", &facade.outputs);
+    f.values(&inputs);
     f.places();
     let (arena, scratch) = (f.code.index(&facade.arena_bytes), f.code.index(&facade.scratch_bytes));
     let all = f.code.temp(format!("add i64 {arena}, {scratch}"));
     let fine = f.compare("sge", "%scratch_bytes", &all);
     f.leave_unless(&fine, &format!("i32 {}", code::SCRATCH));
+    f.room("%scratch", &all);
     let words = f.words(main.sizes.len());
     for (at, symbol) in main.sizes.iter().enumerate() {
         let value = f.code.index(&Expr::sym(symbol));
@@ -230,8 +252,7 @@ fn run(facade: &Facade, main: &Entry) -> String {
         f.store(&format!("i64 {value}"), "%dims", 8 * at as i64);
     }
     f.code.line(&format!("ret i32 {code}"));
-    let parameters =
-        "ptr %context, ptr %inputs, ptr %outputs, ptr %dims, ptr %scratch, i64 %scratch_bytes, ptr %parallel_for, ptr %pool";
+    let parameters = "ptr %context, ptr %inputs, ptr %outputs, ptr %dims, ptr %scratch, i64 %scratch_bytes, ptr %parallel_for, ptr %pool";
     f.text("i32", "run", parameters)
 }
 
@@ -254,13 +275,16 @@ fn message(facade: &Facade) -> String {
     let own = [
         (0, "fine"),
         (code::ABI, "the caller was compiled for another version of this interface"),
-        (code::ALIGNMENT, "a pointer is not 64-byte aligned"),
+        (code::POINTER, "a pointer is null or not 64-byte aligned"),
         (code::SCRATCH, "the scratch is too small"),
         (code::CONTEXT, "the context is too small, or was not made by init"),
         (code::WEIGHTS, "the weights are not those that the code was made for"),
     ];
     let own = own.map(|(code, text)| (code, text.to_string()));
-    let values = facade.values.iter().map(|v| (code::VALUE - v.input as i32, format!("the model was compiled for another value of input {}", v.input)));
+    let values = facade
+        .values
+        .iter()
+        .map(|v| (code::VALUE - v.input as i32, format!("the model was compiled for another value of input {}", v.input)));
     let codes: Vec<(i32, String)> = own.into_iter().chain(values).chain(facade.messages.iter().cloned()).collect();
     let steps: Vec<(i32, String)> = facade.steps.iter().map(|(step, label)| (*step as i32 + 1, label.clone())).collect();
     let mut texts = String::new();
@@ -285,7 +309,8 @@ fn message(facade: &Facade) -> String {
 /// A type and a constant of it: the text in UTF-8, and a zero.
 fn string(text: &str) -> String {
     let plain = |byte: u8| (b' '..=b'~').contains(&byte) && !matches!(byte, b'"' | b'\\');
-    let escaped: String = text.bytes().filter(|byte| *byte != 0).map(|b| if plain(b) { (b as char).to_string() } else { format!("\\{b:02X}") }).collect();
+    let escaped: String =
+        text.bytes().filter(|byte| *byte != 0).map(|b| if plain(b) { (b as char).to_string() } else { format!("\\{b:02X}") }).collect();
     format!("[{} x i8] c\"{escaped}\\00\"", text.bytes().filter(|byte| *byte != 0).count() + 1)
 }
 

@@ -1,9 +1,9 @@
 //! A kernel as one function: its frame, its statements and their control flow.
 
 use super::metadata::Metadata;
-use super::{PrintOptions, linkage};
 use super::scope::{Bound, Code, Kind};
 use super::text::{global, local_stem, register_type};
+use super::{PrintOptions, linkage};
 use kernel::kernel::TASK;
 use kernel::{BufferId, Carried, Cond, Kernel, Op, Stmt, Ty, ValueId};
 use sym::{Expr, Sym};
