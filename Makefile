@@ -10,7 +10,7 @@ KNOWN := crates/onnx/conformance.txt
 PICTURE ?= $(PICTURES)/english.png
 READ_LINE := $(BUILT)/examples/read_line $(MODELS)/ppocr4_rec.onnx
 
-.PHONY: help setup build models run test conformance fuzz bench-peers
+.PHONY: help setup build models run test test-targets conformance fuzz bench-peers
 
 N ?= 200
 SEED ?= 1
@@ -34,18 +34,25 @@ test: build models $(CASES) ## Check the format, run all tests, compare models a
 	cargo fmt --all --check
 	cargo test --workspace --release
 	$(PYTHON) scripts/test_models.py --inkle $(INKLE) --zoo $(MODELS)
-	$(INKLE) test $(CASES) --known $(KNOWN) --interpret graph
+	$(PYTHON) scripts/test_artefacts.py --inkle $(INKLE) --zoo $(MODELS)
+	$(PYTHON) scripts/test_targets.py --inkle $(INKLE) --zoo $(MODELS) --only-installed ppocr_cls
+	$(PYTHON) scripts/test_web.py --inkle $(INKLE) --model $(MODELS)/ppocr4_rec.onnx $(PICTURES)/english.png
+	$(INKLE) test $(addprefix $(CASES)/,node simple pytorch-operator pytorch-converted) --known $(KNOWN) --interpret graph
 	$(INKLE) test $(CASES) --known $(KNOWN)
 	scripts/test_examples.sh $(INKLE) $(MODELS) $(PYTHON)
-	$(PYTHON) scripts/test_artefacts.py --inkle $(INKLE) --zoo $(MODELS)
 	for name in english chinese; do $(READ_LINE) $(PICTURES)/$$name.png | sed -n 1p | cmp - $(PICTURES)/$$name.txt || exit 1; done
+
+test-targets: build models ## Compile all models for AArch64, RISC-V, WebAssembly and one for Cortex-M, and run them under emulators
+	scripts/setup.sh --targets
+	$(PYTHON) scripts/test_targets.py --inkle $(INKLE) --zoo $(MODELS) ppocr_cls
+	$(PYTHON) scripts/test_targets.py --inkle $(INKLE) --zoo $(MODELS) --targets aarch64,riscv64,wasm32
 
 $(CASES): scripts/conformance.py scripts/requirements.txt | setup
 	$(PYTHON) scripts/conformance.py cases $@.part
 	rm -rf $@ && mv $@.part $@
 
 conformance: build $(CASES) ## Run ONNX's own test cases, interpreted and compiled
-	$(INKLE) test $(CASES) --known $(KNOWN) --interpret graph
+	$(INKLE) test $(addprefix $(CASES)/,node simple pytorch-operator pytorch-converted) --known $(KNOWN) --interpret graph
 	$(INKLE) test $(CASES) --known $(KNOWN)
 
 fuzz: ## Check N random models, from seed SEED on, against the meaning of their operators

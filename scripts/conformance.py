@@ -5,7 +5,8 @@
     python3 scripts/conformance.py known RESULT.json..     prints the list for `inkle test --known`, from `inkle test --json`
 
 OUT/node has a case for each form of each operator, which the package makes from its own reference; OUT/simple, OUT/pytorch-operator and
-OUT/pytorch-converted are the cases of these kinds as the package holds them.
+OUT/pytorch-converted are the cases of these kinds as the package holds them. OUT/real has image classifiers whose weights are all
+alike, with the input that the package's runner draws and the output that it holds.
 """
 import argparse
 import json
@@ -49,6 +50,32 @@ def write_case(case, folder):
                     file.write(message(value, info).SerializeToString())
 
 
+def ramp(info):
+    """The input of a model of kind `real`: equal steps from 0 up to 1, as the package's runner has it."""
+    import numpy as np
+
+    dims = [dim.dim_value if dim.HasField("dim_value") else 1 for dim in info.type.tensor_type.shape.dim]
+    count = int(np.prod(dims))
+    return (np.arange(count).reshape(dims) / count).astype(np.float32)
+
+
+def write_real(case, package, folder):
+    """A model that the package holds without input."""
+    import onnx
+
+    path = os.path.join(os.path.dirname(package), case.url)
+    graph = onnx.load(path).graph
+    data = os.path.join(folder, "test_data_set_0")
+    os.makedirs(data, exist_ok=True)
+    shutil.copy(path, os.path.join(folder, "model.onnx"))
+    weights = {tensor.name for tensor in graph.initializer}
+    for at, info in enumerate(info for info in graph.input if info.name not in weights):
+        with open(os.path.join(data, f"input_{at}.pb"), "wb") as file:
+            file.write(message(ramp(info), info).SerializeToString())
+    for at in range(len(graph.output)):
+        shutil.copy(f"{os.path.splitext(path)[0]}_output_{at}.pb", os.path.join(data, f"output_{at}.pb"))
+
+
 def cases(out):
     warnings.filterwarnings("ignore")
     import onnx.backend.test
@@ -56,6 +83,8 @@ def cases(out):
 
     for case in load_model_tests(kind="node"):
         write_case(case, os.path.join(out, "node", case.name))
+    for case in load_model_tests(kind="real"):
+        write_real(case, os.path.dirname(onnx.__file__), os.path.join(out, "real", case.name))
     data = os.path.join(os.path.dirname(onnx.backend.test.__file__), "data")
     for kind in HELD:
         shutil.copytree(os.path.join(data, kind), os.path.join(out, kind), dirs_exist_ok=True)

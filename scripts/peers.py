@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """The peers of `inkle bench --against`: other frameworks, each with one model in a process of its own.
 
-    python3 peers.py install FOLDER PEER ..      a virtual environment in FOLDER that has what these peers need, the pinned versions
+    python3 peers.py install FOLDER PEER ..      a virtual environment in FOLDER that has what these peers need, the pinned versions, as far as
+                                                 they can be installed
     python peers.py serve PEER MODEL.onnx ..     loads the model, then obeys requests
 
 A process that serves speaks JSON, one document a line. When the model is loaded it writes {"version", "load_s"}, without the time of importing Python
@@ -25,7 +26,12 @@ import sys
 import time
 
 # what each peer needs besides numpy
-PACKAGES = {"onnxruntime": ["onnxruntime==1.31.1"], "openvino": ["openvino==2026.4.1"], "tract": ["tract==0.23.9"]}
+PACKAGES = {
+    "onnxruntime": ["onnxruntime==1.31.1"],
+    "openvino": ["openvino==2026.4.1"],
+    "torch": ["torch==2.15.0", "onnx2torch==1.5.15"],
+    "tract": ["tract==0.23.9"],
+}
 NUMPY = "numpy==2.4.6"
 
 RELATIVE_TO_DEVIATION, RELATIVE_TO_MAXIMUM = 1e-3, 1e-5
@@ -177,6 +183,45 @@ class Openvino:
         return {known(port): self.request.get_tensor(port).data.copy() for port in self.request.model_outputs}
 
 
+class Torch:
+    """What onnx2torch makes of the model, compiled with its weights known; that needs a compiler of C++. Sizes are those of the inputs."""
+
+    def __init__(self, options, arrays):
+        os.environ.setdefault("TORCHINDUCTOR_FREEZING", "1")  # read when the module is imported
+        import onnx
+        import onnx2torch
+        import torch
+
+        torch.set_num_threads(options.threads)
+        self.torch, self.onnx, self.convert, self.version = torch, onnx, onnx2torch.convert, torch.__version__.split("+")[0]
+        self.arrays = arrays
+
+    def load(self, model):
+        network = self.onnx.load(model)
+        weights = {weight.name for weight in network.graph.initializer}
+        self.names = [known.name for known in network.graph.input if known.name not in weights]
+        self.result_names = [known.name for known in network.graph.output]
+        self.module = self.torch.compile(self.convert(network).eval(), dynamic=False)
+        # it is compiled when it is first called
+        self.bind(self.prepared(self.arrays))
+        self.call()
+
+    def prepared(self, arrays):
+        return [self.torch.from_numpy(arrays[name]) for name in self.names]
+
+    def bind(self, tensors):
+        self.tensors = tensors
+
+    def call(self):
+        # frozen weights need the absence of gradients
+        with self.torch.no_grad():
+            self.results = self.module(*self.tensors)
+
+    def outputs(self, _):
+        results = [self.results] if self.torch.is_tensor(self.results) else self.results
+        return {name: result.numpy() for name, result in zip(self.result_names, results)}
+
+
 class Tract:
     """Its Python package has one thread. Sizes are those of the inputs: not every model has names for those that are free. Outputs are
     known by their places, since their names are those of nodes."""
@@ -210,7 +255,7 @@ class Tract:
         return dict(zip(names, [result.to_numpy() for result in self.results]))
 
 
-PEERS = {"onnxruntime": Onnxruntime, "openvino": Openvino, "tract": Tract}
+PEERS = {"onnxruntime": Onnxruntime, "openvino": Openvino, "torch": Torch, "tract": Tract}
 
 
 class Server:
@@ -292,13 +337,17 @@ def installed(folder):
 
 
 def install(folder, peers):
-    needed = [NUMPY] + [package for peer in peers for package in PACKAGES[peer]]
-    if set(needed) <= installed(folder):
-        return
-    print(f"installing {', '.join(needed)} into {folder}", file=sys.stderr, flush=True)
+    """Each peer by itself: one that can't be installed says so when it is asked to load a model, and keeps nobody from it."""
     if not installed(folder):
         subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True, stdout=2)
-    subprocess.run([os.path.join(folder, "bin", "pip"), "install", "--quiet", "--disable-pip-version-check"] + needed, check=True, stdout=2)
+    for peer in peers:
+        needed = [NUMPY] + PACKAGES[peer]
+        if set(needed) <= installed(folder):
+            continue
+        print(f"installing {', '.join(needed)} into {folder}", file=sys.stderr, flush=True)
+        pip = [os.path.join(folder, "bin", "pip"), "install", "--quiet", "--disable-pip-version-check"]
+        if subprocess.run(pip + needed, stdout=2).returncode != 0:
+            print(f"{peer} is not installed", file=sys.stderr, flush=True)
 
 
 def parsed_dim(text):

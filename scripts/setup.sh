@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Installs what is missing to build Inkle on Debian or Ubuntu: LLVM 19 and a C linker, by apt.
+# With --targets also what scripts/test_targets.py uses: linkers, compilers and emulators of other machines.
 # With --python also build/venv, with the pinned packages of scripts/requirements.txt (Python 3.11 or later), for tests and models.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -29,6 +30,18 @@ install_build_needs() {
     has cargo && newer_rust || fail "no Rust $rust or later here; see https://rustup.rs"
 }
 
+install_target_needs() {
+    local packages=() tool
+    local tools=(ld.lld-19=lld-19 aarch64-linux-gnu-gcc=gcc-aarch64-linux-gnu,libc6-dev-arm64-cross
+        riscv64-linux-gnu-gcc=gcc-riscv64-linux-gnu,libc6-dev-riscv64-cross arm-none-eabi-gcc=gcc-arm-none-eabi
+        qemu-aarch64=qemu-user qemu-system-arm=qemu-system-arm node=nodejs)
+    for tool in "${tools[@]}"; do
+        has "${tool%%=*}" || packages+=(${tool#*=})
+    done
+    packages=(${packages[@]//,/ })
+    [ ${#packages[@]} = 0 ] || install_packages "${packages[@]}"
+}
+
 install_python_needs() {
     cmp -s "$requirements" "$venv/requirements.txt" && return
     has python3 && python3 -c 'import ensurepip, venv' 2>/dev/null || install_packages python3 python3-venv
@@ -39,6 +52,7 @@ install_python_needs() {
 
 case "${1-}" in
 '' | --python) install_build_needs ;;
-*) fail "unknown option $1; there is --python" ;;
+--targets) install_target_needs ;;
+*) fail "unknown option $1; there are --python and --targets" ;;
 esac
 if [ "${1-}" = --python ]; then install_python_needs; fi

@@ -59,24 +59,32 @@ def compared(arguments, name):
         files = {file["name"]: file["bytes"] for file in json.loads(compiled.stdout)["files"]}
         library = files[f"lib{artefact.prefix}.so"]
         code = library - artefact.manifest["weights_bytes"]
-        timed = times(arguments, model, inputs, run) if arguments.time else ""
+        timed = times(arguments, model, inputs, artefact, run, folder) if arguments.time else ""
         print(f"{name:22} {'same bits' if same else 'DIFFERS  '} compiled in {seconds:5.2f} s, code {code / 1024:6.0f} KiB, first call {first * 1e3:7.2f} ms{timed}", flush=True)
         return same
 
 
-def times(arguments, model, inputs, run):
-    """The medians of ours and of the code in place, in rounds by turns."""
+def times(arguments, model, inputs, artefact, run, folder):
+    """The medians of the artefact's and of the code in place, in rounds by turns."""
+    program = folder / "time_artefact"
+    source = pathlib.Path(__file__).with_suffix("").with_name("time_artefact.c")
+    subprocess.run(["cc", "-O1", source, "-o", program, "-ldl"], check=True)
+    arrays, results, _ = run.keep
+    files = []
+    for at, array in enumerate(arrays):
+        files.append(folder / f"input{at}")
+        files[-1].write_bytes(array.tobytes())
+    library = folder / "a" / f"lib{artefact.prefix}.so"
+    command = [program, library, artefact.prefix, artefact.manifest["context_bytes"], artefact.manifest["abi"], 1]
+    command += [*artefact.sizes(arrays), "--", *(result.nbytes for result in results), "--", *files]
+    timed = [str(word) for word in command]
     ours, theirs = [], []
-    for _ in range(3):
+    for _ in range(5):
         command = [arguments.inkle, "bench", model, "--inputs", inputs, "--threads", "1", "--json"]
         theirs.append(json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)["median_ms"])
-        calls, end = [], time.monotonic() + 2
-        while time.monotonic() < end or len(calls) < 5:
-            start = time.perf_counter()
-            run()
-            calls.append(time.perf_counter() - start)
-        ours.append(float(np.median(calls)) * 1e3)
-    return f", {np.median(ours):.3f} ms, in place {np.median(theirs):.3f} ms, ratio {np.median(ours) / np.median(theirs):.3f}"
+        ours.append(float(subprocess.run(timed, capture_output=True, text=True, check=True).stdout))
+    ratio = np.median([own / other for own, other in zip(ours, theirs)])
+    return f", {np.median(ours):.3f} ms, in place {np.median(theirs):.3f} ms, ratio {ratio:.3f}"
 
 
 def bits(array):

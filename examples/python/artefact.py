@@ -45,6 +45,20 @@ class CodeError(RuntimeError):
         self.result = result
 
 
+def sizes_of(manifest, inputs):
+    """The values of free sizes; of computed ones the first room."""
+    values = {size["name"]: min(1024, size["high"]) for size in manifest["sizes"] if size["computed"]}
+    for tensor, array in zip(manifest["inputs"], inputs):
+        if len(tensor["dims"]) != array.ndim:
+            raise ValueError(f"{tensor['name']} has {array.ndim} dims, not {len(tensor['dims'])}")
+        for dim, size in zip(tensor["dims"], array.shape):
+            values.setdefault(dim, size)
+    unknown = [size["name"] for size in manifest["sizes"] if size["name"] not in values]
+    if unknown:
+        raise ValueError(f"no input's dims tell {', '.join(unknown)}")
+    return np.array([values[size["name"]] for size in manifest["sizes"]], np.int64)
+
+
 class Artefact:
     """A loaded artefact with a context of its own: one call at a time."""
 
@@ -79,29 +93,15 @@ class Artefact:
         return self._function("message")(ctypes.c_int32(result)).decode()
 
     def sizes(self, inputs):
-        """The values of free sizes; of computed ones the first room."""
-        values = {size["name"]: min(1024, size["high"]) for size in self.manifest["sizes"] if size["computed"]}
-        for tensor, array in zip(self.manifest["inputs"], inputs):
-            if len(tensor["dims"]) != array.ndim:
-                raise ValueError(f"{tensor['name']} has {array.ndim} dims, not {len(tensor['dims'])}")
-            for dim, size in zip(tensor["dims"], array.shape):
-                values.setdefault(dim, size)
-        unknown = [size["name"] for size in self.manifest["sizes"] if size["name"] not in values]
-        if unknown:
-            raise ValueError(f"no input's dims tell {', '.join(unknown)}")
-        sizes = np.array([values[size["name"]] for size in self.manifest["sizes"]], np.int64)
-        self._compare_dims(inputs, sizes)
-        return sizes
-
-    def _compare_dims(self, inputs, sizes):
-        """ValueError where the inputs are not as the code takes them at these sizes."""
-        wanted = np.zeros(sum(array.ndim for array in inputs) + 1, np.int64)
+        """The values of free sizes; ValueError where the inputs are not as the code takes them at these."""
+        sizes, wanted = sizes_of(self.manifest, inputs), np.zeros(sum(array.ndim for array in inputs) + 1, np.int64)
         self._call("input_dims", sizes, wanted)
         ends = np.cumsum([array.ndim for array in inputs])
         for tensor, array, end in zip(self.manifest["inputs"], inputs, ends):
             dims = tuple(map(int, wanted[end - array.ndim : end]))
             if dims != array.shape:
                 raise ValueError(f"{tensor['name']} has dims {array.shape}, not {dims}")
+        return sizes
 
     def arrays(self, inputs):
         """The inputs in the manifest's order, each in memory that starts where the code wants it."""

@@ -4,10 +4,15 @@
 //! - [`fuzz_load`]: damaged inputs
 //! - [`size`]: lines of Rust by room
 //! - [`schedules`]: how good the default schedules are
+//! - [`fit`]: what they take for granted of the machine, found by measuring
+//! - [`problem`], [`measure`]: single operations, and calls of them, for both
 //! - [`sabotage`]: the share of wrong passes that the checks find
 
+mod fit;
 mod fuzz;
 mod fuzz_load;
+mod measure;
+mod problem;
 mod sabotage;
 mod schedules;
 mod size;
@@ -32,6 +37,8 @@ enum Command {
     Size(size::Arguments),
     /// Measure default schedules beside others
     Schedules(schedules::Arguments),
+    /// Fit the costs of this machine, and write its target record
+    Fit(fit::Arguments),
     /// Corrupt passes and print the share that the checks find
     Sabotage(sabotage::Arguments),
     /// Check what standard input asks for, line by line (started by `fuzz`)
@@ -47,6 +54,7 @@ fn main() -> ExitCode {
         Command::Fuzz(arguments) => fuzz::run(&arguments),
         Command::Size(arguments) => size::run(&arguments),
         Command::Schedules(arguments) => schedules::run(&arguments),
+        Command::Fit(arguments) => fit::run(&arguments),
         Command::Sabotage(arguments) => sabotage::run(&arguments),
         Command::FuzzLoad(arguments) => fuzz_load::run(&arguments),
         Command::FuzzLoadWorker => fuzz_load::worker(),

@@ -3,18 +3,15 @@
 //! For each operation: the time by the default schedule of its longest kernel, by the best of a short search, and by many schedules that
 //! are drawn from all legal ones of its template.
 
-mod problem;
-
+use crate::measure::{self, Memory};
+use crate::problem::Problem;
 use anyhow::{Context, Result};
 use driver::kernel_times::{KernelTime, least_times};
 use driver::{Compiled, Options, Tuned, Tuner};
-use ir::Tensor;
 use kernel::schedule::Schedule;
 use kernel::space::Space;
-use problem::Problem;
 use program::PhysicalGroup;
 use random::Random;
-use runtime::Executable;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -25,7 +22,8 @@ use target::Target;
 #[derive(clap::Args)]
 pub struct Arguments {
     /// Operations: `matmul 128x768x3072` (m, n, k), `conv 56x56x64x64x3x1x1` (height, width, channels, outputs, window, stride, groups),
-    /// `softmax` and `norm` (rows, columns), `attention 12x512x64` (heads, length, depth); by default twelve of them
+    /// `block 28x28x96` (height, width, channels), `softmax`, `norm` and `transpose` (rows, columns), `attention 12x512x64` (heads, length,
+    /// depth); by default twelve of them
     operations: Vec<Problem>,
     /// Schedules that are drawn for each
     #[arg(long, default_value_t = 500)]
@@ -37,7 +35,7 @@ pub struct Arguments {
     threads: usize,
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// The target: native or x86-64-v3
+    /// The target: native, x86-64-v3, or a file with a record
     #[arg(long, default_value = "native")]
     target: String,
     /// Write each measured schedule as a line of JSON
@@ -46,7 +44,7 @@ pub struct Arguments {
 }
 
 /// Four contractions, four convolutions, two of rows, attention, and a step of decoding.
-const OPERATIONS: [&str; 12] = [
+pub const OPERATIONS: [&str; 12] = [
     "matmul 1024x1024x1024",
     "matmul 128x768x3072",
     "matmul 197x2304x768",
@@ -62,11 +60,7 @@ const OPERATIONS: [&str; 12] = [
 ];
 
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
-    let target = match arguments.target.as_str() {
-        "native" => Target::native(),
-        "x86-64-v3" => Target::x86_64_v3(),
-        other => anyhow::bail!("--target is native or x86-64-v3, not {other}"),
-    };
+    let target = measure::target(&arguments.target)?;
     let operations = match arguments.operations.as_slice() {
         [] => OPERATIONS.iter().map(|text| text.parse()).collect::<Result<_>>()?,
         given => given.to_vec(),
@@ -111,7 +105,7 @@ struct Found {
 struct Search {
     compiled: Compiled,
     options: Options,
-    inputs: Vec<Tensor>,
+    memory: Memory,
     group: PhysicalGroup,
 }
 
@@ -121,28 +115,30 @@ impl Search {
         let plain = Options::new(target.clone(), threads);
         let options = Options { share_kernels: false, profile: true, winograd: false, ..plain };
         let compiled = driver::compile_graph(graph, &options)?;
-        let times = times(&compiled, &inputs, threads)?;
+        let mut memory = Memory::new(&compiled, &inputs)?;
+        let times = times(&compiled, &mut memory, threads)?;
         let longest = times.first().context("an operation without a kernel")?;
         let group = compiled.assembly.lowered[longest.number].group.clone();
-        Ok(Search { compiled, options, inputs, group })
+        Ok(Search { compiled, options, memory, group })
     }
 
-    fn run(&self, arguments: &Arguments) -> Result<Found> {
+    fn run(mut self, arguments: &Arguments) -> Result<Found> {
         let mut random = Random::named(arguments.seed, "schedules");
         let mut below = |limit: usize| random.below(limit);
-        let mut tuner = Tuner::new(&self.compiled, &self.options.target, &times(&self.compiled, &self.inputs, arguments.threads)?);
+        let (group, target) = (self.group.clone(), self.options.target.clone());
+        let mut tuner = Tuner::new(&self.compiled, &target, &times(&self.compiled, &mut self.memory, arguments.threads)?);
         let start = Instant::now();
         while start.elapsed().as_secs_f64() < arguments.budget {
             let (trial, times) = self.measured(tuner.trial(&mut below))?;
             tuner.measured(&trial, &times);
         }
-        let space = Space::new(&self.group, &self.options.target);
+        let space = Space::new(&group, &target);
         let mut drawn = Vec::new();
         for _ in 0..arguments.draws {
             drawn.extend(space.drawn(&mut below).map(|schedule| self.timed(schedule)).transpose()?);
         }
-        let default = self.default_schedule();
-        let searched = tuner.best().schedule(&self.group).unwrap_or_else(|| default.clone());
+        let default = kernel::schedule::choose(&group, &target);
+        let searched = tuner.best().schedule(&group).unwrap_or_else(|| default.clone());
         // the three that count, by turns
         let best = drawn.iter().min_by(|a, b| a.1.total_cmp(&b.1)).map(|(schedule, _)| schedule.clone());
         let (mut default, mut searched) = ((default, f64::INFINITY), (searched, f64::INFINITY));
@@ -158,11 +154,7 @@ impl Search {
         Ok(Found { default, searched, drawn })
     }
 
-    fn default_schedule(&self) -> Schedule {
-        kernel::schedule::choose(&self.group, &self.options.target)
-    }
-
-    fn timed(&self, schedule: Schedule) -> Result<Timed> {
+    fn timed(&mut self, schedule: Schedule) -> Result<Timed> {
         let mut tuned = Tuned::new(&self.compiled.graph, &self.options.target);
         tuned.put(&self.group, &schedule);
         let (compiled, times) = self.measured(tuned)?;
@@ -170,17 +162,17 @@ impl Search {
         Ok((schedule, own.context("the kernel is gone")?.seconds))
     }
 
-    fn measured(&self, tuned: Tuned) -> Result<(Compiled, Vec<KernelTime>)> {
+    fn measured(&mut self, tuned: Tuned) -> Result<(Compiled, Vec<KernelTime>)> {
         let options = Options { tuned: Some(Arc::new(tuned)), ..self.options.clone() };
         let compiled = driver::compile::recompiled(&self.compiled, &options)?;
-        let times = times(&compiled, &self.inputs, options.threads)?;
+        let times = times(&compiled, &mut self.memory, options.threads)?;
         Ok((compiled, times))
     }
 }
 
 /// The least time of each kernel over some calls, longest first.
-fn times(compiled: &Compiled, inputs: &[Tensor], threads: usize) -> Result<Vec<KernelTime>> {
-    let mut executable = Executable::load(compiled.image.clone(), threads)?;
-    executable.run(inputs)?;
-    Ok(least_times(compiled, &mut executable, |executable| executable.run(inputs).map(drop))?)
+fn times(compiled: &Compiled, memory: &mut Memory, threads: usize) -> Result<Vec<KernelTime>> {
+    let mut executable = compiled.load(threads)?;
+    memory.call(&mut executable)?;
+    Ok(least_times(compiled, &mut executable, |executable| memory.call(executable))?)
 }

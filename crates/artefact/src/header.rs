@@ -16,6 +16,9 @@ pub fn header(interface: &Interface) -> String {
     let _ = writeln!(text, "/* Bytes of a context and of the weights. */");
     let _ =
         writeln!(text, "#define {big}_CONTEXT_BYTES {}\n#define {big}_WEIGHTS_BYTES {}\n", facade.context_bytes(), facade.weights.bytes);
+    if let Some(bytes) = facade.known_scratch_bytes() {
+        let _ = writeln!(text, "/* What {p}_scratch_bytes gives: no size is free. */\n#define {big}_SCRATCH_BYTES {bytes}\n");
+    }
     tensors(&mut text, interface, &big);
     dims(&mut text, facade, &big);
     results(&mut text, facade, &big);
@@ -86,6 +89,7 @@ fn results(text: &mut String, facade: &Facade, big: &str) {
         ("ERROR_SCRATCH", code::SCRATCH, "the scratch is too small"),
         ("ERROR_CONTEXT", code::CONTEXT, "the context is too small, or init has not made it"),
         ("ERROR_WEIGHTS", code::WEIGHTS, "the weights are not those of this code"),
+        ("ERROR_PROCESSOR", code::PROCESSOR, "the processor lacks what the code needs"),
         ("ERROR_SIZE", -65537, "this minus n: size n of `dims` is out of its bounds, or a computed one beyond the room"),
         ("ERROR_VALUE", code::VALUE, "this minus n: input n does not hold what the code was made for"),
     ];

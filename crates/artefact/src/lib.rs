@@ -9,8 +9,12 @@
 //! - [`wrapper`]: an interface in Rust
 //! - [`link`]: objects, and what a linker makes of them
 //! - [`build`]: all of it: the files of an artefact
+//! - [`call`]: a call from this process
+//! - [`explain`]: from an instruction back to the model
 
 pub mod build;
+pub mod call;
+pub mod explain;
 pub mod hash;
 pub mod header;
 pub mod link;
@@ -22,3 +26,4 @@ pub mod weights;
 pub mod wrapper;
 
 pub use build::{Artefact, File, Request, build};
+pub use call::{CallError, Library};

@@ -1,7 +1,8 @@
 //! Objects, and what a linker makes of them.
 
+use object::read::{Object as _, ObjectSymbol as _};
 use object::write::{Object, StandardSection, Symbol, SymbolSection};
-use object::{Architecture, BinaryFormat, Endianness, SymbolFlags, SymbolKind, SymbolScope};
+use object::{Architecture, BinaryFormat, Endianness, FileFlags, SymbolFlags, SymbolKind, SymbolScope, elf};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -26,21 +27,59 @@ impl LinkError {
     }
 }
 
-/// The architecture of a triple, in the words of object files.
-fn architecture(target: &Target) -> Result<Architecture, LinkError> {
-    let word = target.triple.split('-').next().unwrap_or_default();
+/// What a target's programs are made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// Objects and shared libraries of a Unix.
+    Elf,
+    /// Objects for a program that is all there is on its machine.
+    Bare,
+    /// A WebAssembly module, which has its memory, and an object.
+    Wasm,
+}
+
+impl Form {
+    pub fn of(target: &Target) -> Form {
+        match target.architecture() {
+            "wasm32" => Form::Wasm,
+            _ if target.triple.contains("-none") => Form::Bare,
+            _ => Form::Elf,
+        }
+    }
+
+    /// Whether weights can be part of the object.
+    pub fn holds_weights(self) -> bool {
+        self != Form::Wasm
+    }
+}
+
+/// The architecture of a target in the words of object files, and its flags: how floats are passed must be told on RISC-V.
+fn architecture(target: &Target) -> Result<(Architecture, u32), LinkError> {
+    let word = target.architecture();
     Ok(match word {
-        "x86_64" => Architecture::X86_64,
-        "aarch64" => Architecture::Aarch64,
-        "riscv64" => Architecture::Riscv64,
-        _ if word.starts_with("thumb") || word.starts_with("arm") => Architecture::Arm,
+        "x86_64" => (Architecture::X86_64, 0),
+        "aarch64" => (Architecture::Aarch64, 0),
+        "riscv64" => (Architecture::Riscv64, elf::EF_RISCV_FLOAT_ABI_DOUBLE | elf::EF_RISCV_RVC),
+        _ if word.starts_with("thumb") => (Architecture::Arm, elf::EF_ARM_EABI_VER5),
         _ => return Err(LinkError::Format(target.triple.clone())),
     })
 }
 
+/// The symbols that an ELF object wants from others; none of a WebAssembly object, whose linker tells.
+pub fn undefined(object: &[u8]) -> Result<Vec<String>, String> {
+    if object.starts_with(b"\0asm") {
+        return Ok(vec![]);
+    }
+    let file = object::File::parse(object).map_err(|why| why.to_string())?;
+    let wanted = file.symbols().filter(|symbol| symbol.is_undefined()).filter_map(|symbol| symbol.name().ok().map(str::to_string));
+    Ok(wanted.filter(|name| !name.is_empty()).collect())
+}
+
 /// An object with nothing but read-only bytes, under a symbol that is known inside of what it is linked into.
 pub fn write_bytes(path: &Path, target: &Target, symbol: &str, bytes: &[u8], alignment: u64) -> Result<(), LinkError> {
-    let mut object = Object::new(BinaryFormat::Elf, architecture(target)?, Endianness::Little);
+    let (architecture, e_flags) = architecture(target)?;
+    let mut object = Object::new(BinaryFormat::Elf, architecture, Endianness::Little);
+    object.flags = FileFlags::Elf { os_abi: elf::ELFOSABI_NONE, abi_version: 0, e_flags };
     let section = object.section_id(StandardSection::ReadOnlyData);
     object.set_section_data(section, bytes, alignment);
     object.add_symbol(Symbol {
@@ -53,8 +92,6 @@ pub fn write_bytes(path: &Path, target: &Target, symbol: &str, bytes: &[u8], ali
         section: SymbolSection::Section(section),
         flags: SymbolFlags::None,
     });
-    // no executable stack, and the floats of a RISC-V are passed in registers
-    object.section_id(StandardSection::GnuProperty);
     let file = std::fs::File::create(path).map_err(LinkError::file(path))?;
     let mut out = BufWriter::new(file);
     object.write_stream(&mut out).map_err(|why| LinkError::Format(why.to_string()))?;
@@ -72,6 +109,18 @@ pub fn shared(target: &Target, objects: &[PathBuf], out: &Path) -> Result<(), Li
     link(target, &["-shared", "-soname", &name, "-z", "noexecstack", "-z", "now", "--build-id=none", "--hash-style=gnu"], objects, out)
 }
 
+/// A module with memory of its own, which can grow; it has the functions of this prefix, and says where its own data ends.
+pub fn module(target: &Target, prefix: &str, objects: &[PathBuf], out: &Path) -> Result<(), LinkError> {
+    let functions = kernel::facade::FUNCTIONS.map(|name| format!("--export={prefix}_{name}"));
+    let stack = format!("stack-size={WASM_STACK_BYTES}");
+    let own = ["--no-entry", "--export=__heap_base", "--stack-first", "-z", &stack];
+    let flags: Vec<&str> = own.into_iter().chain(functions.iter().map(String::as_str)).collect();
+    link(target, &flags, objects, out)
+}
+
+/// The stack of a WebAssembly module lies at the start of its memory, so that what overflows it traps.
+const WASM_STACK_BYTES: usize = 1 << 20;
+
 fn link(target: &Target, flags: &[&str], objects: &[PathBuf], out: &Path) -> Result<(), LinkError> {
     let linker = linker(target)?;
     let result = Command::new(&linker).args(flags).args(objects).arg("-o").arg(out).output();
@@ -84,10 +133,12 @@ fn link(target: &Target, flags: &[&str], objects: &[PathBuf], out: &Path) -> Res
 
 /// The first of the linkers that is there. The system's own serves this machine's programs alone.
 fn linker(target: &Target) -> Result<String, LinkError> {
-    let native = target.triple.split('-').next() == Some(std::env::consts::ARCH);
-    let names = ["ld.lld-19", "ld.lld", "ld"].into_iter().filter(|name| native || *name != "ld");
+    let native = target.architecture() == std::env::consts::ARCH;
+    let names: Vec<&str> = match Form::of(target) {
+        Form::Wasm => vec!["wasm-ld-19", "wasm-ld"],
+        Form::Elf | Form::Bare => ["ld.lld-19", "ld.lld", "ld"].into_iter().filter(|name| native || *name != "ld").collect(),
+    };
     let there = |name: &&str| Command::new(name).arg("--version").output().is_ok_and(|output| output.status.success());
-    let names: Vec<&str> = names.collect();
     let found = names.iter().copied().find(|name| there(name));
     found
         .map(str::to_string)

@@ -17,6 +17,7 @@ pub fn manifest(interface: &Interface, versions: &[Version], files: &[String]) -
         "prefix": facade.prefix,
         "abi": ABI,
         "compiler": driver::code::compiler_version(),
+        "metadata": interface.metadata.iter().cloned().collect::<serde_json::Map<_, _>>(),
         "hashes": interface.hashes.iter().cloned().collect::<serde_json::Map<_, _>>(),
         "inputs": tensors(&interface.inputs),
         "outputs": tensors(&interface.outputs),

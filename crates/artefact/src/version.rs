@@ -1,5 +1,6 @@
 //! The code for one target: the entry that the compiler in place would call, the functions around it, and the bytes that it reads.
 
+use crate::link;
 use crate::room::{largest_symbol, most};
 use crate::weights::Weights;
 use arena::{Arena, Effort};
@@ -10,7 +11,7 @@ use ir::graph::SymbolFact;
 use ir::{Code, Diagnostics, Guard, Location, Tensor};
 use kernel::facade::{self, Facade, Size, Value};
 use kernel::module::{Entry, EntryStep, Place, Times};
-use llvm::PrintOptions;
+use llvm::{Origins, PrintOptions};
 use program::memory::MemoryPlan;
 use program::{BufferId, Program, Role};
 use runtime::Executable;
@@ -18,6 +19,9 @@ use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use sym::{Expr, Sym};
 use target::Target;
+
+/// What an artefact needs of a C library; LLVM has no way to do without.
+const LIBRARY: [&str; 3] = ["memcpy", "memset", "_GLOBAL_OFFSET_TABLE_"];
 
 /// What symbols are taken for where the places of temporaries are chosen: they are good for all values, and best near these.
 const USUAL_SIZE: i64 = 128;
@@ -28,27 +32,45 @@ pub struct Version {
     main: Entry,
     assembled: Assembled,
     options: Options,
+    model: String,
 }
 
 impl Version {
     /// Puts what the code reads into `weights`. E006 where the model needs what an artefact does not have.
-    pub fn new(assembled: Assembled, options: &Options, prefix: &str, weights: &mut Weights) -> Result<Version, Error> {
+    pub fn new(assembled: Assembled, options: &Options, (model, prefix): (&str, &str), weights: &mut Weights) -> Result<Version, Error> {
         refuse_host_steps(&assembled)?;
         let main = Entry { name: format!("{prefix}_main"), ..assembled.assembly.module.main.clone() };
         let own = stored(&assembled, &main, options, weights)?;
-        let facade = facade(&assembled, prefix, own)?;
-        Ok(Version { facade, main, assembled, options: options.clone() })
+        let facade = facade(&assembled, &options.target, prefix, own)?;
+        Ok(Version { facade, main, assembled, options: options.clone(), model: model.to_string() })
     }
 
     /// The LLVM text.
     pub fn text(&self) -> String {
         let Assembly { lowered, module, .. } = &self.assembled.assembly;
-        let options = PrintOptions { internal: true, ..print_options(&self.options) };
-        llvm::print_artefact(&|at| lowered[at].kernel(), &module.kernels, &self.main, &self.facade, &options)
+        let options = PrintOptions { internal: true, aligned: true, marks: true, ..print_options(&self.options) };
+        let compiler = driver::code::compiler_version();
+        let origins = Origins {
+            model: &self.model,
+            producer: &compiler,
+            functions: self.nodes().into_iter().map(|(at, nodes)| (lowered[at].interface.name.clone(), together(&nodes))).collect(),
+            steps: self.facade.steps.iter().cloned().collect(),
+        };
+        llvm::print_artefact(&|at| lowered[at].kernel(), &module.kernels, &self.main, &self.facade, &origins, &options)
     }
 
+    /// E006 where the code would call functions that nobody has: the machine lacks an instruction that the printer counts on.
     pub fn object(&self) -> Result<Vec<u8>, Error> {
-        llvm::emit_object(&self.text(), &emit_options(&self.options)).map_err(|why| Error::Bug(format!("code generation: {why}")))
+        let failed = |why: String| Error::Bug(format!("code generation: {why}"));
+        let object = llvm::emit_object(&self.text(), &emit_options(&self.options)).map_err(|why| failed(why.to_string()))?;
+        let called = link::undefined(&object).map_err(failed)?;
+        let known = |name: &String| LIBRARY.contains(&name.as_str()) || self.facade.weights.symbol.as_ref() == Some(name);
+        let missing: Vec<String> = called.into_iter().filter(|name| !known(name)).collect();
+        if missing.is_empty() {
+            return Ok(object);
+        }
+        let why = format!("{} has no instructions for what this model needs, and no functions {}", self.target().name, missing.join(", "));
+        Err(Error::Diagnostics(Diagnostics::one(Code::Unsupported, &Location::default(), why)))
     }
 
     pub fn target(&self) -> &Target {
@@ -61,10 +83,6 @@ impl Version {
 
     /// The kernels that a call may launch: their names, the model nodes that they serve, their nests and schedules.
     pub fn kernels(&self) -> Vec<serde_json::Value> {
-        let mut nodes: BTreeMap<usize, Vec<&str>> = BTreeMap::new();
-        for launch in self.main.launches() {
-            nodes.entry(launch.kernel).or_default().push(&self.assembled.assembly.labels[launch.step as usize]);
-        }
         let kernel = |(at, nodes): (usize, Vec<&str>)| {
             let lowered = &self.assembled.assembly.lowered[at];
             json!({
@@ -74,7 +92,26 @@ impl Version {
                 "schedule": lowered.schedule.to_string(),
             })
         };
-        nodes.into_iter().map(kernel).collect()
+        self.nodes().into_iter().map(kernel).collect()
+    }
+
+    /// The model nodes of each launch, by the number of its kernel.
+    fn nodes(&self) -> BTreeMap<usize, Vec<&str>> {
+        let mut nodes: BTreeMap<usize, Vec<&str>> = BTreeMap::new();
+        for launch in self.main.launches() {
+            nodes.entry(launch.kernel).or_default().push(&self.assembled.assembly.labels[launch.step as usize]);
+        }
+        nodes
+    }
+}
+
+/// The first of several launches, and how many others there are.
+fn together(nodes: &[&str]) -> String {
+    match nodes {
+        [] => String::new(),
+        [node] => node.to_string(),
+        [node, other] => format!("{node}, {other}"),
+        [node, others @ ..] => format!("{node} (and {} others)", others.len()),
     }
 }
 
@@ -163,7 +200,7 @@ fn constants_read(steps: &[EntryStep]) -> BTreeSet<usize> {
     steps.iter().flat_map(of_step).collect()
 }
 
-fn facade(assembled: &Assembled, prefix: &str, own: Stored) -> Result<Facade, Error> {
+fn facade(assembled: &Assembled, target: &Target, prefix: &str, own: Stored) -> Result<Facade, Error> {
     let Assembled { program, memory, assembly, .. } = assembled;
     let computed: BTreeSet<Sym> = program.computed().into_iter().cloned().collect();
     let (places, arena_bytes) = places(program, memory, &computed)?;
@@ -192,6 +229,8 @@ fn facade(assembled: &Assembled, prefix: &str, own: Stored) -> Result<Facade, Er
         weights: facade::Weights { constants: own.constants, prepared: own.prepared, ..facade::Weights::default() },
         values: own.values,
         steps,
+        needed: target.needed(),
+        hidden: false,
     })
 }
 

@@ -30,6 +30,8 @@ pub enum Command {
     Run(RunArgs),
     /// Compile a model ahead of time to files that need nothing but a C library: object, shared library, header, weights, manifest
     Compile(CompileArgs),
+    /// Tell what an instruction of a compiled artefact is for: the model's node, the nest and the schedule
+    Explain(ExplainArgs),
     /// Time a model, one matrix product, one convolution, or attention
     Bench(BenchArgs),
     /// Print a level of a compiled model
@@ -131,7 +133,10 @@ pub struct MachineArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: Option<u16>,
 
-    /// The machine to generate for: native, x86-64-v3, x86-64-v4, or a file with a target record
+    /// The machine to generate for: native, x86-64-v2, x86-64-v3, x86-64-v4, with +vnni and +bf16 for instructions beyond that level, aarch64,
+    /// riscv64, wasm32, cortex-m7, or a file with a target record. What is for another machine than this one can be compiled to files, and
+    /// inspected. `inkle compile` takes several levels of x86-64 with commas between, the least demanding first: the artefact has code for
+    /// each and uses the best for the processor that it is loaded on
     #[arg(long, value_name = "TARGET", default_value = "native")]
     pub target: String,
 
@@ -200,9 +205,9 @@ pub struct RunArgs {
     pub form: FormArgs,
 }
 
-/// The folder gets NAME.h, NAME.o, libNAME.so and NAME.json, where NAME is the model's in letters that C allows. The header tells how to
-/// call the model: a context and scratch of the caller's, no allocation, no state, no threads but the caller's. The code is the one that
-/// `inkle run` would call, with weights packed as it wants them.
+/// The folder gets NAME.h, NAME.o, libNAME.so (NAME.wasm for WebAssembly, neither for a machine without a system) and NAME.json, where NAME
+/// is the model's in letters that C allows. The header tells how to call the model: a context and scratch of the caller's, no allocation, no
+/// state, no threads but the caller's. The code is the one that `inkle run` would call, with weights packed as it wants them.
 #[derive(Debug, Args)]
 pub struct CompileArgs {
     /// An ONNX file or the text of a level
@@ -216,9 +221,10 @@ pub struct CompileArgs {
     #[arg(long, value_name = "NAME", value_parser = parse::prefix)]
     pub name: Option<String>,
 
-    /// Where the weights go: into the object, or to a file NAME.weights that the caller reads or maps
-    #[arg(long, value_name = "WHERE", default_value = "inside")]
-    pub weights_in: WeightsIn,
+    /// Where the weights go: into the object, or to a file NAME.weights that the caller reads or maps. By default into the object, but for
+    /// WebAssembly, which knows the file alone
+    #[arg(long, value_name = "WHERE")]
+    pub weights_in: Option<WeightsIn>,
 
     /// Write NAME.rs too: the same functions as a safe interface in Rust, for `include!`
     #[arg(long)]
@@ -239,6 +245,21 @@ pub struct CompileArgs {
 pub enum WeightsIn {
     Inside,
     File,
+}
+
+/// Profilers and debuggers show the model's nodes where they have files and lines: `perf annotate`, `gdb`, `addr2line -e`. This tells more.
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    /// A shared library or object that `inkle compile` made; its manifest is looked for in the same folder
+    pub artefact: PathBuf,
+
+    /// The instruction's address in the file, as `perf`, `nm` and `objdump` give it: 0x1a2b. Without it: how many bytes of code serve which
+    /// nodes
+    #[arg(value_parser = parse::address)]
+    pub address: Option<u64>,
+
+    #[command(flatten)]
+    pub form: FormArgs,
 }
 
 #[derive(Debug, Args)]
@@ -292,6 +313,8 @@ pub struct BenchArgs {
 pub enum Peer {
     Onnxruntime,
     Openvino,
+    /// Compiled by torch.compile, which needs a compiler of C++; its packages take some gigabytes
+    Torch,
     /// With --threads 1 only: its package has no setting for more
     Tract,
 }
@@ -301,6 +324,7 @@ impl Peer {
         match self {
             Peer::Onnxruntime => "onnxruntime",
             Peer::Openvino => "openvino",
+            Peer::Torch => "torch",
             Peer::Tract => "tract",
         }
     }
@@ -530,7 +554,7 @@ pub struct ProbeArgs {
 
 #[derive(Debug, Args)]
 pub struct ShowArgs {
-    /// native, x86-64-v3, x86-64-v4, or a file with a record
+    /// A name as for --target, or a file with a record
     pub name: String,
 
     #[command(flatten)]
@@ -581,6 +605,7 @@ impl Command {
         match self {
             Command::Run(arguments) => Some(&arguments.compile.machine),
             Command::Compile(arguments) => Some(&arguments.compile.machine),
+            Command::Explain(_) => None,
             Command::Bench(arguments) => Some(match &arguments.product {
                 Some(Bench::Gemm(product)) => &product.machine,
                 Some(Bench::Conv(convolution)) => &convolution.machine,
@@ -603,6 +628,7 @@ impl Command {
         match self {
             Command::Run(arguments) => &arguments.form,
             Command::Compile(arguments) => &arguments.form,
+            Command::Explain(arguments) => &arguments.form,
             Command::Bench(arguments) => match &arguments.product {
                 Some(Bench::Gemm(product)) => &product.form,
                 Some(Bench::Conv(convolution)) => &convolution.form,

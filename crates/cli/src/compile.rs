@@ -9,23 +9,28 @@ use crate::report::{self, BOLD, Report};
 use artefact::{Artefact, Request};
 use driver::values::assembled_for;
 use driver::{Options, Source};
+use onnx::ModelFile;
 use serde_json::{Value, json};
 
 pub fn compile(arguments: &CompileArgs) -> Result<Report, Failure> {
-    let machine = Machine::new(&arguments.compile.machine)?;
     let source = model::source(&arguments.model, arguments.compile.weights.as_deref())?;
-    let options = model::options(&arguments.compile, &machine)?;
     let progress = Progress::new("compiling");
-    let (assembled, options) = assembled_for(&source, options, || given(arguments.inputs.as_deref(), &source))?;
+    let mut versions = Vec::new();
+    for target in arguments.compile.machine.target.split(',') {
+        let machine = Machine::for_target(&arguments.compile.machine, target)?;
+        let options = model::options(&arguments.compile, &machine)?;
+        versions.push(assembled_for(&source, options, || given(arguments.inputs.as_deref(), &source))?);
+    }
     let request = Request {
         model: model::name(&arguments.model),
         prefix: arguments.name.clone(),
-        weights_inside: arguments.weights_in == WeightsIn::Inside,
+        weights_inside: arguments.weights_in.map(|place| place == WeightsIn::Inside),
         rust: arguments.rust,
-        hashes: hashes(&source, &options)?,
+        hashes: hashes(&source, &versions[0].1)?,
+        metadata: metadata(&source)?,
     };
     progress.now("generating code");
-    let artefact = artefact::build(request, assembled, &options, &arguments.out)?;
+    let artefact = artefact::build(request, versions, &arguments.out)?;
     drop(progress);
     Ok(Report::new(text(&artefact), json(&artefact)))
 }
@@ -48,6 +53,13 @@ fn hashes(source: &Source, options: &Options) -> Result<Vec<(String, Value)>, Fa
         of("options", json!(artefact::hash::text(&options.described()))),
         of("tuned", json!(options.tuned.as_ref().map(|tuned| artefact::hash::text(&tuned.to_string())))),
     ])
+}
+
+/// What an ONNX file carries for its users.
+fn metadata(source: &Source) -> Result<Vec<(String, Value)>, Failure> {
+    let Source::Onnx(path) = source else { return Ok(vec![]) };
+    let file = ModelFile::open(path).map_err(|why| Failure::user(ir::Code::Malformed, why.to_string()))?;
+    Ok(file.all_metadata().map(|(key, text)| (key.to_string(), json!(text))).collect())
 }
 
 fn text(artefact: &Artefact) -> String {

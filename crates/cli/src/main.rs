@@ -1,7 +1,7 @@
 //! The `inkle` command: arguments in, a report or a failure out.
 //!
 //! - [`args`]: the command line
-//! - [`run`], [`compile`], [`bench`], [`gemm`], [`conv`], [`attention`], [`inspect`], [`check`], [`tune`], [`suite`], [`record`], [`kept`]: the commands
+//! - [`run`], [`compile`], [`explain`], [`bench`], [`gemm`], [`conv`], [`attention`], [`inspect`], [`check`], [`tune`], [`suite`], [`record`], [`kept`]: the commands
 //! - [`peers`]: models beside other frameworks
 //! - [`model`]: from the command line to a compiled model
 //! - [`inputs`], [`content`], [`random`], [`npz`]: tensors of a call
@@ -22,6 +22,7 @@ mod check;
 mod compile;
 mod content;
 mod conv;
+mod explain;
 mod failure;
 mod gemm;
 mod inputs;
@@ -76,6 +77,7 @@ fn obey(command: &Command, started: Started) -> Result<Report, Failure> {
     match command {
         Command::Run(arguments) => run::run(arguments),
         Command::Compile(arguments) => compile::compile(arguments),
+        Command::Explain(arguments) => explain::explain(arguments),
         Command::Bench(arguments) => bench::bench(arguments, started),
         Command::Inspect(arguments) => inspect::inspect(arguments),
         Command::Check(arguments) => check::check(arguments),

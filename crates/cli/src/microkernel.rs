@@ -17,7 +17,7 @@ pub struct Microkernel {
 impl Microkernel {
     pub fn new(machine: &Machine, kernel: &Kernel) -> Result<Microkernel, Failure> {
         let target = &machine.target;
-        let print = PrintOptions { vector_width: Some(target.vector_bits), profile: false, internal: false };
+        let print = PrintOptions::of(target);
         let emit = EmitOptions { cpu: target.cpu.clone(), features: target.feature_text(), triple: target.triple.clone() };
         let object = llvm::emit_object(&llvm::print_kernel(kernel, &print), &emit);
         let object = object.map_err(|why| Failure::bug(format!("code generation: {why}")))?;

@@ -27,8 +27,13 @@ pub struct Machine {
 
 impl Machine {
     pub fn new(arguments: &MachineArgs) -> Result<Machine, Failure> {
+        Machine::for_target(arguments, &arguments.target)
+    }
+
+    /// With another target than the arguments'.
+    pub fn for_target(arguments: &MachineArgs, name: &str) -> Result<Machine, Failure> {
         Ok(Machine {
-            target: target(&arguments.target)?,
+            target: target(name)?,
             threads: arguments.threads.map_or_else(machine::cores, usize::from),
             most_bytes: arguments.max_memory.unwrap_or_else(machine::default_memory_limit),
             store: if arguments.no_cache { None } else { store() },
@@ -48,6 +53,10 @@ impl Machine {
     /// E006 where the target has what this machine lacks, as far as the records tell.
     fn check_runs_here(&self) -> Result<(), Failure> {
         let here = Target::native();
+        if self.target.architecture() != here.architecture() {
+            let why = format!("{} is no machine of this kind; `inkle compile` writes code for it to files", self.target.name);
+            return Err(Failure::user(Code::Unsupported, why));
+        }
         let missing: Vec<&str> = self.target.features.iter().filter(|f| !here.features.contains(f)).map(String::as_str).collect();
         if self.target.vector_bits > here.vector_bits || !missing.is_empty() {
             let lacks = if missing.is_empty() { format!("{} bit vectors", self.target.vector_bits) } else { missing.join(", ") };
@@ -67,16 +76,14 @@ fn store() -> Option<Arc<Store>> {
 
 /// A target by name, or the record in a file.
 pub fn target(name: &str) -> Result<Target, Failure> {
-    match name {
-        "native" => Ok(Target::native()),
-        "x86-64-v3" => Ok(Target::x86_64_v3()),
-        "x86-64-v4" => Ok(Target::x86_64_v4()),
-        _ => {
-            let fault = |why: String| Failure::user(Code::Malformed, format!("target {name}: {why}"));
-            let text = std::fs::read_to_string(name).map_err(|why| fault(why.to_string()))?;
-            text.parse().map_err(fault)
-        }
-    }
+    let known = if name == "native" { Some(Target::native()) } else { Target::named(name) };
+    known.map_or_else(|| recorded(name), Ok)
+}
+
+fn recorded(file: &str) -> Result<Target, Failure> {
+    let fault = |why: String| Failure::user(Code::Malformed, format!("target {file}: {why}"));
+    let text = std::fs::read_to_string(file).map_err(|why| fault(why.to_string()))?;
+    text.parse().map_err(fault)
 }
 
 /// What the driver compiles: the text of a level by its extension, anything else as ONNX.

@@ -21,8 +21,6 @@ use std::time::{Duration, Instant};
 const LAST_ROUNDS: usize = 9;
 /// How long a round takes that times whole calls.
 const ROUND: Duration = Duration::from_millis(60);
-/// One round of so many measures the best schedules again: the machine may be another one by now.
-const AGAIN: usize = 5;
 /// Rounds that may fail.
 const MOST_FAILURES: usize = 20;
 /// Of its own time a kernel must gain so much in the last comparison.
@@ -81,10 +79,7 @@ impl Search<'_> {
         };
         let (mut rounds, mut failures) = (0, 0);
         while start.elapsed().as_secs_f64() < self.budget {
-            let again = rounds % AGAIN == AGAIN - 1;
-            let tuned = if again { tuner.best() } else { tuner.trial(&mut below) };
-            match with(tuned, true).and_then(|trial| Ok((measure(&trial)?, trial))) {
-                Ok((times, trial)) if again => tuner.measured_best(&trial, &times),
+            match with(tuner.trial(&mut below), true).and_then(|trial| Ok((measure(&trial)?, trial))) {
                 Ok((times, trial)) => tuner.measured(&trial, &times),
                 // a schedule that needs too much memory, for one
                 Err(_) if failures < MOST_FAILURES => failures += 1,

@@ -15,8 +15,9 @@ use kernel::{Interface, Kernel};
 use program::memory::MemoryPlan;
 use program::{BufferId, HostStep, PhysicalGroup, Program, Role, Times};
 use std::collections::HashMap;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use sym::{Expr, Sym};
+use target::Target;
 
 /// A kernel with what it was made from. It is made when it is first asked for: where its object is there, it may never be.
 #[derive(Clone, Debug)]
@@ -27,6 +28,7 @@ pub struct Lowered {
     pub label: String,
     pub interface: Interface,
     kernel: OnceLock<Kernel>,
+    target: Arc<Target>,
     /// What its object is kept under; None for a kernel that took the place of the schedule's own.
     pub key: Option<Key>,
     /// The object that was found under the key.
@@ -41,16 +43,17 @@ impl Lowered {
         let (interface, kernel, object) = match lookup.kernel(&key, &name) {
             Some((interface, object)) => (interface, OnceLock::new(), Some(object)),
             None => {
-                let kernel = kernel::lower::lower(&name, group, schedule);
+                let kernel = kernel::lower::lower(&name, group, schedule, &lookup.target);
                 (kernel.interface(), OnceLock::from(kernel), None)
             }
         };
         let (group, schedule) = (group.clone(), schedule.clone());
-        Lowered { group, schedule, label: label.to_string(), interface, kernel, key: Some(key), object }
+        let target = lookup.target.clone();
+        Lowered { group, schedule, label: label.to_string(), interface, kernel, target, key: Some(key), object }
     }
 
     pub fn kernel(&self) -> &Kernel {
-        self.kernel.get_or_init(|| kernel::lower::lower(&self.interface.name, &self.group, &self.schedule))
+        self.kernel.get_or_init(|| kernel::lower::lower(&self.interface.name, &self.group, &self.schedule, &self.target))
     }
 
     /// Puts another kernel in its place; its interface must be the same but for scratch.

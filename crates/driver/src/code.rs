@@ -44,13 +44,14 @@ pub struct Miss {
 /// Makes keys and looks them up.
 pub struct Lookup<'a> {
     store: Option<&'a Store>,
-    target: Arc<str>,
+    pub target: Arc<Target>,
+    target_text: Arc<str>,
     compiler: Arc<str>,
 }
 
 impl<'a> Lookup<'a> {
     pub fn new(target: &Target, store: Option<&'a Store>) -> Lookup<'a> {
-        Lookup { store, target: target.to_string().into(), compiler: compiler_version().into() }
+        Lookup { store, target: Arc::new(target.clone()), target_text: target.to_string().into(), compiler: compiler_version().into() }
     }
 
     pub fn kernel_key(&self, group: &PhysicalGroup, schedule: &Schedule) -> Key {
@@ -80,7 +81,7 @@ impl<'a> Lookup<'a> {
     }
 
     fn circumstances(&self) -> [(&'static str, Arc<str>); 2] {
-        [("target", self.target.clone()), ("compiler", self.compiler.clone())]
+        [("target", self.target_text.clone()), ("compiler", self.compiler.clone())]
     }
 
     /// The interface and the object of a kernel of this name. What does not read as that is no hit.

@@ -92,7 +92,12 @@ pub fn assembled(source: &Source, options: &Options) -> Result<Assembled, Error>
 
 /// Compiles a graph that was built in this process.
 pub fn compile_graph(graph: Graph, options: &Options) -> Result<Compiled, Error> {
-    from_graph(graph, options, Clock::default())?.generated(options)
+    assembled_graph(graph, options)?.generated(options)
+}
+
+/// The same without its code.
+pub fn assembled_graph(graph: Graph, options: &Options) -> Result<Assembled, Error> {
+    from_graph(graph, options, Clock::default())
 }
 
 pub fn import(path: &Path, options: &Options) -> Result<Graph, Error> {
@@ -169,7 +174,7 @@ fn from_text(level: Level, text: &str, weights: Option<&Path>, options: &Options
         Level::Program => from_program(crate::text::program(text, &weight)?, options, clock),
         Level::Kernel => {
             let (program, kernels) = crate::text::kernels(text, &weight)?;
-            kernels.iter().try_for_each(|kernel| check_dots(kernel, &options.target))?;
+            kernels.iter().try_for_each(|kernel| check_products(kernel, &options.target))?;
             let memory = memory::plan(&program);
             let mut assembly = assemble::assemble(&program, &memory, options, None);
             assembly.replace(kernels)?;
@@ -178,8 +183,12 @@ fn from_text(level: Level, text: &str, weights: Option<&Path>, options: &Options
     }
 }
 
-/// E006 where a kernel multiplies by dots that the target lacks.
-fn check_dots(kernel: &Kernel, target: &Target) -> Result<(), Error> {
+/// E006 where a kernel multiplies by what the target lacks.
+fn check_products(kernel: &Kernel, target: &Target) -> Result<(), Error> {
+    if !target.fma && kernel.has_mul_add() {
+        let why = format!("kernel {}: {} has no mul_add", kernel.name, target.name);
+        return Err(Error::Diagnostics(Diagnostics::one(Code::Unsupported, &Location::default(), why)));
+    }
     match kernel.dot_types().into_iter().find(|[a, b]| target.dot_group(*a, *b) == 1) {
         None => Ok(()),
         Some([a, b]) => {
@@ -190,7 +199,7 @@ fn check_dots(kernel: &Kernel, target: &Target) -> Result<(), Error> {
 }
 
 pub fn print_options(options: &Options) -> PrintOptions {
-    PrintOptions { vector_width: Some(options.target.vector_bits), profile: options.profile, internal: false }
+    PrintOptions { profile: options.profile, ..PrintOptions::of(&options.target) }
 }
 
 pub fn emit_options(options: &Options) -> EmitOptions {

@@ -27,7 +27,7 @@ pub fn weights(path: &Path) -> Result<HashMap<String, Tensor>, Error> {
 }
 
 /// The model's own weights in a graph and its regions, by name.
-fn weights_of(graph: &Graph) -> HashMap<String, Tensor> {
+pub fn weights_of(graph: &Graph) -> HashMap<String, Tensor> {
     let weight = |value: &ir::Value| match &value.def {
         Def::Constant { tensor, weight: Some(name) } => Some((name.to_string(), tensor.clone())),
         _ => None,

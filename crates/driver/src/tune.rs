@@ -2,7 +2,8 @@
 //!
 //! A round compiles the model with one new schedule for each kernel, runs it, and takes each kernel's own time from the profile. So kernels
 //! are measured with the caches as their neighbours leave them, on the operands and sizes of real calls, and a round costs one compile
-//! however many kernels there are. What is new stands beside the best that is known (`kernel::space`), now and then anywhere.
+//! however many kernels there are. What is new stands beside one of the best few that are known (`kernel::space`), now and then anywhere.
+//! These few are measured again and again, so that none leads, or is lost, by one measurement.
 
 use crate::compile::Compiled;
 use crate::kernel_times::KernelTime;
@@ -17,22 +18,79 @@ use target::Target;
 const LEAST_SHARE: f64 = 0.002;
 /// One trial of so many is drawn from the whole space.
 const ANYWHERE: usize = 8;
+/// How many schedules of a kernel are kept, the best.
+const KEPT: usize = 8;
+/// One trial of so many measures a schedule again that is kept.
+const AGAIN: usize = 4;
+/// The last measurements of a schedule, of which the least counts: the machine of an hour ago may have been another one.
+const LAST: usize = 5;
 
 /// A kernel that is tuned.
 struct Tuning {
     group: PhysicalGroup,
     label: String,
     default: Measured,
-    best: Measured,
+    /// The best first; never empty.
+    kept: Vec<Measured>,
     tried: HashSet<Schedule>,
-    trial: Option<Schedule>,
+    trial: Schedule,
 }
 
 #[derive(Clone)]
 struct Measured {
     schedule: Schedule,
-    /// Of one call; the least that was seen.
-    seconds: f64,
+    /// Of one call, the latest last.
+    seconds: Vec<f64>,
+    measurements: usize,
+}
+
+impl Measured {
+    fn new(schedule: Schedule, seconds: f64) -> Measured {
+        Measured { schedule, seconds: vec![seconds], measurements: 1 }
+    }
+
+    fn again(&mut self, seconds: f64) {
+        self.measurements += 1;
+        self.seconds.push(seconds);
+        if self.seconds.len() > LAST {
+            self.seconds.remove(0);
+        }
+    }
+
+    fn least(&self) -> f64 {
+        self.seconds.iter().copied().fold(f64::INFINITY, f64::min)
+    }
+}
+
+impl Tuning {
+    fn best(&self) -> &Measured {
+        &self.kept[0]
+    }
+
+    /// One that is kept, or one that was never tried.
+    fn next(&self, space: &Space, below: &mut Below) -> Schedule {
+        if below(AGAIN) == 0 {
+            let rarest = self.kept.iter().min_by_key(|measured| measured.measurements);
+            return rarest.unwrap_or(self.best()).schedule.clone();
+        }
+        // of two that are kept the better one
+        let parent = below(self.kept.len()).min(below(self.kept.len()));
+        let mut draw = || match below(ANYWHERE) {
+            0 => space.drawn(below),
+            _ => space.beside(&self.kept[parent].schedule, below),
+        };
+        let new = (0..10).filter_map(|_| draw()).find(|schedule| !self.tried.contains(schedule));
+        new.unwrap_or_else(|| self.best().schedule.clone())
+    }
+
+    fn measured(&mut self, seconds: f64) {
+        match self.kept.iter_mut().find(|kept| kept.schedule == self.trial) {
+            Some(kept) => kept.again(seconds),
+            None => self.kept.push(Measured::new(self.trial.clone(), seconds)),
+        }
+        self.kept.sort_by(|a, b| a.least().total_cmp(&b.least()));
+        self.kept.truncate(KEPT);
+    }
 }
 
 /// The state of a search.
@@ -48,48 +106,30 @@ impl Tuner {
         let all: f64 = times.iter().map(|time| time.seconds).sum();
         let tuning = |time: &KernelTime| {
             let group = compiled.assembly.lowered[time.number].group.clone();
-            let default = Measured { schedule: schedule::choose(&group, target), seconds: time.seconds };
-            let tried = HashSet::from([default.schedule.clone()]);
-            Tuning { group, label: time.label.clone(), best: default.clone(), default, tried, trial: None }
+            let default = Measured::new(schedule::choose(&group, target), time.seconds);
+            let (tried, trial) = (HashSet::from([default.schedule.clone()]), default.schedule.clone());
+            Tuning { group, label: time.label.clone(), kept: vec![default.clone()], default, tried, trial }
         };
         let kernels = times.iter().filter(|time| time.seconds >= LEAST_SHARE * all).map(tuning).collect();
         Tuner { target: target.clone(), empty: Tuned::new(&compiled.graph, target), kernels }
     }
 
-    /// New schedules for all kernels.
+    /// Schedules to measure, one for each kernel.
     pub fn trial(&mut self, below: &mut Below) -> Tuned {
         for kernel in &mut self.kernels {
             let space = Space::new(&kernel.group, &self.target);
-            let mut draw = || match below(ANYWHERE) {
-                0 => space.drawn(below),
-                _ => space.beside(&kernel.best.schedule, below),
-            };
-            let tried = &mut kernel.tried;
-            kernel.trial = (0..10).filter_map(|_| draw()).find(|schedule| tried.insert(schedule.clone()));
+            kernel.trial = kernel.next(&space, below);
+            kernel.tried.insert(kernel.trial.clone());
         }
-        self.tuned(|kernel| kernel.trial.as_ref().unwrap_or(&kernel.best.schedule))
+        self.tuned(|kernel| &kernel.trial)
     }
 
     /// Takes in the times of a model that was compiled with the trial.
     pub fn measured(&mut self, compiled: &Compiled, times: &[KernelTime]) {
         for time in times {
             let lowered = &compiled.assembly.lowered[time.number];
-            let Some(kernel) = self.kernels.iter_mut().find(|kernel| kernel.group == lowered.group) else { continue };
-            match kernel.trial.take() {
-                Some(trial) if time.seconds < kernel.best.seconds => kernel.best = Measured { schedule: trial, seconds: time.seconds },
-                Some(_) => {}
-                // it ran by the best schedule
-                None => kernel.best.seconds = kernel.best.seconds.min(time.seconds),
-            }
-        }
-    }
-
-    /// Takes in new times of the best schedules, at another time than those that they were found by.
-    pub fn measured_best(&mut self, compiled: &Compiled, times: &[KernelTime]) {
-        for time in times {
-            let group = &compiled.assembly.lowered[time.number].group;
-            if let Some(kernel) = self.kernels.iter_mut().find(|kernel| kernel.group == *group) {
-                kernel.best.seconds = time.seconds;
+            if let Some(kernel) = self.kernels.iter_mut().find(|kernel| kernel.group == lowered.group) {
+                kernel.measured(time.seconds);
             }
         }
     }
@@ -101,21 +141,20 @@ impl Tuner {
         };
         for kernel in &mut self.kernels {
             let (Some(before), Some(after)) = (seconds(default, &kernel.group), seconds(best, &kernel.group)) else { continue };
-            (kernel.default.seconds, kernel.best.seconds) = (before, after);
-            if after > before * (1.0 - least) {
-                kernel.best = kernel.default.clone();
-            }
+            kernel.default = Measured::new(kernel.default.schedule.clone(), before);
+            let best = Measured::new(kernel.best().schedule.clone(), after);
+            kernel.kept = vec![if after > before * (1.0 - least) { kernel.default.clone() } else { best }];
         }
     }
 
     /// The best schedules so far.
     pub fn best(&self) -> Tuned {
-        self.tuned(|kernel| &kernel.best.schedule)
+        self.tuned(|kernel| &kernel.best().schedule)
     }
 
     /// Seconds of a call in the kernels that are tuned: by the defaults, and by the best.
     pub fn seconds(&self) -> [f64; 2] {
-        [self.kernels.iter().map(|kernel| kernel.default.seconds).sum(), self.kernels.iter().map(|kernel| kernel.best.seconds).sum()]
+        [self.kernels.iter().map(|kernel| kernel.default.least()).sum(), self.kernels.iter().map(|kernel| kernel.best().least()).sum()]
     }
 
     fn tuned<'a>(&'a self, schedule: impl Fn(&'a Tuning) -> &'a Schedule) -> Tuned {
@@ -124,7 +163,7 @@ impl Tuner {
             let schedule = schedule(kernel);
             if *schedule != kernel.default.schedule {
                 let (label, schedule) = (kernel.label.clone(), schedule.to_string());
-                let (seconds, default_seconds) = (kernel.best.seconds, kernel.default.seconds);
+                let (seconds, default_seconds) = (kernel.best().least(), kernel.default.least());
                 tuned.insert(&kernel.group, TunedKernel { label, schedule, seconds, default_seconds });
             }
         }

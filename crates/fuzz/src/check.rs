@@ -88,9 +88,12 @@ pub struct Check {
     pub draws_schedules: bool,
     /// Also compile without some passes, and with others in another order.
     pub draws_passes: bool,
+    /// Also compile ahead of time, and call the library.
+    pub artefact: bool,
 }
 
-/// One seed of so many is checked thoroughly, one with drawn schedules, and one with drawn passes.
+/// One seed of so many is checked thoroughly, one with drawn schedules, one with drawn passes, and
+/// one ahead of time.
 const THOROUGH: u64 = 4;
 
 impl Check {
@@ -105,6 +108,7 @@ impl Check {
             thorough: seed.is_multiple_of(THOROUGH),
             draws_schedules: seed % THOROUGH == 1,
             draws_passes: seed % THOROUGH == 2,
+            artefact: seed % THOROUGH == 3,
         }
     }
 }
@@ -152,6 +156,7 @@ pub fn checked(bytes: &[u8], check: &Check) -> Checked<(Vec<Call>, Results)> {
             thorough: check.thorough && at == turn,
             draws_schedules: check.draws_schedules && at == turn,
             draws_passes: check.draws_passes && at == turn,
+            artefact: check.artefact && at == turn,
             ..check.clone()
         };
         results.push(check_native(&graph, &calls, target, &check)?);

@@ -2,9 +2,11 @@
 //!
 //! - [`model`]: model files, damaged as messages and as bytes
 //! - [`text`]: the texts of levels
+//! - [`whole`]: what is damaged
 
 pub mod model;
 pub mod text;
+pub mod whole;
 
 use random::Random;
 

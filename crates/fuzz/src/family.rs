@@ -147,6 +147,7 @@ pub static STEPS: &[(usize, Step)] = &[
     (2, sequence::sequence),
     (1, scatter::cache),
     (2, branch::branch),
+    (1, branch::uneven),
     (2, repeat::scan),
     (1, repeat::counted),
     (1, repeat::limited),

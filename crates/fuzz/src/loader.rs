@@ -1,11 +1,10 @@
 //! Damaged inputs end to end: each is refused in good order, or becomes a model that can be called.
 
 use crate::check::{Checked, Failure, Kind, imported};
-use crate::damage;
-use crate::model::generate;
+use crate::damage::{self, whole::Whole};
 use crate::quiet::{Panic, quietly};
-use driver::{At, Compiled, Error, Level, Options, Source, compile, compile_graph, inspect};
-use ir::{DType, Graph, Tensor};
+use driver::{Compiled, Error, Level, Options, Source, compile, compile_graph};
+use ir::{DType, Tensor};
 use nest::Nest;
 use onnx::proto::ModelProto;
 use program::Step;
@@ -20,8 +19,6 @@ use std::time::Duration;
 use sym::{Expr, Sym};
 use target::Target;
 
-/// Seeds of the models that are damaged.
-const MODELS: usize = 4000;
 /// Models of more nodes are not compiled.
 const MOST_NODES: usize = 300;
 /// Models that evaluate more points, or take more memory, are not called.
@@ -60,6 +57,8 @@ impl Input {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
     Refused,
+    /// Not refused, nor compiled.
+    Clean,
     /// Compiled, but too large to be called.
     Compiled,
     Called,
@@ -67,52 +66,84 @@ pub enum Fate {
     Endless,
 }
 
-/// The damaged input of a seed, with the undamaged model, which has the weights of a text. A failure here is one of the compiler, on a
-/// model that is whole.
-pub fn input(seed: u64) -> Checked<(Input, ModelProto)> {
-    let mut random = Random::named(seed, "damage");
-    let model = whole_model(&mut random);
-    let level = match random.below(20) {
-        0..16 => return Ok((Input::Model(damage::model::damaged(model.clone(), &mut random)), model)),
-        16 => Level::Graph,
-        17 => Level::Core,
-        18 => Level::Program,
-        _ => Level::Kernel,
+/// Damaged inputs of seeds, one after the other.
+pub struct Loader {
+    whole: Option<Whole>,
+    /// Where weights of texts are written.
+    folder: PathBuf,
+}
+
+impl Loader {
+    pub fn new(folder: &Path) -> Loader {
+        Loader { whole: None, folder: folder.to_path_buf() }
+    }
+
+    /// The damaged input of a seed, with the undamaged model, which has the weights of a text. A failure here is one of the compiler, on a
+    /// model that is whole.
+    pub fn input(&mut self, seed: u64) -> Checked<(Input, ModelProto)> {
+        let (input, whole) = self.damaged(seed)?;
+        Ok((input, whole.model.clone()))
+    }
+
+    fn damaged(&mut self, seed: u64) -> Checked<(Input, &mut Whole)> {
+        let whole = Whole::of(seed, self.whole.take());
+        let whole = self.whole.insert(whole);
+        let mut random = Random::named(seed, "damage");
+        let level = match random.below(20) {
+            0..16 => return Ok((Input::Model(damage::model::damaged(whole.model.clone(), &mut random)), whole)),
+            16 => Level::Graph,
+            17 => Level::Core,
+            18 => Level::Program,
+            _ => Level::Kernel,
+        };
+        Ok((Input::Text(level, damage::text::damaged(whole.text(level)?, &mut random)), whole))
+    }
+
+    /// Makes and loads the input of a seed, and compiles and calls what is not refused where that is asked for. A panic or a broken
+    /// invariant is a failure.
+    pub fn check(&mut self, seed: u64, calls: bool) -> Checked<Fate> {
+        let folder = self.folder.clone();
+        let outcome = quietly(|| {
+            let (input, whole) = self.damaged(seed)?;
+            match (calls, input) {
+                (false, Input::Model(bytes)) => refused_or(imported(&bytes).map(|_| Fate::Clean)),
+                (false, Input::Text(level, text)) => read(level, &text, whole),
+                (true, input) => compiled(&input, &whole.model, seed, &folder),
+            }
+        });
+        outcome.unwrap_or_else(|Panic { place, message }| Err(Failure::new(Kind::Panic, place, message)))
+    }
+}
+
+fn refused_or(fate: Checked<Fate>) -> Checked<Fate> {
+    match fate {
+        Err(failure) if failure.kind == Kind::Rejected => Ok(Fate::Refused),
+        fate => fate,
+    }
+}
+
+/// Parses and verifies a text.
+fn read(level: Level, text: &str, whole: &mut Whole) -> Checked<Fate> {
+    let weights = whole.weights()?;
+    let weight = |name: &str| weights.get(name).cloned();
+    let read = match level {
+        Level::Graph | Level::Core => driver::text::graph(text, &weight).map(drop),
+        Level::Program => driver::text::program(text, &weight).map(drop),
+        Level::Kernel => driver::text::kernels(text, &weight).map(drop),
     };
-    let at = match level {
-        Level::Graph => At::Graph,
-        Level::Core => At::Core,
-        Level::Program => At::Program,
-        Level::Kernel => At::Kernel,
-    };
-    let (_, graph) = imported(&model.encode_to_vec())?;
-    let options = Options::new(Target::native(), 1);
-    let text = compile_graph(graph, &options).and_then(|compiled| inspect(&compiled, &options, at, None)).map_err(bug_at("whole model"))?;
-    Ok((Input::Text(level, damage::text::damaged(&text, &mut random)), model))
+    match read {
+        Ok(()) => Ok(Fate::Clean),
+        Err(Error::Diagnostics(_)) => Ok(Fate::Refused),
+        Err(Error::Bug(message)) => Err(Failure::new(Kind::Bug, "text", message)),
+    }
 }
 
-/// A model of few nodes: most of what can go wrong does so in one of them.
-fn whole_model(random: &mut Random) -> ModelProto {
-    let models = (0..5).map(|_| generate(random.below(MODELS) as u64));
-    models.min_by_key(|model| model.graph.as_ref().map_or(0, |graph| graph.node.len())).unwrap_or_default()
-}
-
-/// Makes and loads the input of a seed; a panic or a broken invariant is a failure. Weights of texts are written to `folder`.
-pub fn check_seed(seed: u64, folder: &Path) -> Checked<Fate> {
-    let outcome = quietly(|| {
-        let (input, model) = input(seed)?;
-        loaded(&input, &model, seed, folder)
-    });
-    outcome.unwrap_or_else(|Panic { place, message }| Err(Failure::new(Kind::Panic, place, message)))
-}
-
-fn loaded(input: &Input, model: &ModelProto, seed: u64, folder: &Path) -> Checked<Fate> {
+fn compiled(input: &Input, model: &ModelProto, seed: u64, folder: &Path) -> Checked<Fate> {
     let options = Options::new(Target::native(), 1);
     let compiled = match input {
         Input::Model(bytes) => match imported(bytes) {
-            Err(failure) if failure.kind == Kind::Rejected => return Ok(Fate::Refused),
-            Err(failure) => return Err(failure),
-            Ok((_, graph)) if node_count(&graph) > MOST_NODES => return Ok(Fate::Compiled),
+            Err(failure) => return refused_or(Err(failure)),
+            Ok((_, graph)) if graph.node_count() > MOST_NODES => return Ok(Fate::Compiled),
             Ok((_, graph)) => compile_graph(graph, &options),
         },
         Input::Text(level, text) => {
@@ -127,18 +158,10 @@ fn loaded(input: &Input, model: &ModelProto, seed: u64, folder: &Path) -> Checke
     }
 }
 
-fn bug_at(place: &'static str) -> impl Fn(Error) -> Failure {
-    move |error| Failure::new(Kind::Bug, place, error.to_string())
-}
-
 fn weights_file(model: &ModelProto, folder: &Path) -> Checked<PathBuf> {
     let path = folder.join(format!("inkle-fuzz-{}.onnx", std::process::id()));
     std::fs::write(&path, model.encode_to_vec()).map_err(|why| Failure::new(Kind::Bug, "weights of a text", why.to_string()))?;
     Ok(path)
-}
-
-fn node_count(graph: &Graph) -> usize {
-    graph.nodes.len() + graph.nodes.iter().flat_map(|node| &node.regions).map(node_count).sum::<usize>()
 }
 
 /// One call at small sizes, where that is not much work.
@@ -199,7 +222,9 @@ mod tests {
 
     #[test]
     fn some_inputs_are_refused_and_some_work() {
-        let fates: Vec<Fate> = (0..48).map(|seed| check_seed(seed, &std::env::temp_dir()).unwrap()).collect();
-        assert!(fates.contains(&Fate::Refused) && fates.contains(&Fate::Called), "{fates:?}");
+        let mut loader = Loader::new(&std::env::temp_dir());
+        let fates: Vec<Fate> = (0..48).map(|seed| loader.check(seed, seed % 2 == 0).unwrap()).collect();
+        let all = [Fate::Refused, Fate::Clean, Fate::Called].iter().all(|fate| fates.contains(fate));
+        assert!(all, "{fates:?}");
     }
 }

@@ -3,6 +3,7 @@
 use crate::check::{Call, Check, Checked, Expected, Failure, Kind};
 use crate::levels;
 use crate::reference::Reference;
+use artefact::{Library, Request};
 use driver::{Compiled, Error, Options, Selection, Tuned, compile_graph};
 use ir::array::Data;
 use ir::{Array, Graph, Tensor};
@@ -45,6 +46,9 @@ pub fn check_native(graph: &Graph, calls: &[Call], target: &Target, check: &Chec
     if check.draws_passes {
         check_selection(graph, calls, &options, check.seed).map_err(failure)?;
     }
+    if check.artefact {
+        check_artefact(graph, &compiled, calls, &options, &results).map_err(failure)?;
+    }
     if check.thorough {
         levels::check_repeatable(graph, &compiled, &options)?;
         calls.iter().find(|call| call.reference().is_some()).map_or(Ok(()), |call| levels::check_passes(graph, call, &options))?;
@@ -83,6 +87,34 @@ fn check_selection(graph: &Graph, calls: &[Call], options: &Options, seed: u64) 
         compiled = compile(&options)?;
     }
     run_all(graph, compiled.image, calls, 1).map(drop).map_err(|(kind, message)| (kind, format!("{place}: {message}")))
+}
+
+/// The model as a shared library gives the same bits.
+fn check_artefact(graph: &Graph, compiled: &Compiled, calls: &[Call], options: &Options, results: &Results) -> Ran<()> {
+    let texts = !compiled.image.texts.is_empty();
+    if texts || !compiled.image.host_calls.is_empty() {
+        return Ok(());
+    }
+    let bug = |what: &str, why: &dyn std::fmt::Display| (Kind::Bug, format!("artefact: {what}: {why}"));
+    let folder = tempfile::tempdir().map_err(|why| bug("folder", &why))?;
+    let assembled = driver::compile::assembled_graph(graph.clone(), options).map_err(|why| bug("compile", &why))?;
+    let request = Request { model: "model".to_string(), prefix: None, weights_inside: None, hashes: vec![], metadata: vec![] };
+    let made = artefact::build(request, vec![(assembled, options.clone())], folder.path()).map_err(|why| bug("build", &why))?;
+    let mut library = Library::open(&made).map_err(|why| bug("load", &why))?;
+    let executable = compiled.load(1).map_err(|why| bug("code in place", &why))?;
+    for (call, wanted) in calls.iter().zip(results) {
+        let (Some(wanted), Ok(sizes)) =
+            (wanted, executable.bind(&call.inputs.iter().map(|input| input.dims().to_vec()).collect::<Vec<_>>()))
+        else {
+            continue;
+        };
+        let got = library.call(&call.inputs, &sizes).map_err(|why| bug(&format!("at {}", sizes_text(call)), &why))?;
+        let bits = |tensors: &[Tensor]| tensors.iter().map(|tensor| (tensor.dims().to_vec(), tensor.bytes().to_vec())).collect::<Vec<_>>();
+        if bits(&got) != bits(wanted) {
+            return Err((Kind::Mismatch, format!("at {}: the artefact gives other bits", sizes_text(call))));
+        }
+    }
+    Ok(())
 }
 
 /// Whether some call meets values that the compiled code leaves to code without minimal filtering.

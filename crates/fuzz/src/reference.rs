@@ -1,8 +1,8 @@
 //! What a model computes by the reference meanings of its ops, and how far from it a correct compiler may be.
 //!
-//! The bound is measured on the model itself, not guessed. The graph, its composites as core ops, is interpreted again with roundings in it:
-//! every float that a node computes, and every float that enters a sum, is moved by 2 to 4 times the most that its type's rounding does to
-//! it, by how much and up or down at random, so that two moves of one number hardly cancel. (For f32 that is a relative 2^-23 to 2^-22;
+//! The bound is measured on the model itself, not guessed. The graph, its composites as core ops, is interpreted again with roundings in
+//! it: every float that a node computes, and every float that enters a sum, is moved by 2 to 4 times the most that its type's rounding does
+//! to it, by how much and up or down at random, so that two moves of one number hardly cancel. (For f32 that is a relative 2^-23 to 2^-22;
 //! numbers too small to be normal are moved by as much as the smallest that are.) Zeros stay. What only moves, compares or cuts numbers
 //! rounds nothing, so it is left alone, and so are inputs and weights, which every compiler is given with the same bits.
 //!
@@ -15,10 +15,10 @@
 //!
 //! The maxima are over the whole output. Integers and bools must be equal.
 //!
-//! The interpreter has the range of f64. Where a node's number is outside its type's range, a compiler may have an infinity or a zero there,
-//! or the number, if it keeps a chain in a wider type. So when there are such numbers the graph is interpreted with each of them cut to
-//! the range, and with NaN for each; an element that any run gives another class (a number, an infinity of a sign, NaN), or that these move
-//! by more than the bound, is open: any value is right.
+//! The interpreter has the range of f64. Where a node's number is outside its type's range, a compiler may have an infinity or a zero
+//! there, or the number, if it keeps a chain in a wider type. So when there are such numbers the graph is interpreted with each of them cut
+//! to the range, and with NaN for each; an element that any run gives another class (a number, an infinity of a sign, NaN), or that these
+//! move by more than the bound, is open: any value is right.
 
 use ir::array::Data;
 use ir::graph::{Attr, Node};

@@ -219,6 +219,12 @@ impl Graph {
         }
     }
 
+    /// The number of nodes, with those of regions.
+    pub fn node_count(&self) -> usize {
+        let inner = self.nodes.iter().flat_map(|node| &node.regions).map(Graph::node_count).sum::<usize>();
+        self.nodes.len() + inner
+    }
+
     /// All symbols that a node of the graph mentions, in its regions too.
     pub fn symbols_of(&self, node: &Node) -> BTreeSet<Sym> {
         let mut symbols: BTreeSet<Sym> = node.outputs.iter().flat_map(|id| symbols_of(&self.ty(*id).dims)).collect();

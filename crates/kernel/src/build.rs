@@ -1,10 +1,13 @@
 //! Writing kernels in code.
 
+mod fused;
+
 use crate::kernel::{Binary, Buffer, BufferId, Carried, Compare, Cond, Kernel, Op, Space, Stmt, Ty, Unary, ValueId};
 use ir::{DType, Literal};
 use nest::Monoid;
 use std::collections::{BTreeSet, HashMap};
 use sym::{Expr, Sym};
+use target::Target;
 
 /// Builds one kernel. Statements go to the innermost open block. Pure ops that stand already in an open block are reused.
 pub struct KernelBuilder {
@@ -12,6 +15,8 @@ pub struct KernelBuilder {
     blocks: Vec<Block>,
     names: usize,
     reserved: BTreeSet<Sym>,
+    /// Whether the machine multiplies and adds with one rounding.
+    fused: bool,
 }
 
 #[derive(Default)]
@@ -22,9 +27,14 @@ struct Block {
 }
 
 impl KernelBuilder {
+    /// For a machine.
+    pub fn on(target: &Target, name: &str) -> KernelBuilder {
+        KernelBuilder { fused: target.fma, ..KernelBuilder::new(name) }
+    }
+
     pub fn new(name: &str) -> KernelBuilder {
         let kernel = Kernel { name: name.to_string(), ..Kernel::default() };
-        KernelBuilder { kernel, blocks: vec![Block::default()], names: 0, reserved: BTreeSet::new() }
+        KernelBuilder { kernel, blocks: vec![Block::default()], names: 0, reserved: BTreeSet::new(), fused: true }
     }
 
     pub fn buffer(&mut self, name: &str, dtype: DType, len: Expr, space: Space) -> BufferId {
@@ -125,8 +135,18 @@ impl KernelBuilder {
         self.op(Op::Compare(op, a, b), Ty { dtype: DType::Bool, lanes })
     }
 
+    /// `a*b + c`, rounded once where the machine does that, else twice.
     pub fn mul_add(&mut self, a: ValueId, b: ValueId, c: ValueId) -> ValueId {
-        self.op(Op::MulAdd(a, b, c), self.ty(a))
+        if self.fused {
+            return self.op(Op::MulAdd(a, b, c), self.ty(a));
+        }
+        let product = self.binary(Binary::Mul, a, b);
+        self.binary(Binary::Add, product, c)
+    }
+
+    /// `a*b + c` as if rounded once, on every machine.
+    pub fn fused_mul_add(&mut self, a: ValueId, b: ValueId, c: ValueId) -> ValueId {
+        if self.fused { self.op(Op::MulAdd(a, b, c), self.ty(a)) } else { fused::mul_add(self, [a, b, c]) }
     }
 
     /// `c` plus the products of groups of lanes; see [`Op::Dot`].

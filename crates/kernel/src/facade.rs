@@ -13,10 +13,16 @@
 //! machine. A context is the C struct of `module`, the cookie in place of its profile, and behind it the pointers of the constants. It holds
 //! no more than that, so that contexts share weights and nothing else.
 
+use std::collections::HashMap;
 use sym::{Expr, Sym};
+use target::processor::Needed;
 
 /// The version of the functions above.
 pub const ABI: i32 = 1;
+
+/// The functions, behind the prefix and `_`.
+pub const FUNCTIONS: [&str; 8] =
+    ["init", "scratch_bytes", "thread_scratch_bytes", "output_bytes", "input_dims", "output_dims", "run", "message"];
 
 /// Results beside those of the entry.
 pub mod code {
@@ -30,6 +36,8 @@ pub mod code {
     pub const CONTEXT: i32 = -200_004;
     /// The weights are not those that the code was made for.
     pub const WEIGHTS: i32 = -200_005;
+    /// The processor lacks what the code needs.
+    pub const PROCESSOR: i32 = -200_006;
     /// This minus the number of an input that must hold what the code was made for, and does not.
     pub const VALUE: i32 = -300_000;
 }
@@ -61,6 +69,18 @@ pub struct Facade {
     pub messages: Vec<(i32, String)>,
     /// The model nodes of each step of the entry, by its number.
     pub steps: Vec<(u32, String)>,
+    /// What the processor must have; `init` asks it.
+    pub needed: Vec<Needed>,
+    /// Whether the functions are one version of several: known inside of the artefact only.
+    pub hidden: bool,
+}
+
+/// Several versions of a model behind one name: the loader of programs binds each function to the best version for the processor.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Dispatch {
+    pub prefix: String,
+    /// The prefixes of the versions, the most demanding last.
+    pub versions: Vec<String>,
 }
 
 /// A symbol and the values that it may have.
@@ -106,6 +126,16 @@ impl Facade {
     /// Bytes of a context.
     pub fn context_bytes(&self) -> i64 {
         64 + 8 * self.weights.constants.len() as i64
+    }
+
+    /// Bytes of scratch of a call, where that depends on no size.
+    pub fn known_scratch_bytes(&self) -> Option<i64> {
+        let mut known: HashMap<&Sym, i64> = HashMap::new();
+        for (symbol, place) in &self.places {
+            let place = place.eval(&|sym| known.get(sym).copied())?;
+            known.insert(symbol, place);
+        }
+        (&self.arena_bytes + &self.scratch_bytes).eval(&|sym| known.get(sym).copied()).filter(|_| self.sizes.is_empty())
     }
 
     /// Marks a context as one of this model.

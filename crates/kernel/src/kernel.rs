@@ -268,22 +268,12 @@ pub struct Kernel {
 impl Kernel {
     /// The element types that dots multiply.
     pub fn dot_types(&self) -> BTreeSet<[DType; 2]> {
-        let mut types = BTreeSet::new();
-        self.collect_dots(&self.body, &mut types);
-        types
+        let types = |op: &Op| if let Op::Dot(a, b, _) = op { Some([*a, *b].map(|factor| self.ty(factor).dtype)) } else { None };
+        ops(&self.body).into_iter().filter_map(types).collect()
     }
 
-    fn collect_dots(&self, stmts: &[Stmt], types: &mut BTreeSet<[DType; 2]>) {
-        for stmt in stmts {
-            match stmt {
-                Stmt::Def { op: Op::Dot(a, b, _), .. } => {
-                    types.insert([*a, *b].map(|factor| self.ty(factor).dtype));
-                }
-                Stmt::For { body, .. } => self.collect_dots(body, types),
-                Stmt::If { then, otherwise, .. } => [then, otherwise].into_iter().for_each(|block| self.collect_dots(block, types)),
-                Stmt::Def { .. } | Stmt::Name { .. } | Stmt::Check { .. } | Stmt::Store { .. } => {}
-            }
-        }
+    pub fn has_mul_add(&self) -> bool {
+        ops(&self.body).into_iter().any(|op| matches!(op, Op::MulAdd(..)))
     }
 
     pub fn ty(&self, id: ValueId) -> Ty {
@@ -323,4 +313,17 @@ impl Op {
             Op::MulAdd(a, b, c) | Op::Dot(a, b, c) | Op::Select(a, b, c) => vec![*a, *b, *c],
         }
     }
+}
+
+/// All ops of some statements.
+fn ops(stmts: &[Stmt]) -> Vec<&Op> {
+    fn of(stmt: &Stmt) -> Vec<&Op> {
+        match stmt {
+            Stmt::Def { op, .. } => vec![op],
+            Stmt::For { body, .. } => ops(body),
+            Stmt::If { then, otherwise, .. } => [ops(then), ops(otherwise)].concat(),
+            Stmt::Name { .. } | Stmt::Check { .. } | Stmt::Store { .. } => vec![],
+        }
+    }
+    stmts.iter().flat_map(of).collect()
 }

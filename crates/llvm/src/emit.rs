@@ -7,24 +7,21 @@
 //! An instruction that the target cannot select ends the process inside LLVM; the printer must not emit one.
 
 mod guard;
+mod targets;
 
 use std::ffi::{CStr, CString, c_char};
 use std::ptr;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, Once, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use llvm_sys::analysis::{LLVMVerifierFailureAction, LLVMVerifyModule};
 use llvm_sys::core::{LLVMCreateMemoryBufferWithMemoryRangeCopy, LLVMGetVersion, LLVMSetTarget};
 use llvm_sys::ir_reader::LLVMParseIRInContext;
-use llvm_sys::support::LLVMParseCommandLineOptions;
-use llvm_sys::target::{
-    LLVMInitializeX86AsmParser, LLVMInitializeX86AsmPrinter, LLVMInitializeX86Target, LLVMInitializeX86TargetInfo,
-    LLVMInitializeX86TargetMC, LLVMSetModuleDataLayout,
-};
+use llvm_sys::target::LLVMSetModuleDataLayout;
 use llvm_sys::target_machine::{
-    LLVMCodeGenFileType, LLVMCodeGenOptLevel, LLVMCodeModel, LLVMCreateTargetDataLayout, LLVMCreateTargetMachine, LLVMGetTargetFromTriple,
-    LLVMRelocMode, LLVMTargetMachineEmitToMemoryBuffer,
+    LLVMCodeGenFileType, LLVMCodeGenOptLevel, LLVMCodeModel, LLVMCreateTargetDataLayout, LLVMCreateTargetMachine,
+    LLVMTargetMachineEmitToMemoryBuffer,
 };
 use llvm_sys::transforms::pass_builder::{LLVMCreatePassBuilderOptions, LLVMRunPasses};
 
@@ -148,7 +145,7 @@ fn parsed<'a>(text: &str, context: &'a Context) -> Result<Module<'a>, EmitError>
 
 /// Gives the module the triple and the data layout of the machine.
 fn retarget(module: &Module, machine: &Machine, options: &EmitOptions) -> Result<(), EmitError> {
-    let triple = c_string(&options.triple, options)?;
+    let triple = targets::normalised(&c_string(&options.triple, options)?);
     // SAFETY: module and machine are live; LLVM copies both strings.
     unsafe {
         let layout = DataLayout(LLVMCreateTargetDataLayout(machine.0));
@@ -186,46 +183,23 @@ fn generated(module: &Module, machine: &Machine, context: &Context, kind: LLVMCo
 }
 
 fn target_machine(options: &EmitOptions) -> Result<Machine, EmitError> {
-    initialise_targets();
-    let triple = c_string(&options.triple, options)?;
+    let triple = targets::normalised(&c_string(&options.triple, options)?);
     let cpu = c_string(&options.cpu, options)?;
     let features = c_string(&options.features, options)?;
-    let mut target = ptr::null_mut();
-    let mut message = Message::none();
-    // SAFETY: the strings outlive both calls.
+    let target = targets::generator(&triple).map_err(|message| target_error(options, message))?;
+    // SAFETY: the strings outlive the call.
     let machine = unsafe {
-        if LLVMGetTargetFromTriple(triple.as_ptr(), &mut target, message.slot()) != 0 {
-            return Err(target_error(options, message.text()));
-        }
         LLVMCreateTargetMachine(
             target,
             triple.as_ptr(),
             cpu.as_ptr(),
             features.as_ptr(),
             LLVMCodeGenOptLevel::LLVMCodeGenLevelDefault,
-            LLVMRelocMode::LLVMRelocPIC,
+            targets::relocation(&options.triple),
             LLVMCodeModel::LLVMCodeModelSmall,
         )
     };
     if machine.is_null() { Err(target_error(options, "no target machine".into())) } else { Ok(Machine(machine)) }
-}
-
-/// Registers the targets with LLVM, once a process. A further target is one more group of calls.
-///
-/// Loop strength reduction is turned off: kernels come with their addresses shaped, and it takes up to four fifths of a kernel's time. So is
-/// scheduling after the registers are chosen: these machines reorder instructions themselves, and it takes a tenth.
-fn initialise_targets() {
-    static TARGETS: Once = Once::new();
-    // SAFETY: the calls fill LLVM's tables of targets, which `Once` keeps to one thread.
-    TARGETS.call_once(|| unsafe {
-        LLVMInitializeX86TargetInfo();
-        LLVMInitializeX86Target();
-        LLVMInitializeX86TargetMC();
-        LLVMInitializeX86AsmPrinter();
-        LLVMInitializeX86AsmParser();
-        let options = [c"inkle".as_ptr(), c"-disable-lsr".as_ptr(), c"-disable-post-ra".as_ptr()];
-        LLVMParseCommandLineOptions(options.len() as i32, options.as_ptr(), ptr::null());
-    });
 }
 
 fn c_string(text: &str, options: &EmitOptions) -> Result<CString, EmitError> {

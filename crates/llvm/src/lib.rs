@@ -8,4 +8,4 @@ mod printer;
 mod emit;
 
 pub use emit::{EmitError, EmitOptions, emit_all, emit_assembly, emit_object, version};
-pub use printer::{PrintOptions, print_artefact, print_entry, print_kernel, print_kernels, print_module};
+pub use printer::{Origins, PrintOptions, print_artefact, print_dispatch, print_entry, print_kernel, print_kernels, print_module};

@@ -10,15 +10,22 @@
 //! - [`index`]: index expressions, cut by scope
 //! - [`function`]: a kernel's frame, statements and control flow
 //! - [`op`], [`convert`], [`saturate`]: the ops
+//! - [`half`]: f16 without instructions for it
+//! - [`wide`]: i64 on machines of 32 bits
 //! - [`memory`], [`strided`]: loads and stores
 //! - [`metadata`]: which accesses never meet
+//! - [`debug`]: which model nodes instructions came from
+//! - [`dispatch`]: versions for several processors behind one name
 //! - [`entry`]: the functions that run the kernels in order
 //! - [`facade`]: the functions by which a C program calls an entry
 
 mod convert;
+mod debug;
+mod dispatch;
 mod entry;
 mod facade;
 mod function;
+mod half;
 mod index;
 mod memory;
 mod metadata;
@@ -27,11 +34,14 @@ mod saturate;
 mod scope;
 mod strided;
 mod text;
+mod wide;
 
-use kernel::facade::Facade;
+pub use debug::Origins;
+use kernel::facade::{Dispatch, Facade};
 use kernel::module::{Entry, Module};
 use kernel::{Interface, Kernel};
 use metadata::Metadata;
+use target::Target;
 
 /// What the text asks of the code generator.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -42,6 +52,26 @@ pub struct PrintOptions {
     pub profile: bool,
     /// Whether kernels and entries are known in their own module only.
     pub internal: bool,
+    /// Whether entries say where a step begins, for debug information.
+    pub marks: bool,
+    /// Whether inputs start where their elements are aligned.
+    pub aligned: bool,
+    /// Whether f16 is converted by operations on bits.
+    pub soft_half: bool,
+    /// Whether divisions and conversions of i64 are calls of functions in the module.
+    pub narrow_words: bool,
+}
+
+impl PrintOptions {
+    /// For a machine.
+    pub fn of(target: &Target) -> PrintOptions {
+        PrintOptions {
+            vector_width: Some(target.vector_bits),
+            soft_half: !target.half,
+            narrow_words: target.word_bits < 64,
+            ..PrintOptions::default()
+        }
+    }
 }
 
 /// The LLVM module of one kernel.
@@ -80,12 +110,22 @@ pub fn print_artefact<'a>(
     interfaces: &[Interface],
     main: &Entry,
     facade: &Facade,
+    origins: &Origins,
     options: &PrintOptions,
 ) -> String {
     let mut functions = vec![entry::launch_function(options), entry::entry_function(main, interfaces, options)];
     functions.extend(entry::together_function([main], options));
-    functions.push(facade::facade_text(facade, main));
-    assembled(entry::launched(main).into_iter().map(kernels), &functions, options)
+    functions.push(facade::facade_text(facade, main, options));
+    let mut metadata = Metadata::default();
+    let kernels = entry::launched(main).into_iter().map(|at| function::function(kernels(at), &mut metadata, options));
+    let text = kernels.collect::<Vec<_>>().into_iter().chain(functions).collect::<Vec<_>>().join("\n");
+    let text = debug::annotated(&text, origins, &mut metadata);
+    format!("{text}\n{}{}", attributes(options), metadata.text())
+}
+
+/// The LLVM module by which versions of an artefact share a name.
+pub fn print_dispatch(dispatch: &Dispatch) -> String {
+    format!("{}{}", dispatch::dispatch_text(dispatch), attributes(&PrintOptions::default()))
 }
 
 /// Kernels and finished functions, with what they share.
@@ -93,6 +133,9 @@ fn assembled<'a>(kernels: impl IntoIterator<Item = &'a Kernel>, functions: &[Str
     let mut metadata = Metadata::default();
     let mut all: Vec<String> = kernels.into_iter().map(|kernel| function::function(kernel, &mut metadata, options)).collect();
     all.extend_from_slice(functions);
+    if options.narrow_words {
+        all.extend(wide::functions(&all));
+    }
     format!("{}\n{}{}", all.join("\n"), attributes(options), metadata.text())
 }
 

@@ -75,6 +75,11 @@ impl ModelFile {
         self.model.metadata_props.iter().find(|entry| entry.key == key).map(|entry| entry.value.as_str())
     }
 
+    /// All keys and texts that the model carries for its users.
+    pub fn all_metadata(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.model.metadata_props.iter().map(|entry| (entry.key.as_str(), entry.value.as_str()))
+    }
+
     /// The model's own folder, with no symbolic link in it; none for a model in memory.
     pub fn folder(&self) -> Option<&Path> {
         self.external.folder()

@@ -40,7 +40,7 @@ pub use cx::Cx;
 pub use drawn::{Drawn, drawn_outputs};
 pub use known::Known;
 pub use narrow::{Format, Narrow};
-pub(crate) use region::Body;
+pub(crate) use region::{Body, Branches, Port, Typed, with_dims};
 pub(crate) use tensor::{Stored, element_type_of, stored_type_of};
 pub use term::{Out, Term};
 
@@ -74,8 +74,8 @@ pub struct Imported {
 /// The graph of a model.
 ///
 /// Initializers are constants whose weight is their name, and which share the file's bytes; so are inputs that have an initializer, and
-/// large `Constant` nodes under the name of their output. The symbols are those of the inputs' dims. Names of inputs and outputs are the model's. Every node has the name of its model node, or
-/// `op_type#index`, as location. Errors are all of the model's problems.
+/// large `Constant` nodes under the name of their output. The symbols are those of the inputs' dims. Names of inputs and outputs are the
+/// model's. Every node has the name of its model node, or `op_type#index`, as location. Errors are all of the model's problems.
 pub fn import(file: &ModelFile, options: &ImportOptions) -> Result<Graph, Diagnostics> {
     import_with_warnings(file, options).map(|imported| imported.graph)
 }

@@ -31,6 +31,7 @@ pub mod matmul;
 pub mod microsoft;
 pub mod ml;
 mod narrow;
+mod network;
 pub mod ngrams;
 pub mod norm;
 pub mod order;
@@ -67,9 +68,15 @@ pub const LATEST_OPSET: i64 = 28;
 /// Operators that take elements of the narrow types and know what they stand for.
 const NARROW: [&str; 5] = ["Cast", "CastLike", "BitCast", "QuantizeLinear", "DequantizeLinear"];
 
+/// Operators that give on what they carry, whatever it stands for, and know of each which it is.
+const CARRIES: [&str; 2] = ["Loop", "Scan"];
+
 /// Operators that take strings and know what they are.
 const STRINGS: [&str; 10] =
-    ["Cast", "CastLike", "Equal", "Shape", "Size", "StringConcat", "StringNormalizer", "StringSplit", "RegexFullMatch", "LabelEncoder"];
+    ["Cast", "CastLike", "Equal", "Shape", "Size", "StringConcat", "StringNormalizer", "StringSplit", "RegexFullMatch", "TfIdfVectorizer"];
+
+/// Likewise, of `ai.onnx.ml`.
+const ML_STRINGS: [&str; 3] = ["LabelEncoder", "CategoryMapper", "OneHotEncoder"];
 
 /// Operators that give elements of their first operand, whatever these stand for.
 const MOVES: [&str; 9] = ["Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Slice", "Gather", "Expand"];
@@ -101,11 +108,14 @@ pub(crate) enum Reading {
 
 pub(crate) fn reading(domain: &str, op_type: &str, narrow: Narrow) -> Reading {
     let is_text = narrow == Narrow::Text;
+    if domain == "ai.onnx.ml" && is_text && ML_STRINGS.contains(&op_type) {
+        return Reading::Knows;
+    }
     let knows: &[&str] = if is_text { &STRINGS } else { &NARROW };
-    let is_in = |names: &[&str]| names.contains(&op_type) && (domain.is_empty() || op_type == "LabelEncoder");
+    let is_in = |names: &[&str]| domain.is_empty() && names.contains(&op_type);
     match is_in(&MOVES) || is_text && is_in(&MOVES_STRINGS) {
         true => Reading::Moves,
-        false if is_in(knows) => Reading::Knows,
+        false if is_in(knows) || is_in(&CARRIES) => Reading::Knows,
         false => Reading::Refuses,
     }
 }

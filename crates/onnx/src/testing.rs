@@ -10,8 +10,9 @@
 //! => y
 //! ```
 //!
-//! Attributes are `3`, `3.0`, `"text"`, `[1, 2]`, `[1.0]`, `["text"]`, `f32[2] 1 2`, `@name` (a reference) or `graph { .. }`. `function f(a) { .. }`
-//! defines a function of domain `my`, which `my.f` calls. Operators of other domains are written likewise: `com.microsoft.Gelu`.
+//! Attributes are `3`, `3.0`, `"text"`, `[1, 2]`, `[1.0]`, `["text"]`, `f32[2] 1 2`, `@name` (a reference) or `graph { .. }`. `function
+//! f(a) { .. }` defines a function of domain `my`, which `my.f` calls. Operators of other domains are written likewise:
+//! `com.microsoft.Gelu`.
 
 use crate::proto::tensor_shape_proto::{Dimension, Value as Dim};
 use crate::proto::{

@@ -20,6 +20,7 @@ use nest::{Contraction, Func, Index, IterKind, Nest, Operand, Read, Scalar, Scal
 use std::collections::HashMap;
 use sym::{Expr, Sym};
 use target::Target;
+use target::costs::hundredths;
 
 pub fn pack(program: &Program, target: &Target) -> Program {
     let mut out = program.clone();
@@ -122,15 +123,12 @@ pub fn tile_rows(target: &Target, columns: u32) -> u32 {
     ((target.vector_registers - 1 - columns) / columns).clamp(1, 14)
 }
 
-/// The turn of a byte, in multiply-adds of a vector: it competes with them for a part of the machine's units.
-const TURN: f64 = 0.25;
-
 /// Elements of a panel: the number of vector columns that wastes the least of `n`, wider where rows are few.
 fn panel_width(nest: &Nest, c: &Contraction, n: &Sym, turned: bool, target: &Target) -> i64 {
     let lanes = target.lanes(DType::F32) as i64;
     let extent = |s: &Sym| nest.iter(s).map_or(Expr::one(), |iter| iter.extent.clone());
     // a row's elements are turned once for all columns
-    let turn = if turned { TURN } else { 0.0 };
+    let turn = if turned { hundredths(target.costs.byte_turn) } else { 0.0 };
     let rows: f64 = c.m.iter().map(|s| extent(s).eval(&|_| Some(64)).unwrap_or(64) as f64).product();
     let width = extent(n).as_const();
     let cost = |columns: i64| {
@@ -138,7 +136,7 @@ fn panel_width(nest: &Nest, c: &Contraction, n: &Sym, turned: bool, target: &Tar
         let waste = width.map_or(1.0, |w| ((w + block - 1) / block * block) as f64 / w.max(1) as f64);
         // per-step work of a register tile: multiply-adds, or the loads that feed them, or the latency of few accumulators
         let tile = (tile_rows(target, columns as u32) as f64).min(rows);
-        let per_row = (columns as f64 + turn).max((tile + columns as f64) / tile).max(8.0 / tile);
+        let per_row = (columns as f64 + turn).max((tile + columns as f64) / tile).max(f64::from(target.costs.sums_in_flight) / tile);
         waste * per_row / columns as f64
     };
     let best = [2, 3, 4, 1].into_iter().min_by(|a, b| cost(*a).total_cmp(&cost(*b)));
@@ -156,16 +154,15 @@ fn is_streamable(program: &Program, group: &Group, at: usize, c: &Contraction, n
     let others = physical.iter().rev().skip(1).all(|e| !e.mentions(n));
     let whole = stage.nest.iter(n).and_then(|i| i.extent.as_const()).is_some_and(|w| w % target.lanes(DType::F32) as i64 == 0);
     let known = matches!(buffer.role, Role::Constant { .. } | Role::Prepared);
-    last && others && whole && !known && !spans_pages(stage, c, &physical, buffer)
+    last && others && whole && !known && !spans_pages(stage, c, &physical, buffer, target)
 }
 
-/// Bytes of a page of memory, and how many of them a core's first address cache holds, about.
+/// Bytes of a page of memory.
 const PAGE: i64 = 4096;
-const PAGES: i64 = 128;
 
 /// Whether the rows of `b` lie on so many pages that looking up their addresses would hold up the kernel, while packing would pay: many
 /// rows of `a` use the panels.
-fn spans_pages(stage: &Stage, c: &Contraction, physical: &[Expr], buffer: &Buffer) -> bool {
+fn spans_pages(stage: &Stage, c: &Contraction, physical: &[Expr], buffer: &Buffer, target: &Target) -> bool {
     let extent = |syms: &[Sym]| -> i64 {
         let extents = syms.iter().filter_map(|s| stage.nest.iter(s)).map(|iter| iter.extent.eval(&|_| Some(64)).unwrap_or(64));
         extents.product()
@@ -174,7 +171,7 @@ fn spans_pages(stage: &Stage, c: &Contraction, physical: &[Expr], buffer: &Buffe
     let address = physical.iter().zip(&dims).fold(Expr::zero(), |sum, (at, dim)| &(&sum * dim) + at);
     let stride = |s: &Sym| address.split_linear(s).and_then(|(c, _)| c.eval(&|_| Some(64))).unwrap_or(0);
     let widest = c.k.iter().map(stride).max().unwrap_or(0) * buffer.ty.dtype.size() as i64;
-    extent(&c.k) * widest.min(PAGE) > PAGES * PAGE && extent(&c.m) >= 32
+    extent(&c.k) * widest.min(PAGE) > i64::from(target.costs.address_pages) * PAGE && extent(&c.m) >= 32
 }
 
 /// How the reduction walks `a` in memory.

@@ -26,6 +26,7 @@ use ir::{DType, Literal, TensorType};
 use nest::{Contraction, Func, Index, Iter, Monoid, Nest, NestBuilder, Read, ScalarId, ScalarOp};
 use sym::{Expr, Sym};
 use target::Target;
+use target::costs::hundredths;
 
 pub fn filter(program: &Program, target: &Target) -> Program {
     let mut out = program.clone();
@@ -38,7 +39,7 @@ fn filter_step(program: &mut Program, step: Step, target: &Target) -> Step {
     let [stage] = group.stages.as_slice() else { return step };
     let Some(conv) = Conv::of(program, stage) else { return step };
     match conv.gain(target) {
-        Some((tile, gain)) if gain > 1.15 => Step::Group(conv.filtered(program, tile)),
+        Some((tile, gain)) if gain > hundredths(target.costs.filter_gain) => Step::Group(conv.filtered(program, tile)),
         _ => step,
     }
 }
@@ -188,12 +189,6 @@ fn pick_one(b: &mut NestBuilder, at: &Expr, values: &[ScalarId]) -> ScalarId {
 /// What an unknown size is taken for where a choice needs a number.
 const ROUGH: i64 = 32;
 
-/// Bytes that come from memory in the time of one instruction of a core, while the other cores stream too.
-const STREAMED: f64 = 4.0;
-
-/// How much longer a product takes in many short sums than in one long sum.
-const SHORT_SUMS: f64 = 1.25;
-
 /// A convolution with a window of 3x3 and steps of 1, with its epilogue.
 struct Conv<'a> {
     stage: &'a Stage,
@@ -260,12 +255,13 @@ impl<'a> Conv<'a> {
         let product = |iters: &[Iter]| iters.iter().map(|iter| number(&iter.extent)).product::<f64>();
         let (batch, c, k) = (product(&self.others), product(&self.channels), number(&self.k.extent));
         let results = batch * self.extent.iter().map(number).product::<f64>();
-        let direct = results * 9.0 * c * k / lanes + 9.0 * c * k * 4.0 / STREAMED;
+        let (streamed, short_sums) = (hundredths(target.costs.streamed_bytes), hundredths(target.costs.short_sums));
+        let direct = results * 9.0 * c * k / lanes + 9.0 * c * k * 4.0 / streamed;
         let cost = |tile: &Tile| {
             let [into, out] = tile.instructions();
             let filter = (tile.n() * tile.n()) as f64 * c * k;
             let tiles = batch * self.extent.iter().map(|extent| (number(extent) / tile.m() as f64).ceil()).product::<f64>();
-            tiles * (SHORT_SUMS * filter + into * c + out * k) / lanes + filter * 4.0 / STREAMED
+            tiles * (short_sums * filter + into * c + out * k) / lanes + filter * 4.0 / streamed
         };
         let best = TILES.iter().min_by(|a, b| cost(a).total_cmp(&cost(b)))?;
         (c.min(k) >= lanes).then_some((*best, direct / cost(best)))

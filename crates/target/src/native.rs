@@ -66,12 +66,13 @@ fn instruction_set() -> Target {
 #[cfg(not(target_arch = "x86_64"))]
 fn instruction_set() -> Target {
     let arch = std::env::consts::ARCH;
-    Target { triple: format!("{arch}-unknown-linux-gnu"), ..baseline("generic") }
+    let known = Target::predefined().into_iter().find(|target| target.architecture() == arch);
+    known.unwrap_or_else(|| Target { triple: format!("{arch}-unknown-linux-gnu"), ..baseline("generic") })
 }
 
-/// 128-bit vectors without fused multiply-add.
+/// 128-bit vectors without fused multiply-add and conversions of f16.
 fn baseline(cpu: &str) -> Target {
-    Target { cpu: cpu.to_string(), vector_bits: 128, fma: false, ..Target::x86_64_v3() }
+    Target { cpu: cpu.to_string(), vector_bits: 128, fma: false, half: false, ..Target::x86_64_v3() }
 }
 
 #[cfg(target_arch = "x86_64")]

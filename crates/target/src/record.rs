@@ -1,5 +1,6 @@
 //! The record of a target.
 
+use crate::costs::Costs;
 use ir::DType;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -14,7 +15,7 @@ pub struct Target {
     pub cpu: String,
     /// LLVM features on top of those of `cpu`, without sign.
     pub features: Vec<String>,
-    /// Width of a vector register.
+    /// Width of a vector register; 8 where there are none, so that all code is of single elements.
     pub vector_bits: u32,
     /// How many vector registers there are.
     pub vector_registers: u32,
@@ -27,48 +28,23 @@ pub struct Target {
     /// Last-level cache, shared by the cores.
     pub l3_bytes: u64,
     pub cores: u32,
-    /// Fused multiply-add of f32 and f64 vectors.
+    /// Width of an integer register: 32 or 64. Divisions and conversions of i64 are functions of the printer's where it is 32.
+    pub word_bits: u32,
+    /// Fused multiply-add of f32 and f64 vectors. Without it sums of products are rounded twice a term, and functions that need the
+    /// fused one compute it by wider or by more sums.
     pub fma: bool,
+    /// Conversions between f16 and f32; without them they are operations on bits.
+    pub half: bool,
     /// Dot products of bf16 pairs into f32 (`vdpbf16ps`).
     pub bf16_dot: bool,
     /// Dot products of unsigned by signed bytes, four at a time, into i32, without saturation (`vpdpbusd`).
     pub int8_dot: bool,
+    /// What choices of schedules and plans go by; not written where it is the default.
+    #[serde(default, skip_serializing_if = "Costs::is_default")]
+    pub costs: Costs,
 }
 
 impl Target {
-    /// Any x86-64 with AVX2 and FMA.
-    pub fn x86_64_v3() -> Target {
-        Target {
-            name: "x86-64-v3".to_string(),
-            triple: "x86_64-unknown-linux-gnu".to_string(),
-            cpu: "x86-64-v3".to_string(),
-            features: vec![],
-            vector_bits: 256,
-            vector_registers: 16,
-            l1_bytes: 32 << 10,
-            l1_ways: 8,
-            l2_bytes: 512 << 10,
-            l3_bytes: 16 << 20,
-            cores: 8,
-            fma: true,
-            bf16_dot: false,
-            int8_dot: false,
-        }
-    }
-
-    /// Any x86-64 with the common part of AVX-512.
-    pub fn x86_64_v4() -> Target {
-        Target {
-            name: "x86-64-v4".to_string(),
-            cpu: "x86-64-v4".to_string(),
-            vector_bits: 512,
-            vector_registers: 32,
-            l2_bytes: 1 << 20,
-            l3_bytes: 32 << 20,
-            ..Target::x86_64_v3()
-        }
-    }
-
     /// How many elements of a type fill a vector register.
     pub fn lanes(&self, dtype: DType) -> u32 {
         (self.vector_bits / 8 / dtype.size() as u32).max(1)
@@ -83,6 +59,11 @@ impl Target {
             _ if bytes && self.int8_dot => 4,
             _ => 1,
         }
+    }
+
+    /// The first part of the triple: `x86_64`.
+    pub fn architecture(&self) -> &str {
+        self.triple.split('-').next().unwrap_or_default()
     }
 
     /// The features as LLVM reads them: `+avx2,+fma`.
@@ -104,7 +85,7 @@ impl std::str::FromStr for Target {
     fn from_str(text: &str) -> Result<Target, String> {
         let target: Target = serde_json::from_str(text).map_err(|why| format!("target record: {why}"))?;
         let numbers = [
-            (u64::from(target.vector_bits), "vector_bits", 64, 1 << 14),
+            (u64::from(target.vector_bits), "vector_bits", 8, 1 << 14),
             (u64::from(target.vector_registers), "vector_registers", 8, 1 << 10),
             (target.l1_bytes, "l1_bytes", 1 << 10, 1 << 40),
             (u64::from(target.l1_ways), "l1_ways", 1, 1 << 10),
@@ -119,6 +100,12 @@ impl std::str::FromStr for Target {
         }
         if !target.vector_bits.is_power_of_two() {
             return Err(format!("target record: vector_bits is {}, not a power of two", target.vector_bits));
+        }
+        if let Some(fault) = target.costs.fault() {
+            return Err(format!("target record: {fault}"));
+        }
+        if ![32, 64].contains(&target.word_bits) {
+            return Err(format!("target record: word_bits is {}, not 32 or 64", target.word_bits));
         }
         let dots = [(target.bf16_dot, "bf16_dot", "avx512bf16"), (target.int8_dot, "int8_dot", "avx512vnni")];
         for (has, field, feature) in dots {
@@ -136,7 +123,8 @@ mod tests {
 
     #[test]
     fn text_round_trips() {
-        for target in [Target::x86_64_v3(), Target::x86_64_v4(), Target::native()] {
+        let fitted = Target { costs: Costs { stream: 250, ..Costs::default() }, ..Target::x86_64_v4() };
+        for target in Target::predefined().into_iter().chain([Target::native(), fitted]) {
             assert_eq!(target.to_string().parse(), Ok(target));
         }
     }
@@ -146,6 +134,16 @@ mod tests {
         let why = |target: Target| target.to_string().parse::<Target>().expect_err("a fault");
         assert_eq!(why(Target { l1_ways: 0, ..Target::x86_64_v4() }), "target record: l1_ways is 0, not from 1 to 1024");
         assert_eq!(why(Target { vector_bits: 384, ..Target::x86_64_v4() }), "target record: vector_bits is 384, not a power of two");
+        assert_eq!(why(Target { word_bits: 16, ..Target::x86_64_v4() }), "target record: word_bits is 16, not 32 or 64");
+    }
+
+    #[test]
+    fn costs_are_written_where_they_differ_and_have_ranges() {
+        assert!(!Target::x86_64_v4().to_string().contains("costs"));
+        let wrong = Target { costs: Costs { stream: 1, ..Costs::default() }, ..Target::x86_64_v4() };
+        assert_eq!(wrong.to_string().parse::<Target>(), Err("target record: costs.stream is 1, not from 100 to 2000".to_string()));
+        let unknown = wrong.to_string().replace("\"stream\"", "\"dream\"").parse::<Target>();
+        assert!(unknown.is_err_and(|why| why.contains("unknown field `dream`")));
     }
 
     #[test]

@@ -18,6 +18,7 @@ fn interface(inputs: &[(&str, TensorType)], outputs: &[(&str, TensorType)], size
         inputs: named(inputs),
         outputs: named(outputs),
         hashes: vec![],
+        metadata: vec![],
     }
 }
 

@@ -31,6 +31,15 @@ pub fn length(text: &str) -> Result<(String, Content), String> {
     Ok((name.to_string(), content))
 }
 
+/// Hexadecimal with `0x`, or decimal.
+pub fn address(text: &str) -> Result<u64, String> {
+    let number = match text.strip_prefix("0x") {
+        Some(digits) => u64::from_str_radix(digits, 16).ok(),
+        None => text.parse().ok(),
+    };
+    number.ok_or_else(|| format!("`{text}` is no address like 0x1a2b"))
+}
+
 /// The start of names in C.
 pub fn prefix(text: &str) -> Result<String, String> {
     let plain = text.starts_with(|c: char| c.is_ascii_lowercase())

@@ -30,6 +30,8 @@ const DIM_TEXTS: [&str; 16] = [
     "i0",
     "1000000000000000000000",
 ];
+/// The most bytes of a node that is put inside of branches.
+const MOST_NESTED: usize = 10_000;
 const DOMAINS: [&str; 4] = ["", "ai.onnx", "ai.onnx.ml", "my"];
 
 /// The file of a damaged model.
@@ -149,16 +151,19 @@ fn damage_node(graph: &mut GraphProto, at: usize, random: &mut Random) {
     }
 }
 
-/// The node inside of branches, at times very deep.
+/// The node inside of branches, at times very deep; not one that already is.
 fn nest(node: &mut NodeProto, random: &mut Random) {
+    if node.encoded_len() > MOST_NESTED {
+        return;
+    }
     let innermost = node.clone();
     for _ in 0..random.one_of([1, 2, 40, 70, 200]) {
-        let mut attribute = vec![branch("then_branch", node.clone())];
+        let (input, output) = (node.input.iter().take(1).cloned().collect(), node.output.clone());
+        let mut attribute = vec![branch("then_branch", std::mem::take(node))];
         if random.chance(50) {
             attribute.push(branch("else_branch", innermost.clone()));
         }
-        let input = node.input.iter().take(1).cloned().collect();
-        *node = NodeProto { op_type: "If".to_string(), input, output: node.output.clone(), attribute, ..NodeProto::default() };
+        *node = NodeProto { op_type: "If".to_string(), input, output, attribute, ..NodeProto::default() };
     }
 }
 

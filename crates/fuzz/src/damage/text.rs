@@ -43,12 +43,15 @@ fn damage_words(text: &str, random: &mut Random) -> String {
 fn words(text: &str) -> Vec<(usize, usize)> {
     let is_word = |c: char| c.is_alphanumeric() || c == '_';
     let mut words: Vec<(usize, usize)> = Vec::new();
-    for (at, c) in text.char_indices().filter(|(_, c)| !c.is_whitespace()) {
+    let mut before = false;
+    for (at, c) in text.char_indices() {
         let end = at + c.len_utf8();
         match words.last_mut() {
-            Some(last) if last.1 == at && is_word(c) && text[last.0..at].chars().all(is_word) => last.1 = end,
-            _ => words.push((at, end)),
+            Some(last) if before && is_word(c) => last.1 = end,
+            _ if !c.is_whitespace() => words.push((at, end)),
+            _ => {}
         }
+        before = is_word(c);
     }
     words
 }

@@ -211,6 +211,38 @@ pub fn matmul(generator: &mut Generator) -> Option<Id> {
     rescaled(generator, sums, count)
 }
 
+/// The filters of a convolution of bytes.
+pub struct Filters {
+    pub weights: Id,
+    pub window: Window,
+    pub groups: i64,
+    pub maps: i64,
+    /// Of the result.
+    pub dims: Vec<Expr>,
+    /// How many products a sum has.
+    pub count: i64,
+}
+
+impl Filters {
+    /// For x, whose channels are known; with at most so many products in a sum.
+    pub fn draw(generator: &mut Generator, x: Id, most: i64) -> Option<Filters> {
+        let form = generator.form(x).clone();
+        let channels = form.dims[1].as_const()?;
+        let groups = if generator.random.chance(25) { channels } else { 1 };
+        let maps = groups * generator.random.one_of([1, 2, 8, 17]);
+        let window = Window::draw(generator, &form.dims[2..]);
+        let dims = [&[form.dims[0].clone(), Expr::from(maps)], &window.positions(generator, &form.dims[2..])?[..]].concat();
+        let count = channels / groups * window.count();
+        if count > most || !generator.is_quick(dims.iter().chain([&Expr::from(count)])) {
+            return None;
+        }
+        let shape: Vec<Expr> = [&[maps, channels / groups], &window.taps[..]].concat().into_iter().map(Expr::from).collect();
+        let dtype = byte_type(generator);
+        let weights = generator.weight_within("weight", dtype, &numbers(&shape)?, all_bytes(dtype))?;
+        Some(Filters { weights, window, groups, maps, dims, count })
+    }
+}
+
 pub fn conv(generator: &mut Generator) -> Option<Id> {
     let fits = |form: &Form| (3..=5).contains(&form.rank()) && form.dims[1].as_const().is_some();
     let x = bytes(generator, fits, |generator| {
@@ -220,19 +252,7 @@ pub fn conv(generator: &mut Generator) -> Option<Id> {
         dims.extend((0..spatial).map(|_| Expr::from(generator.random.one_of(sides))));
         dims
     })?;
-    let form = generator.form(x).clone();
-    let channels = form.dims[1].as_const()?;
-    let groups = if generator.random.chance(25) { channels } else { 1 };
-    let maps = groups * generator.random.one_of([1, 2, 8, 17]);
-    let window = Window::draw(generator, &form.dims[2..]);
-    let dims = [&[form.dims[0].clone(), Expr::from(maps)], &window.positions(generator, &form.dims[2..])?[..]].concat();
-    let count = channels / groups * window.count();
-    if !generator.is_quick(dims.iter().chain([&Expr::from(count)])) {
-        return None;
-    }
-    let shape: Vec<Expr> = [&[maps, channels / groups], &window.taps[..]].concat().into_iter().map(Expr::from).collect();
-    let dtype = byte_type(generator);
-    let w = generator.weight_within("weight", dtype, &numbers(&shape)?, all_bytes(dtype))?;
+    let Filters { weights: w, window, groups, maps, dims, count } = Filters::draw(generator, x, i64::MAX)?;
     let p = zero_point(generator, x, None);
     let q = zero_point(generator, w, Some(&Expr::from(maps)));
     let mut attributes = window.attributes(generator);

@@ -41,8 +41,8 @@ fn bits_to(to: DType) -> onnx::proto::AttributeProto {
     draft::int("to", draft::data_type(to) as i64)
 }
 
-/// The bits of magnitudes, whose zeros and NaNs have no sign, cut to the highest digits. Only floats that nothing has rounded have bits that
-/// are known.
+/// The bits of magnitudes, whose zeros and NaNs have no sign, cut to the highest digits. Only floats that nothing has rounded have bits
+/// that are known.
 fn bits_of_floats(generator: &mut Generator) -> Option<Id> {
     let x = generator.find(|_, form| matches!(form.dtype, DType::F32 | DType::F64) && form.exact)?;
     let form = generator.form(x).clone();

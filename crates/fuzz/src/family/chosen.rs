@@ -8,7 +8,7 @@ use onnx::proto::AttributeProto;
 use sym::Expr;
 
 /// The results of a node, those whose sizes depend on data with 1 in their place. No other step takes them.
-fn hidden(
+pub fn hidden(
     generator: &mut Generator,
     op: &str,
     operands: &[Option<Id>],
@@ -21,7 +21,7 @@ fn hidden(
 }
 
 /// The sum along an axis of which there are at most `most` places.
-fn summed(generator: &mut Generator, x: Id, axis: usize, most: f64) -> Option<Id> {
+pub fn summed(generator: &mut Generator, x: Id, axis: usize, most: f64) -> Option<Id> {
     let form = generator.form(x).clone();
     let mut dims = form.dims.clone();
     dims.remove(axis);

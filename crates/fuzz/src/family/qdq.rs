@@ -4,8 +4,7 @@
 //!
 //! Scales are powers of two and sums have few enough products that f32 holds them all: nothing is rounded but where it is meant.
 
-use super::bytes::{all_bytes, along, byte_type, bytes, scale};
-use super::shape::numbers;
+use super::bytes::{Filters, all_bytes, along, byte_type, bytes, scale};
 use super::window::Window;
 use crate::draft;
 use crate::generator::{Form, Generator, Id};
@@ -123,19 +122,7 @@ pub fn conv(generator: &mut Generator) -> Option<Id> {
         dims.extend((0..2).map(|_| Expr::from(generator.random.one_of([1, 4, 5, 7, 8, 12]))));
         dims
     })?;
-    let form = generator.form(x).clone();
-    let channels = form.dims[1].as_const()?;
-    let groups = if generator.random.chance(25) { channels } else { 1 };
-    let maps = groups * generator.random.one_of([1, 2, 8, 17]);
-    let window = Window::draw(generator, &form.dims[2..]);
-    let dims = [&[form.dims[0].clone(), Expr::from(maps)], &window.positions(generator, &form.dims[2..])?[..]].concat();
-    let count = channels / groups * window.count();
-    if count > MOST_EXACT || !generator.is_quick(dims.iter().chain([&Expr::from(count)])) {
-        return None;
-    }
-    let shape: Vec<Expr> = [&[maps, channels / groups], &window.taps[..]].concat().into_iter().map(Expr::from).collect();
-    let dtype = byte_type(generator);
-    let w = generator.weight_within("weight", dtype, &numbers(&shape)?, all_bytes(dtype))?;
+    let Filters { weights: w, window, groups, maps, dims, count } = Filters::draw(generator, x, MOST_EXACT)?;
     let axis = generator.random.chance(70).then_some(0);
     let (first, second) = (dequantized(generator, x, None)?, dequantized(generator, w, axis)?);
     let bias = if generator.random.chance(50) { Some(bias(generator, maps)?) } else { None };

@@ -154,9 +154,6 @@ pub fn rough(extent: &Expr) -> i64 {
     extent.eval(&|_| Some(ROUGH)).unwrap_or(ROUGH).max(1)
 }
 
-/// Multiply-adds a microsecond that a core is taken to do: half of what wide vectors reach, for a first idea of a task's length.
-const MULTIPLY_ADDS_PER_US: f64 = 70_000.0;
-
 /// The default choices; None where the vectorised operand does not hold whole vectors, or is packed for dots that the target lacks.
 pub fn choose(cx: &StageCx, matched: &Matched, target: &Target) -> Option<ContractSchedule> {
     let nest = cx.nest();
@@ -296,21 +293,25 @@ impl Shape {
         let strip_bytes = (unit * row_bytes).min(self.a_bytes / strips.max(1)).max(1);
         let panel_bytes = self.panel * self.depth * self.bytes[1];
         let columns = if self.two_levels { self.m[1] } else { 1 };
-        let strip_us = (unit * columns * self.panel * self.depth) as f64 / (MULTIPLY_ADDS_PER_US * self.group as f64);
+        let costs = &target.costs;
+        let per_us = 1000.0 * f64::from(costs.multiply_adds_per_ns);
+        let strip_us = (unit * columns * self.panel * self.depth) as f64 / (per_us * self.group as f64);
         let all = (strips * self.panels * self.outer) as f64;
-        let tasks = ((all * strip_us / 20.0) as i64).max(((all * strip_us / 4.0) as i64).min(8)).max(1);
+        let tasks_of = |us: u32| (all * strip_us / f64::from(us)) as i64;
+        let few = tasks_of(costs.contract_least_task_us).min(i64::from(costs.contract_tasks));
+        let tasks = tasks_of(costs.contract_task_us).max(few).max(1);
         let each = ((all as i64) / tasks).max(1);
-        let cache = target.l2_bytes as i64;
+        let of_cache = |twelfths: u32| (target.l2_bytes.saturating_mul(u64::from(twelfths)) / 12) as i64;
         if !self.known {
             return (unit * (each / self.panels).clamp(1, 4), (self.panels / 4).max(1), true);
         }
-        if self.panels * panel_bytes <= cache / 3 {
+        if self.panels * panel_bytes <= of_cache(costs.panels_of_l2) {
             return (unit * (each / self.panels).clamp(1, strips), self.panels, true);
         }
-        if strips * strip_bytes <= cache / 2 {
+        if strips * strip_bytes <= of_cache(costs.rows_of_l2) {
             return (unit * strips, (each / strips).clamp(1, self.panels), false);
         }
-        let rows = (cache / 3 / strip_bytes.max(1)).clamp(1, strips);
+        let rows = (of_cache(costs.block_of_l2) / strip_bytes.max(1)).clamp(1, strips);
         (unit * rows, (each / rows).clamp(1, self.panels), true)
     }
 }

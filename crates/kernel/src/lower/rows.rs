@@ -41,6 +41,7 @@ use program::{PhysicalBuffer, PhysicalGroup, PhysicalRole};
 use stage::{Emit, Span};
 use std::collections::BTreeMap;
 use sym::{Expr, Sym};
+use target::Target;
 
 /// The group whose iterators a schedule names: in blocks where it has some, and flat.
 pub fn scheduled(group: &PhysicalGroup, block: Option<&Piece>) -> PhysicalGroup {
@@ -51,7 +52,7 @@ pub fn scheduled(group: &PhysicalGroup, block: Option<&Piece>) -> PhysicalGroup 
 }
 
 /// The kernel of a group by a legal schedule.
-pub fn lower(name: &str, group: &PhysicalGroup, schedule: &RowsSchedule) -> Kernel {
+pub fn lower(name: &str, group: &PhysicalGroup, schedule: &RowsSchedule, target: &Target) -> Kernel {
     let mut flat = scheduled(group, schedule.block.as_ref());
     let piece = schedule.piece.as_ref().filter(|piece| flat.outer.iter().any(|iter| iter.sym == piece.sym));
     let outer_vector = piece.map(|piece| piece.sym.clone());
@@ -59,7 +60,7 @@ pub fn lower(name: &str, group: &PhysicalGroup, schedule: &RowsSchedule) -> Kern
         flat::widen_locals(&mut flat, &piece.sym, piece.size as u32);
     }
     let sizes = group.sizes();
-    let mut b = KernelBuilder::new(name);
+    let mut b = KernelBuilder::on(target, name);
     b.reserve(sizes.iter().cloned());
     b.reserve(flat.stages.iter().flat_map(|stage| stage.nest.iters.iter().map(|iter| iter.sym.clone())));
     let buffers = declare_buffers(&mut b, &flat.buffers);

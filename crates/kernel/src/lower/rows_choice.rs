@@ -11,12 +11,8 @@ use nest::{Iter, IterKind, Nest};
 use program::{PhysicalGroup, PhysicalRole, PhysicalStage};
 use std::cmp::Ordering;
 use sym::Sym;
-use target::Target;
-
-/// Cycles of a task that is long enough: some microseconds.
-const TASK: f64 = 10_000.0;
-/// Cycles of tasks that are handed out together.
-const GRAIN: f64 = 40_000.0;
+use target::costs::hundredths;
+use target::{Costs, Target};
 
 /// A schedule that is legal for the group.
 pub fn rows_schedule(group: &PhysicalGroup, target: &Target) -> RowsSchedule {
@@ -26,8 +22,8 @@ pub fn rows_schedule(group: &PhysicalGroup, target: &Target) -> RowsSchedule {
     let group = flat(group);
     let inner = inner_choices(&group, target);
     match outer_choice(&group, target) {
-        Some(outer) if outer.cost < 0.7 * inner.cost => outer.schedule(&group),
-        _ => inner.schedule(&group),
+        Some(outer) if outer.cost < hundredths(target.costs.rows_outer) * inner.cost => outer.schedule(&group, &target.costs),
+        _ => inner.schedule(&group, &target.costs),
     }
 }
 
@@ -66,7 +62,7 @@ fn block_schedule(group: &PhysicalGroup, iter: &Iter, target: &Target) -> Option
     let stages: Vec<RowsStage> = stages.collect();
     let points: f64 = blocked.outer.iter().map(|iter| rough(&iter.extent)).product();
     let outer = blocked.outer.iter().map(|iter| iter.sym.clone()).collect();
-    Some(RowsSchedule { outer, piece: None, block: Some(block), grain: grain(work / points.max(1.0)), stages })
+    Some(RowsSchedule { outer, piece: None, block: Some(block), grain: grain(work / points.max(1.0), &target.costs), stages })
 }
 
 /// Rows of a contraction at one point of the block.
@@ -154,16 +150,16 @@ fn outer_choice(group: &PhysicalGroup, target: &Target) -> Option<Choice> {
 }
 
 impl Choice {
-    fn schedule(self, group: &PhysicalGroup) -> RowsSchedule {
+    fn schedule(self, group: &PhysicalGroup, costs: &Costs) -> RowsSchedule {
         match group.stages.as_slice() {
-            [stage] if group.outer.is_empty() => self.stage_schedule(&stage.nest),
-            _ => self.group_schedule(group),
+            [stage] if group.outer.is_empty() => self.stage_schedule(&stage.nest, costs),
+            _ => self.group_schedule(group, costs),
         }
     }
 
     /// Tasks of one stage: leading iterators until a task is short enough, the last one in pieces where its single points are too short.
-    fn stage_schedule(self, nest: &Nest) -> RowsSchedule {
-        let choice = self.stages[0].clone();
+    fn stage_schedule(self, nest: &Nest, costs: &Costs) -> RowsSchedule {
+        let (choice, task) = (self.stages[0].clone(), f64::from(costs.rows_task));
         let tiled = |sym: &Sym| choice.tile.as_ref().is_some_and(|tile| tile.sym == *sym);
         let held = |sym: &Sym| choice.vector.as_ref() == Some(sym) || tiled(sym) || choice.spread.contains(sym);
         let free: Vec<&Iter> = nest.parallel().filter(|iter| !held(&iter.sym)).collect();
@@ -171,12 +167,12 @@ impl Choice {
         let mut work = self.cost;
         let (mut outer, mut piece) = (Vec::new(), None);
         for (at, iter) in free.iter().enumerate() {
-            if work <= TASK && unknown.is_none_or(|unknown| at > unknown) {
+            if work <= task && unknown.is_none_or(|unknown| at > unknown) {
                 break;
             }
             let point = work / rough(&iter.extent);
-            if point < TASK / 16.0 && unknown.is_none_or(|unknown| at >= unknown) {
-                piece = piece_of(iter, 1.0, point);
+            if point < task / 16.0 && unknown.is_none_or(|unknown| at >= unknown) {
+                piece = piece_of(iter, 1.0, point, task);
                 work = point * piece.as_ref().map_or(rough(&iter.extent), |piece| piece.size as f64);
                 break;
             }
@@ -185,18 +181,18 @@ impl Choice {
         }
         if let (None, Some((iter, unit))) = (&piece, most_units(nest, &choice)) {
             let point = work / rough(&iter.extent);
-            piece = piece_of(iter, unit, point);
+            piece = piece_of(iter, unit, point, task);
             work = point * piece.as_ref().map_or(rough(&iter.extent), |piece| piece.size as f64);
         }
-        RowsSchedule { outer, piece, block: None, grain: grain(work), stages: looped(self.stages) }
+        RowsSchedule { outer, piece, block: None, grain: grain(work, costs), stages: looped(self.stages) }
     }
 
-    fn group_schedule(self, group: &PhysicalGroup) -> RowsSchedule {
+    fn group_schedule(self, group: &PhysicalGroup, costs: &Costs) -> RowsSchedule {
         let points: f64 = group.outer.iter().map(|iter| rough(&iter.extent)).product();
         let task = self.cost / points.max(1.0) * self.outer.as_ref().map_or(1.0, |piece| piece.size as f64);
         let is_piece = |sym: &Sym| self.outer.as_ref().is_some_and(|piece| piece.sym == *sym);
         let outer = group.outer.iter().map(|iter| iter.sym.clone()).filter(|sym| !is_piece(sym)).collect();
-        RowsSchedule { outer, piece: self.outer, block: None, grain: grain(task), stages: looped(self.stages) }
+        RowsSchedule { outer, piece: self.outer, block: None, grain: grain(task, costs), stages: looped(self.stages) }
     }
 }
 
@@ -219,16 +215,16 @@ fn most_units<'a>(nest: &'a Nest, choice: &Loops) -> Option<(&'a Iter, f64)> {
 
 /// The piece of an iterator, a multiple of `unit` points of so many cycles, that makes a task of the right length; None where one task
 /// holds all of it.
-fn piece_of(iter: &Iter, unit: f64, point: f64) -> Option<Piece> {
-    let size = (TASK / point.max(1e-3) / unit).floor().clamp(1.0, 4096.0) * unit;
+fn piece_of(iter: &Iter, unit: f64, point: f64, task: f64) -> Option<Piece> {
+    let size = (task / point.max(1e-3) / unit).floor().clamp(1.0, 4096.0) * unit;
     let Some(known) = iter.extent.as_const() else { return Some(Piece { sym: iter.sym.clone(), size: size as i64 }) };
     let pieces = (known as f64 / size).ceil();
     // of equal length, as far as whole units allow; then loops have known turns
     let even = ((known as f64 / pieces / unit).ceil() * unit) as i64;
     let size = (even..=even * 3 / 2).step_by(unit as usize).find(|size| known % size == 0).unwrap_or(even);
-    (pieces > 1.0 && known as f64 * point > 2.0 * TASK).then(|| Piece { sym: iter.sym.clone(), size })
+    (pieces > 1.0 && known as f64 * point > 2.0 * task).then(|| Piece { sym: iter.sym.clone(), size })
 }
 
-fn grain(task: f64) -> i64 {
-    ((GRAIN / task.max(1.0)) as i64).max(1)
+fn grain(task: f64, costs: &Costs) -> i64 {
+    ((f64::from(costs.rows_grain) / task.max(1.0)) as i64).max(1)
 }

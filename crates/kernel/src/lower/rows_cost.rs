@@ -8,13 +8,11 @@ use ir::DType;
 use nest::{Func, Iter, IterKind, Monoid, Nest, ScalarId, ScalarOp};
 use program::PhysicalStage;
 use sym::{Expr, Sym};
-use target::Target;
+use target::costs::hundredths;
+use target::{Costs, Target};
 
 /// What an unknown size is taken for where a choice needs a number.
 const ROUGH: i64 = 128;
-
-/// How much longer an access takes that comes from beyond the first cache, as most outside of reductions do.
-const STREAM: f64 = 2.0;
 
 pub fn rough(extent: &Expr) -> f64 {
     extent.eval(&|_| Some(ROUGH)).unwrap_or(ROUGH).max(1) as f64
@@ -59,12 +57,14 @@ pub struct Counted<'a> {
     writes: f64,
     folds: Vec<Monoid>,
     registers: u32,
+    costs: Costs,
 }
 
 impl<'a> Counted<'a> {
     pub fn new(stage: &'a PhysicalStage, vector: Option<&Iter>, lanes: u32, target: &Target) -> Counted<'a> {
         let nest = &stage.nest;
         let cx = StageCx::new(stage, &[], 0);
+        let costs = &target.costs;
         let point = sample_point(nest, vector, lanes);
         let along = depends_on(nest, vector.map(|iter| iter.sym.clone()).as_slice());
         let reductions: Vec<Sym> = nest.reductions().map(|iter| iter.sym.clone()).collect();
@@ -76,9 +76,10 @@ impl<'a> Counted<'a> {
             let read = matches!(scalar.op, ScalarOp::Read(_)).then_some(ScalarId(at as u32));
             let cycles = match &scalar.op {
                 ScalarOp::Read(read) => {
-                    let guard = if read.fill.is_some() { 2.0 } else { 0.0 };
-                    let stream = if folded[at] { 1.0 } else { STREAM };
-                    guard + stream * access_cycles(&point.address(&cx, Access::Read(ScalarId(at as u32))), lanes, registers)
+                    let guard = if read.fill.is_some() { hundredths(costs.guard) } else { 0.0 };
+                    // most reads outside of reductions come from beyond the first cache
+                    let stream = if folded[at] { 1.0 } else { hundredths(costs.stream) };
+                    guard + stream * access_cycles(&point.address(&cx, Access::Read(ScalarId(at as u32))), lanes, registers, costs)
                 }
                 ScalarOp::Literal(_) | ScalarOp::Reduce(..) => 0.0,
                 ScalarOp::Index(_) | ScalarOp::Convert(_) | ScalarOp::Bits(_) => registers,
@@ -89,11 +90,11 @@ impl<'a> Counted<'a> {
         let items = (0..nest.body.len()).map(item).collect();
         let write = |at: usize| {
             let registers = registers(nest.writes[at].ty.dtype, lanes, target);
-            STREAM * access_cycles(&point.address(&cx, Access::Write(at)), lanes, registers)
+            hundredths(costs.stream) * access_cycles(&point.address(&cx, Access::Write(at)), lanes, registers, costs)
         };
         let writes = (0..nest.writes.len()).map(write).sum();
         let folds = nest.body.iter().filter_map(|s| if let ScalarOp::Reduce(monoid, _) = s.op { Some(monoid) } else { None }).collect();
-        Counted { nest, vector: vector.cloned(), lanes, items, writes, folds, registers: target.vector_registers, cx }
+        Counted { nest, vector: vector.cloned(), lanes, items, writes, folds, registers: target.vector_registers, costs: costs.clone(), cx }
     }
 
     /// The shape with the fewest cycles for all points, with them. Tiles are of one of `inner`.
@@ -133,8 +134,10 @@ impl<'a> Counted<'a> {
         iter.kind == IterKind::Parallel && !self.is_vector(iter) && (self.along_parallel() || !self.folds.is_empty())
     }
 
+    /// Cycles of what stands in the code once for each vector: along a reduction that is what is folded.
     fn work(&self) -> f64 {
-        self.items.iter().map(|item| item.cycles).sum()
+        let along = self.vector.is_none() || self.along_parallel();
+        self.items.iter().filter(|item| along || item.folded).map(|item| item.cycles).sum()
     }
 
     /// Vectors at once: more only where the code of one is short.
@@ -176,14 +179,14 @@ impl<'a> Counted<'a> {
         let vectors = if parallel { shape.unroll as f64 } else { 1.0 };
         let turned = self.turned(shape);
         let interleaved = tile.is_some_and(|(iter, size)| self.folds.is_empty() && self.interleaves(iter, *size));
-        let writes = if interleaved { STREAM + size.log2() } else { self.writes };
+        let writes = if interleaved { hundredths(self.costs.stream) + size.log2() } else { self.writes };
         if shape.transposes() && self.folds.is_empty() && turned.is_empty() && !interleaved {
             return f64::INFINITY;
         }
         let (mut inside, mut outside) = (0.0, writes * vectors * size);
         for item in &self.items {
             let cycles = match item.read {
-                Some(id) if turned.contains(&id) => 2.0 + (self.lanes as f64).log2(),
+                Some(id) if turned.contains(&id) => 2.0 + hundredths(self.costs.turn_step) * (self.lanes as f64).log2(),
                 _ => item.cycles,
             };
             let times = if item.along { vectors } else { 1.0 } * if across[item.body] { size } else { 1.0 };
@@ -200,14 +203,15 @@ impl<'a> Counted<'a> {
         let filled = self.vector.as_ref().map_or(1.0, |iter| filled_lanes(&iter.extent, self.lanes));
         let count = self.folds.len() as f64 * vectors * size;
         let folding = self.vector.is_some() && !parallel;
+        let loop_turn = hundredths(self.costs.loop_turn);
         let turns = if folding { shape.unroll as f64 } else { 1.0 };
-        let step = if self.folds.is_empty() { 0.0 } else { (turns * (inside + count) + 2.0).max(self.latency(steps)) };
+        let step = if self.folds.is_empty() { 0.0 } else { (turns * (inside + count) + loop_turn).max(self.latency(steps)) };
         let uneven = tile.map_or(1.0, |(iter, size)| rest_factor(&iter.extent, *size));
         // of equally good shapes the one with less code
         let code = 1.0 + 0.005 * shape.unroll as f64 * size;
         let (steps, lanes) = if folding { (steps / (filled * turns), 1.0) } else { (steps, filled) };
         let fold_end = if folding { count * (4.0 * (self.lanes as f64).log2() + 2.0 * turns) } else { 0.0 };
-        code * uneven * points / (lanes * vectors * size) * (step * steps + outside + fold_end + 2.0)
+        code * uneven * points / (lanes * vectors * size) * (step * steps + outside + fold_end + loop_turn)
     }
 
     /// Whether the write of a tile is interleaved.
@@ -228,7 +232,7 @@ impl<'a> Counted<'a> {
     /// Cycles from one step of an accumulator to the next; short reductions overlap with the next point's.
     fn latency(&self, steps: f64) -> f64 {
         let slow = self.folds.iter().any(|monoid| matches!(monoid, Monoid::Max | Monoid::Min));
-        let chain = if slow { 8.0 } else { 4.0 };
+        let chain = hundredths(if slow { self.costs.max_latency } else { self.costs.add_latency });
         if steps <= 16.0 { 0.5 * chain } else { chain }
     }
 }
@@ -283,12 +287,12 @@ fn folded(nest: &Nest) -> Vec<bool> {
     inside
 }
 
-fn access_cycles(address: &Expr, lanes: u32, registers: f64) -> f64 {
+fn access_cycles(address: &Expr, lanes: u32, registers: f64, costs: &Costs) -> f64 {
     match stride(address) {
-        Stride::Same(_) => 0.5,
+        Stride::Same(_) => hundredths(costs.scalar_read),
         Stride::Unit(_) => registers,
-        Stride::Strided { .. } => lanes as f64,
-        Stride::Irregular(_) => 2.0 * lanes as f64,
+        Stride::Strided { .. } => hundredths(costs.strided_lane) * lanes as f64,
+        Stride::Irregular(_) => hundredths(costs.gathered_lane) * lanes as f64,
     }
 }
 

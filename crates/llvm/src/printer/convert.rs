@@ -48,7 +48,10 @@ impl Function<'_> {
         let text = register_type(Ty { dtype: from, lanes: to.lanes });
         match to.dtype {
             DType::Bool => Made::Instruction(format!("icmp ne {text} {operand}, {}", splat(lane_type(from), to.lanes, "0"))),
-            DType::F32 | DType::F64 => Made::Instruction(self.float_of(&operand, from, to)),
+            DType::F32 | DType::F64 => {
+                let float = self.float_of(&operand, from, to);
+                Made::Instruction(float)
+            }
             DType::F16 => {
                 // f32 rounds only what is above 2^24, and that is infinite as f16
                 let single = self.temp_float_of(&operand, from, DType::F32, to.lanes);
@@ -76,7 +79,10 @@ impl Function<'_> {
         Made::Instruction(format!("{name} {text} {operand} to {wanted}"))
     }
 
-    fn float_of(&self, operand: &str, from: DType, to: Ty) -> String {
+    fn float_of(&mut self, operand: &str, from: DType, to: Ty) -> String {
+        if from.size() == 8 && self.options.narrow_words {
+            return self.float_of_wide(operand, from, to);
+        }
         let name = if from.is_signed_int() { "sitofp" } else { "uitofp" };
         format!("{name} {} {operand} to {}", register_type(Ty { dtype: from, lanes: to.lanes }), register_type(to))
     }
@@ -103,7 +109,7 @@ impl Function<'_> {
     }
 
     /// A 64-bit integer that f64 holds: from 2^53 on, the lowest 11 bits are cut off, and bit 11 is set where one was.
-    fn integer_to_odd(&mut self, operand: &str, from: DType, lanes: u32) -> String {
+    pub fn integer_to_odd(&mut self, operand: &str, from: DType, lanes: u32) -> String {
         let (text, conds) = (widened("i64", lanes), widened("i1", lanes));
         let constant = |value: i64| splat("i64", lanes, &value.to_string());
         let cut = self.code.temp(format!("and {text} {operand}, {}", constant(0x7FF)));
@@ -150,7 +156,9 @@ impl Function<'_> {
     /// The f32 of a 16-bit float, exact.
     fn single(&mut self, operand: String, from: DType, lanes: u32) -> Lanes {
         let (bits, words, floats) = (widened("i16", lanes), widened("i32", lanes), widened("float", lanes));
-        let operand = if from == DType::F16 {
+        let operand = if from == DType::F16 && self.options.soft_half {
+            self.single_of_half(&operand, lanes)
+        } else if from == DType::F16 {
             let half = self.code.temp(format!("bitcast {bits} {operand} to {}", widened("half", lanes)));
             self.code.temp(format!("fpext {} {half} to {floats}", widened("half", lanes)))
         } else {
@@ -162,6 +170,9 @@ impl Function<'_> {
     }
 
     fn half_of(&mut self, single: String, lanes: u32) -> Made {
+        if self.options.soft_half {
+            return self.half_of_single(&single, lanes);
+        }
         let halves = widened("half", lanes);
         let half = self.code.temp(format!("fptrunc {} {single} to {halves}", widened("float", lanes)));
         Made::Instruction(format!("bitcast {halves} {half} to {}", widened("i16", lanes)))

@@ -3,6 +3,7 @@
 //! A launch stores its arguments into one array on the stack and calls [`LAUNCH`], which is printed once a module. Launches that may run
 //! at the same time become one, of the kernel [`TOGETHER`]. An entry is long and each of its instructions runs once, so LLVM is told not to optimise it: that halves its compile time.
 
+use super::debug::mark;
 use super::scope::{Bound, Code, Kind, Scope};
 use super::text::global;
 use super::{PrintOptions, linkage};
@@ -34,6 +35,8 @@ struct Writer<'a> {
     kernels: &'a [Interface],
     /// Whether launches that may run at the same time do; a profile tells them apart.
     together: bool,
+    /// Whether steps are marked.
+    marks: bool,
     /// The sizes that steps compute.
     computed: BTreeMap<Sym, Computed>,
     code: Code,
@@ -48,7 +51,8 @@ struct Computed {
 
 /// The text of an entry's function. It calls the kernels and [`launch_function`] by name.
 pub fn entry_function(entry: &Entry, kernels: &[Interface], options: &PrintOptions) -> String {
-    let mut writer = Writer { entry, kernels, together: !options.profile, computed: BTreeMap::new(), code: Code::new() };
+    let mut writer =
+        Writer { entry, kernels, together: !options.profile, marks: options.marks, computed: BTreeMap::new(), code: Code::new(options) };
     let words = writer.most_words(&entry.steps).max(1);
     writer.code.line(&format!("%args = alloca [{words} x i64], align 16"));
     writer.code.line("%result = alloca i32, align 4");
@@ -133,6 +137,7 @@ impl Writer<'_> {
         let mut at = 0;
         while at < steps.len() {
             let run = run_of(&steps[at..]);
+            self.mark(&steps[at]);
             if self.together && run.len() > 1 {
                 self.launch_together(&run);
                 at += run.len();
@@ -147,6 +152,17 @@ impl Writer<'_> {
                 EntryStep::Size { symbol, from, least } => self.size(symbol, from, *least),
             }
             at += 1;
+        }
+    }
+
+    fn mark(&mut self, step: &EntryStep) {
+        let number = match step {
+            EntryStep::Launch(launch) => launch.step,
+            EntryStep::Host(host) => host.step,
+            EntryStep::If { .. } | EntryStep::Loop(_) | EntryStep::Guard { .. } | EntryStep::Size { .. } => return,
+        };
+        if self.marks {
+            self.code.append(&mark(number));
         }
     }
 
@@ -381,7 +397,7 @@ pub fn together_function<'a>(entries: impl IntoIterator<Item = &'a Entry>, optio
 }
 
 const TOGETHER_TEXT: &str = "\
-define internal i32 @inkle.together(ptr %table, i64 %begin, i64 %end, ptr %scratch) #0 {
+define internal signext i32 @inkle.together(ptr %table, i64 %begin, i64 %end, ptr %scratch) #0 {
 entry:
   %count = load i64, ptr %table, align 8
   %rows = getelementptr i64, ptr %table, i64 1

@@ -1,11 +1,13 @@
 //! The functions around an entry that is called from C, as `kernel::facade` describes them.
 
+use super::PrintOptions;
 use super::scope::{Bound, Code};
 use super::text::global;
 use kernel::facade::{ABI, ALIGNMENT, Facade, HEADER_BYTES, Tensor, code};
 use kernel::module::Entry;
 use std::fmt::Write;
 use sym::Expr;
+use target::processor::Question;
 
 /// Byte offsets in a context.
 const CONSTANTS: i64 = 0;
@@ -18,20 +20,39 @@ const TABLE: i64 = 64;
 /// The result where the size in word 0 of `dims` leaves its bounds.
 const SIZES: i64 = -65537;
 
+/// The functions that callers see: result, name, parameters.
+pub const FUNCTIONS: [(&str, &str, &str); 8] = [
+    ("i32", "init", "ptr %context, i64 %context_bytes, ptr %weights, i64 %weights_bytes, i32 %abi"),
+    ("i64", "scratch_bytes", "ptr %dims"),
+    ("i64", "thread_scratch_bytes", "ptr %dims"),
+    ("i32", "output_bytes", "ptr %dims, ptr %out"),
+    ("i32", "input_dims", "ptr %dims, ptr %out"),
+    ("i32", "output_dims", "ptr %dims, ptr %out"),
+    ("i32", "run", "ptr %context, ptr %inputs, ptr %outputs, ptr %dims, ptr %scratch, i64 %scratch_bytes, ptr %parallel_for, ptr %pool"),
+    ("ptr", "message", "i32 %code"),
+];
+
+fn signature(name: &str) -> (&'static str, &'static str) {
+    let found = FUNCTIONS.iter().find(|function| function.1 == name);
+    found.map_or(("i32", ""), |(result, _, parameters)| (result, parameters))
+}
+
 /// The functions and what they read.
-pub fn facade_text(facade: &Facade, main: &Entry) -> String {
+pub fn facade_text(facade: &Facade, main: &Entry, options: &PrintOptions) -> String {
     let mut text = constants(facade);
     for function in [
-        init(facade),
-        count(facade, "scratch_bytes", &|_, arena, scratch| arena + scratch),
-        count(facade, "thread_scratch_bytes", &|_, _, scratch| scratch.clone()),
-        output_bytes(facade),
-        dims_of(facade, "input_dims", &facade.inputs),
-        dims_of(facade, "output_dims", &facade.outputs),
-        run(facade, main),
-        message(facade),
+        fits(facade, options),
+        init(facade, options),
+        count(facade, options, "scratch_bytes", &|_, arena, scratch| arena + scratch),
+        count(facade, options, "thread_scratch_bytes", &|_, _, scratch| scratch.clone()),
+        output_bytes(facade, options),
+        dims_of(facade, options, "input_dims", &facade.inputs),
+        dims_of(facade, options, "output_dims", &facade.outputs),
+        run(facade, main, options),
+        message(facade, options),
         SERIAL.to_string(),
-        SAME.to_string(),
+        SAME.replace("#1", attributes(facade)),
+        ANYWHERE.to_string(),
     ] {
         text.push_str(&function);
         text.push('\n');
@@ -46,13 +67,18 @@ struct Function<'a> {
 }
 
 impl Function<'_> {
-    fn new(facade: &Facade) -> Function<'_> {
-        Function { facade, code: Code::new() }
+    fn new<'a>(facade: &'a Facade, options: &PrintOptions) -> Function<'a> {
+        Function { facade, code: Code::new(options) }
     }
 
-    fn text(self, result: &str, name: &str, parameters: &str) -> String {
+    fn text(self, name: &str) -> String {
+        let (result, parameters) = signature(name);
+        let linkage = if self.facade.hidden { "hidden " } else { "" };
         let name = global(&format!("{}_{name}", self.facade.prefix));
-        format!("define {result} {name}({parameters}) #1 {{\nentry:\n{}}}\n", self.code.finish())
+        // C on RISC-V wants results of 32 bits extended by their signs
+        let extended = if result == "i32" { "signext " } else { "" };
+        let attributes = attributes(self.facade);
+        format!("define {linkage}{extended}{result} {name}({parameters}) {attributes} {{\nentry:\n{}}}\n", self.code.finish())
     }
 
     /// Ends the function with `result`, type in front, where `fine` is false.
@@ -152,8 +178,11 @@ fn constants(facade: &Facade) -> String {
     text
 }
 
-fn init(facade: &Facade) -> String {
-    let mut f = Function::new(facade);
+fn init(facade: &Facade, options: &PrintOptions) -> String {
+    let mut f = Function::new(facade, options);
+    let fits = f.code.temp(format!("call i32 {}()", global(&format!("{}_fits", facade.prefix))));
+    let fits = f.code.temp(format!("icmp ne i32 {fits}, 0"));
+    f.leave_unless(&fits, &format!("i32 {}", code::PROCESSOR));
     let abi = f.code.temp(format!("icmp eq i32 %abi, {ABI}"));
     f.leave_unless(&abi, &format!("i32 {}", code::ABI));
     let room = f.compare("sge", "%context_bytes", &facade.context_bytes().to_string());
@@ -181,31 +210,70 @@ fn init(facade: &Facade) -> String {
         f.store(&format!("ptr {constant}"), &table, 8 * at as i64);
     }
     f.code.line("ret i32 0");
-    f.text("i32", "init", "ptr %context, i64 %context_bytes, ptr %weights, i64 %weights_bytes, i32 %abi")
+    f.text("init")
+}
+
+/// Whether the processor has what the code needs: 0 or 1.
+fn fits(facade: &Facade, options: &PrintOptions) -> String {
+    let mut f = Function::new(facade, options);
+    let most = facade.needed.iter().any(|needed| matches!(needed.question, Question::Cpuid { leaf: 7, .. }));
+    if most {
+        let leaves = f.asked(0, 0, 0);
+        f.has(&format!("icmp uge i32 {leaves}, 7"));
+    }
+    for needed in &facade.needed {
+        let word = match needed.question {
+            Question::Cpuid { leaf, subleaf, register } => f.asked(leaf, subleaf, register),
+            Question::Saved => {
+                let both = f.code.temp("call { i32, i32 } asm \"xgetbv\", \"={ax},={dx},{cx},~{dirflag},~{fpsr},~{flags}\"(i32 0)");
+                f.code.temp(format!("extractvalue {{ i32, i32 }} {both}, 0"))
+            }
+        };
+        let bits = f.code.temp(format!("and i32 {word}, {}", needed.bits as i32));
+        f.has(&format!("icmp eq i32 {bits}, {}", needed.bits as i32));
+    }
+    f.code.line("ret i32 1");
+    f.text("fits")
+}
+
+impl Function<'_> {
+    /// One of the four words that `cpuid` gives.
+    fn asked(&mut self, leaf: u32, subleaf: u32, register: u8) -> String {
+        let clobbered = "={ax},={bx},={cx},={dx},{ax},{cx},~{dirflag},~{fpsr},~{flags}";
+        let (leaf, subleaf) = (leaf as i32, subleaf as i32);
+        let words = self.code.temp(format!("call {{ i32, i32, i32, i32 }} asm \"cpuid\", \"{clobbered}\"(i32 {leaf}, i32 {subleaf})"));
+        self.code.temp(format!("extractvalue {{ i32, i32, i32, i32 }} {words}, {register}"))
+    }
+
+    /// The function gives 0 where the condition does not hold.
+    fn has(&mut self, condition: &str) {
+        let fine = self.code.temp(condition);
+        self.leave_unless(&fine, "i32 0");
+    }
 }
 
 /// A function of the sizes; `made` gets the offsets' symbols, and the bytes of arena and scratch.
-fn count(facade: &Facade, name: &str, made: &dyn Fn(&Facade, &Expr, &Expr) -> Expr) -> String {
-    let mut f = Function::new(facade);
+fn count(facade: &Facade, options: &PrintOptions, name: &str, made: &dyn Fn(&Facade, &Expr, &Expr) -> Expr) -> String {
+    let mut f = Function::new(facade, options);
     f.sizes("i64");
     f.places();
     let bytes = f.code.index(&made(facade, &facade.arena_bytes, &facade.scratch_bytes));
     f.code.line(&format!("ret i64 {bytes}"));
-    f.text("i64", name, "ptr %dims")
+    f.text(name)
 }
 
-fn output_bytes(facade: &Facade) -> String {
+fn output_bytes(facade: &Facade, options: &PrintOptions) -> String {
     let bytes = facade.outputs.iter().map(|output| &output.bytes);
-    listed(facade, "output_bytes", bytes)
+    listed(facade, options, "output_bytes", bytes)
 }
 
-fn dims_of(facade: &Facade, name: &str, tensors: &[Tensor]) -> String {
-    listed(facade, name, tensors.iter().flat_map(|tensor| &tensor.dims))
+fn dims_of(facade: &Facade, options: &PrintOptions, name: &str, tensors: &[Tensor]) -> String {
+    listed(facade, options, name, tensors.iter().flat_map(|tensor| &tensor.dims))
 }
 
 /// A function that writes expressions over the sizes to an array.
-fn listed<'a>(facade: &Facade, name: &str, expressions: impl Iterator<Item = &'a Expr>) -> String {
-    let mut f = Function::new(facade);
+fn listed<'a>(facade: &Facade, options: &PrintOptions, name: &str, expressions: impl Iterator<Item = &'a Expr>) -> String {
+    let mut f = Function::new(facade, options);
     f.sizes("i32");
     for (at, expression) in expressions.enumerate() {
         if at == 0 {
@@ -215,11 +283,11 @@ fn listed<'a>(facade: &Facade, name: &str, expressions: impl Iterator<Item = &'a
         f.store(&format!("i64 {value}"), "%out", 8 * at as i64);
     }
     f.code.line("ret i32 0");
-    f.text("i32", name, "ptr %dims, ptr %out")
+    f.text(name)
 }
 
-fn run(facade: &Facade, main: &Entry) -> String {
-    let mut f = Function::new(facade);
+fn run(facade: &Facade, main: &Entry, options: &PrintOptions) -> String {
+    let mut f = Function::new(facade, options);
     f.room("%context", "1");
     let cookie = f.load("i64", "%context", COOKIE);
     let fine = f.compare("eq", &cookie, &facade.cookie().to_string());
@@ -252,8 +320,7 @@ fn run(facade: &Facade, main: &Entry) -> String {
         f.store(&format!("i64 {value}"), "%dims", 8 * at as i64);
     }
     f.code.line(&format!("ret i32 {code}"));
-    let parameters = "ptr %context, ptr %inputs, ptr %outputs, ptr %dims, ptr %scratch, i64 %scratch_bytes, ptr %parallel_for, ptr %pool";
-    f.text("i32", "run", parameters)
+    f.text("run")
 }
 
 impl Function<'_> {
@@ -271,7 +338,7 @@ impl Function<'_> {
 }
 
 /// The texts of results.
-fn message(facade: &Facade) -> String {
+fn message(facade: &Facade, options: &PrintOptions) -> String {
     let own = [
         (0, "fine"),
         (code::ABI, "the caller was compiled for another version of this interface"),
@@ -279,6 +346,7 @@ fn message(facade: &Facade) -> String {
         (code::SCRATCH, "the scratch is too small"),
         (code::CONTEXT, "the context is too small, or was not made by init"),
         (code::WEIGHTS, "the weights are not those that the code was made for"),
+        (code::PROCESSOR, "the processor lacks what the code needs"),
     ];
     let own = own.map(|(code, text)| (code, text.to_string()));
     let values = facade
@@ -298,12 +366,9 @@ fn message(facade: &Facade) -> String {
         format!("  switch i32 %{name}, label %{other} [{targets} ]\n{blocks}")
     };
     let (codes, steps) = (switch("code", &codes, "other"), switch("step", &steps, "unknown"));
-    let name = global(&format!("{}_message", facade.prefix));
-    format!(
-        "{texts}@inkle.unknown = internal constant {}\ndefine ptr {name}(i32 %code) #1 {{\nentry:\n{codes}\
-        other:\n  %step = ashr i32 %code, 16\n{steps}unknown:\n  ret ptr @inkle.unknown\n}}\n",
-        string("no code of this model")
-    )
+    let mut f = Function::new(facade, options);
+    f.code.append(&format!("{codes}other:\n  %step = ashr i32 %code, 16\n{steps}unknown:\n  ret ptr @inkle.unknown\n"));
+    format!("{texts}@inkle.unknown = internal constant {}\n{}", string("no code of this model"), f.text("message"))
 }
 
 /// A type and a constant of it: the text in UTF-8, and a zero.
@@ -323,9 +388,16 @@ entry:
 }
 ";
 
+/// Functions of an x86 that run before it is known what the processor has.
+const ANYWHERE: &str = "attributes #2 = { nounwind noinline optnone \"target-cpu\"=\"x86-64\" \"target-features\"=\"\" }\n";
+
+fn attributes(facade: &Facade) -> &'static str {
+    if facade.needed.is_empty() { "#1" } else { "#2" }
+}
+
 /// Whether bytes are equal.
 const SAME: &str = "\
-define internal i1 @inkle.same(ptr %a, ptr %b, i64 %bytes) #0 {
+define internal i1 @inkle.same(ptr %a, ptr %b, i64 %bytes) #1 {
 entry:
   br label %head
 head:

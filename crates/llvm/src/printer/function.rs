@@ -18,6 +18,7 @@ pub struct Function<'a> {
     buffers: Vec<String>,
     /// The metadata of accesses to each buffer.
     aliases: Vec<String>,
+    pub options: &'a PrintOptions,
 }
 
 /// What an op comes to: an operand that is there already, or an instruction that the value will name.
@@ -40,7 +41,8 @@ struct Range<'a> {
 pub fn function(kernel: &Kernel, metadata: &mut Metadata, options: &PrintOptions) -> String {
     let mut function = Function {
         kernel,
-        code: Code::new(),
+        code: Code::new(options),
+        options,
         values: vec![String::new(); kernel.values.len()],
         buffers: vec![String::new(); kernel.buffers.len()],
         aliases: metadata.alias_scopes(kernel),
@@ -50,7 +52,7 @@ pub fn function(kernel: &Kernel, metadata: &mut Metadata, options: &PrintOptions
     function.tasks();
     function.code.line("ret i32 0");
     let (linkage, name) = (linkage(options), global(&kernel.name));
-    let head = format!("define {linkage}i32 {name}(ptr noalias readonly %args, i64 %begin, i64 %end, ptr noalias %scratch) #0 {{");
+    let head = format!("define {linkage}signext i32 {name}(ptr noalias readonly %args, i64 %begin, i64 %end, ptr noalias %scratch) #0 {{");
     format!("{head}\nentry:\n{}}}\n", function.code.finish())
 }
 

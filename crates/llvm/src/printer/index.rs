@@ -6,6 +6,7 @@
 //! where the kernel would not have come to it.
 
 use super::scope::Code;
+use super::wide;
 use std::collections::BTreeMap;
 use sym::{Atom, Expr, Monomial};
 
@@ -161,13 +162,18 @@ impl Code {
             }
         };
         if nonnegative {
-            return self.temp_in(home, &format!("udiv i64 {dividend}, {divisor}"));
+            return self.divided(home, "udiv", &dividend, &divisor);
         }
-        let quotient = self.temp_in(home, &format!("sdiv i64 {dividend}, {divisor}"));
+        let quotient = self.divided(home, "sdiv", &dividend, &divisor);
         let whole = self.temp_in(home, &format!("mul i64 {quotient}, {divisor}"));
         let rest = self.temp_in(home, &format!("sub i64 {dividend}, {whole}"));
         let borrow = self.temp_in(home, &format!("ashr i64 {rest}, 63"));
         self.temp_in(home, &format!("add i64 {quotient}, {borrow}"))
+    }
+
+    fn divided(&mut self, home: usize, name: &str, dividend: &str, divisor: &str) -> String {
+        let divided = if self.narrow_words { wide::quotient(name, dividend, divisor) } else { format!("{name} i64 {dividend}, {divisor}") };
+        self.temp_in(home, &divided)
     }
 
     /// Whether the expression is at least 0 by its form alone: nothing is subtracted, and every symbol is at least 0.

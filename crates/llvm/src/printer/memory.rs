@@ -127,7 +127,7 @@ impl Function<'_> {
     /// Inputs may be constants in a mapped file, which lie as the file has them.
     pub fn align(&self, buffer: BufferId) -> usize {
         let buffer = self.kernel.buffer(buffer);
-        if buffer.space == Space::Input { 1 } else { buffer.dtype.size() }
+        if buffer.space == Space::Input && !self.options.aligned { 1 } else { buffer.dtype.size() }
     }
 
     /// The address of an element.

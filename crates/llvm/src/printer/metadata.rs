@@ -6,10 +6,12 @@ use kernel::Kernel;
 #[derive(Default)]
 pub struct Metadata {
     lines: Vec<String>,
+    named: Vec<String>,
 }
 
 impl Metadata {
-    fn add(&mut self, text: impl FnOnce(usize) -> String) -> usize {
+    /// Adds a line; gives its number.
+    pub fn add(&mut self, text: impl FnOnce(usize) -> String) -> usize {
         let number = self.lines.len();
         self.lines.push(text(number));
         number
@@ -32,7 +34,14 @@ impl Metadata {
         each.collect()
     }
 
+    /// Lists lines under a name that LLVM knows.
+    pub fn named(&mut self, name: &str, lines: &[usize]) {
+        let lines: Vec<String> = lines.iter().map(|n| format!("!{n}")).collect();
+        self.named.push(format!("!{name} = !{{{}}}\n", lines.join(", ")));
+    }
+
     pub fn text(&self) -> String {
-        self.lines.iter().enumerate().map(|(n, line)| format!("!{n} = {line}\n")).collect()
+        let lines = self.lines.iter().enumerate().map(|(n, line)| format!("!{n} = {line}\n"));
+        self.named.iter().cloned().chain(lines).collect()
     }
 }

@@ -5,6 +5,7 @@
 use super::function::{Function, Made};
 use super::strided::shuffled;
 use super::text::{lane_type, list, literal, register_type, splat, suffix, widened};
+use super::wide;
 use ir::DType;
 use kernel::{Binary, Compare, Op, Ty, Unary, ValueId};
 use nest::Monoid;
@@ -145,12 +146,20 @@ impl Function<'_> {
         let bad = if signed { self.division_overflow(ty, a, b, &by_zero) } else { by_zero.clone() };
         let divisor = self.code.temp(format!("select {conds} {bad}, {text} {}, {text} {b}", constant(1)));
         match op {
-            Binary::Rem => Made::Instruction(format!("{} {text} {a}, {divisor}", if signed { "srem" } else { "urem" })),
+            Binary::Rem => self.divided(if signed { "srem" } else { "urem" }, ty, a, &divisor),
             _ => {
-                let quotient = self.code.temp(format!("{} {text} {a}, {divisor}", if signed { "sdiv" } else { "udiv" }));
+                let quotient = self.divided(if signed { "sdiv" } else { "udiv" }, ty, a, &divisor);
+                let quotient = self.operand(quotient);
                 Made::Instruction(format!("select {conds} {by_zero}, {text} {}, {text} {quotient}", constant(0)))
             }
         }
+    }
+
+    fn divided(&mut self, name: &str, ty: Ty, a: &str, divisor: &str) -> Made {
+        if ty.dtype.size() == 8 && self.options.narrow_words {
+            return self.each_lane(ty.lanes, "i64", &[a, divisor], "i64", &|x| wide::quotient(name, &x[0], &x[1]));
+        }
+        Made::Instruction(format!("{name} {} {a}, {divisor}", register_type(ty)))
     }
 
     fn division_overflow(&mut self, ty: Ty, a: &str, b: &str, by_zero: &str) -> String {

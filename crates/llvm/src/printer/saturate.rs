@@ -49,6 +49,9 @@ impl Function<'_> {
             let wide = self.code.temp(format!("fptosi {floats} {inside} to {words}"));
             return self.code.temp(format!("trunc {words} {wide} to {}", register_type(to)));
         }
+        if to.dtype.size() == 8 && self.options.narrow_words {
+            return self.wide_of_float(inside, floats, to);
+        }
         let name = if to.dtype.is_signed_int() { "fptosi" } else { "fptoui" };
         self.code.temp(format!("{name} {floats} {inside} to {}", widened(lane_type(to.dtype), to.lanes)))
     }

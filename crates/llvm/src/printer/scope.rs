@@ -5,6 +5,7 @@
 //! entered at their top and left at their end only. A line that is needed in scope t and depends on scopes up to s is
 //! added to scope [`Code::home`]`(s)`: outside every loop between the two, but not outside the branches around it.
 
+use super::PrintOptions;
 use super::text::local_stem;
 use kernel::BufferId;
 use std::collections::HashMap;
@@ -52,11 +53,12 @@ impl Scope {
 pub struct Code {
     scopes: Vec<Scope>,
     names: usize,
+    pub narrow_words: bool,
 }
 
 impl Code {
-    pub fn new() -> Code {
-        Code { scopes: vec![Scope::new(Kind::Function, "entry")], names: 0 }
+    pub fn new(options: &PrintOptions) -> Code {
+        Code { scopes: vec![Scope::new(Kind::Function, "entry")], names: 0, narrow_words: options.narrow_words }
     }
 
     /// A number that no other name of the function has.

@@ -5,11 +5,13 @@
 use ir::DType;
 use kernel::interp;
 use kernel::{Kernel, Space};
-use llvm::{EmitOptions, PrintOptions, emit_object, print_kernel};
+use llvm::{EmitOptions, PrintOptions, emit_assembly, emit_object, print_kernel};
 use llvm_sys::core::LLVMDisposeMessage;
 use llvm_sys::target_machine::{LLVMGetHostCPUFeatures, LLVMGetHostCPUName};
+use object::{Object, ObjectSymbol};
 use runtime::{AlignedBuffer, Code, KernelFn};
 use std::ffi::{CStr, c_char};
+use target::Target;
 
 /// LLVM's message, freed.
 fn message(text: *mut c_char) -> String {
@@ -48,7 +50,11 @@ pub struct Native {
 
 impl Native {
     pub fn new(kernel: &Kernel, machine: &EmitOptions, sizes: &[i64]) -> Native {
-        let text = print_kernel(kernel, &PrintOptions::default());
+        Native::printed(kernel, machine, &PrintOptions::default(), sizes)
+    }
+
+    pub fn printed(kernel: &Kernel, machine: &EmitOptions, options: &PrintOptions, sizes: &[i64]) -> Native {
+        let text = print_kernel(kernel, options);
         let object = emit_object(&text, machine).unwrap_or_else(|error| panic!("{error}\n{text}"));
         let code = Code::load(&[object], &[]).unwrap_or_else(|error| panic!("{error}\n{text}"));
         let value = |sym: &sym::Sym| kernel.sizes.iter().position(|s| s == sym).map(|at| sizes[at]);
@@ -75,23 +81,57 @@ pub fn check(kernel: &Kernel, buffers: &[Vec<u8>], sizes: &[i64], tasks: i64) ->
     check_on(&machines(), kernel, buffers, sizes, tasks)
 }
 
+/// Emits the kernel for machines that are not here, and sees to it that it calls nothing but what C must have.
+fn check_elsewhere(kernel: &Kernel) {
+    for target in Target::predefined() {
+        if kernel.has_mul_add() && !target.fma {
+            continue;
+        }
+        let text = print_kernel(kernel, &PrintOptions { aligned: true, ..PrintOptions::of(&target) });
+        let machine = EmitOptions { cpu: target.cpu.clone(), features: target.feature_text(), triple: target.triple.clone() };
+        let called = match target.architecture() {
+            "wasm32" => {
+                let assembly = emit_assembly(&text, &machine).unwrap_or_else(|error| panic!("{error}\n{text}"));
+                assembly.lines().filter_map(|line| line.trim().strip_prefix("call\t")).map(str::to_string).collect()
+            }
+            _ => undefined(&emit_object(&text, &machine).unwrap_or_else(|error| panic!("{error}\n{text}"))),
+        };
+        let known = |name: &String| ["memcpy", "memset"].contains(&name.as_str());
+        let called: Vec<String> = called.into_iter().filter(|name| !known(name)).collect();
+        assert!(called.is_empty(), "{} calls {called:?} on {}\n{text}", kernel.name, target.name);
+    }
+}
+
+fn undefined(object: &[u8]) -> Vec<String> {
+    let file = object::File::parse(object).unwrap();
+    let wanted = file.symbols().filter(|symbol| symbol.is_undefined()).filter_map(|symbol| symbol.name().ok().map(str::to_string));
+    wanted.filter(|name| !name.is_empty() && name != "_GLOBAL_OFFSET_TABLE_").collect()
+}
+
 /// The same on some machines.
 pub fn check_on(machines: &[EmitOptions], kernel: &Kernel, buffers: &[Vec<u8>], sizes: &[i64], tasks: i64) -> (i32, Vec<Vec<u8>>) {
+    if kernel.dot_types().is_empty() {
+        check_elsewhere(kernel);
+    }
     let mut expected = buffers.to_vec();
     let code = interp::run(kernel, &mut expected, sizes, 0, tasks).unwrap();
-    for machine in machines {
-        let mut native = Native::new(kernel, machine, sizes);
+    // what is printed for lesser machines runs here too
+    let spelled_out = PrintOptions { soft_half: true, narrow_words: true, ..PrintOptions::default() };
+    let printed =
+        machines.iter().map(|machine| (machine, PrintOptions::default())).chain(machines.iter().take(1).map(|m| (m, spelled_out)));
+    for (machine, options) in printed {
+        let mut native = Native::printed(kernel, machine, &options, sizes);
         let mut found: Vec<AlignedBuffer> = buffers.iter().map(|bytes| AlignedBuffer::copy_of(bytes).unwrap()).collect();
         let found_code = native.run(&mut found, sizes, 0, tasks);
         assert_eq!(found_code, code, "{} on {}", kernel.name, machine.cpu);
         if code == 0 {
-            compare(kernel, buffers, &found, &expected, &machine.cpu);
+            compare(kernel, buffers, &found, &expected, (&machine.cpu, &options));
         }
     }
     (code, expected)
 }
 
-fn compare(kernel: &Kernel, inputs: &[Vec<u8>], found: &[AlignedBuffer], expected: &[Vec<u8>], cpu: &str) {
+fn compare(kernel: &Kernel, inputs: &[Vec<u8>], found: &[AlignedBuffer], expected: &[Vec<u8>], (cpu, options): (&str, &PrintOptions)) {
     for (at, (_, buffer)) in kernel.params().enumerate() {
         let size = buffer.dtype.size();
         let pairs = found[at].as_slice().chunks(size).zip(expected[at].chunks(size));
@@ -102,7 +142,7 @@ fn compare(kernel: &Kernel, inputs: &[Vec<u8>], found: &[AlignedBuffer], expecte
                     "{} on {cpu}: {}[{element}] is {found:x?}, not {expected:x?}; inputs there {inputs:x?}\n{}",
                     kernel.name,
                     buffer.name,
-                    print_kernel(kernel, &PrintOptions::default())
+                    print_kernel(kernel, options)
                 );
             }
         }

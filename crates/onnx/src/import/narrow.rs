@@ -1,6 +1,6 @@
-//! Element types that the compiler does not compute with: integers of 2 and 4 bits, floats of 4 and 8, strings. Tensors of the narrow ones have
-//! one element a byte: the number of an integer, the code of a float; a string is its number in a table, an i64. Operators that are not made
-//! for them refuse them.
+//! Element types that the compiler does not compute with: integers of 2 and 4 bits, floats of 4 and 8, strings. Tensors of the narrow ones
+//! have one element a byte: the number of an integer, the code of a float; a string is its number in a table, an i64. Operators that are
+//! not made for them refuse them.
 
 use crate::proto::DataType;
 use ir::DType;

@@ -51,6 +51,16 @@ pub enum Out {
     Narrow(Box<Out>, Narrow),
 }
 
+impl Out {
+    /// A result whose elements may stand for something else.
+    pub(crate) fn of(out: impl Into<Out>, narrow: Option<Narrow>) -> Out {
+        match narrow {
+            Some(narrow) => Out::Narrow(Box::new(out.into()), narrow),
+            None => out.into(),
+        }
+    }
+}
+
 impl From<ValueId> for Out {
     fn from(id: ValueId) -> Out {
         Out::Value(id)

@@ -137,24 +137,20 @@ impl<'f> Cx<'f> {
         self.nodes(&graph.node);
         let outputs = graph.output.iter().map(|info| self.defined(&info.name, &location)).collect::<Option<Vec<Term>>>();
         self.frames.pop();
-        let outputs = outputs.ok_or(Fault::Poisoned)?;
-        match outputs.iter().find_map(|term| self.narrow(*term)) {
-            None => Ok(outputs),
-            Some(narrow) => {
-                let message = format!("`{attribute}` gives {}, which is not supported there", narrow.name());
-                Err(Diagnostic::new(Code::Unsupported, self.location(), message).into())
-            }
-        }
+        outputs.ok_or(Fault::Poisoned)
     }
 
-    /// Counts a run of an unrolled body like a node: a file is untrusted, and its loops may nest.
-    pub(crate) fn count_run(&mut self) -> Result<(), Diagnostic> {
-        match self.nodes_left.checked_sub(1).filter(|left| *left > 0) {
+    /// Counts copies of a graph's nodes, and runs of unrolled bodies, like the model's own nodes: a file is untrusted, and both may nest.
+    pub(crate) fn count_nodes(&mut self, count: usize) -> Result<(), Diagnostic> {
+        match self.nodes_left.checked_sub(count).filter(|left| *left > 0) {
             Some(left) => {
                 self.nodes_left = left;
                 Ok(())
             }
-            None => Err(Diagnostic::new(Code::Limit, self.location(), "the model has too many nodes, with its loops unrolled")),
+            None => {
+                let message = "the model has too many nodes, with its loops unrolled and the sizes of its branches computed";
+                Err(Diagnostic::new(Code::Limit, self.location(), message))
+            }
         }
     }
 
@@ -238,7 +234,7 @@ impl<'f> Cx<'f> {
         let outs = import(&mut call)?;
         call.check_all_asked()?;
         Ok(match narrow.filter(|_| reading == Reading::Moves) {
-            Some(narrow) => outs.into_iter().map(|out| Out::Narrow(Box::new(out), narrow)).collect(),
+            Some(narrow) => outs.into_iter().map(|out| Out::of(out, Some(narrow))).collect(),
             None => outs,
         })
     }

@@ -1,7 +1,8 @@
 //! What is picked out of tensors by their elements, so that its size depends on data: what is not zero, what is marked, what is distinct.
 
-use super::Entry;
+use super::order::Order;
 use super::position::running;
+use super::{Entry, network};
 use crate::import::{Call, Outcome, one};
 use ::ops::{Builder, Folded, Scan};
 use ir::guard::Condition;
@@ -10,6 +11,9 @@ use nest::{Func, Monoid};
 use sym::Expr;
 
 pub const OPS: &[Entry] = &[Entry("NonZero", 9, non_zero), Entry("Compress", 9, compress), Entry("Unique", 11, unique)];
+
+/// The most elements of which all pairs are compared.
+const MOST_PAIRED: i64 = 128;
 
 type Result<T> = std::result::Result<T, Diagnostic>;
 
@@ -101,8 +105,8 @@ fn compress(call: &mut Call) -> Outcome {
     one(b.gather(x, indices, axis.unwrap_or(0))?)
 }
 
-/// The distinct slices of an axis, or elements, in order or as they come first; where each comes first, which of them each slice is, and how
-/// often each comes. All pairs are compared.
+/// The distinct slices of an axis, or elements, in order or as they come first; where each comes first, which of them each slice is, and
+/// how often each comes. Elements are sorted; of few of them, and of slices, all pairs are compared.
 fn unique(call: &mut Call) -> Outcome {
     let dims = call.dims(0)?;
     let axis = call.int("axis")?.map(|axis| call.normal_axis(axis, dims.len())).transpose()?;
@@ -114,7 +118,8 @@ fn unique(call: &mut Call) -> Outcome {
     let turned = if axis.is_some() { b.transpose(x, &first_axis)? } else { b.reshape(x, std::slice::from_ref(&size))? };
     let turned_dims = b.dims(turned).to_vec();
     let rows = b.reshape(turned, &[size.clone(), Expr::product(&turned_dims[1..])])?;
-    let Distinct { first, rank } = distinct(b, rows, sorted)?;
+    let are_many = turned_dims.len() == 1 && size.as_const().is_none_or(|size| size > MOST_PAIRED);
+    let Distinct { first, rank } = if are_many { distinct_elements(b, turned, sorted)? } else { distinct(b, rows, sorted)? };
     let ones = b.convert(first, DType::I64)?;
     let count = b.reduce(Monoid::Sum, ones, &[0], Folded::Dropped)?;
     let count = call.computed_size(count, &size)?;
@@ -136,6 +141,47 @@ fn unique(call: &mut Call) -> Outcome {
 struct Distinct {
     first: ValueId,
     rank: ValueId,
+}
+
+/// Equal elements stand beside each other when they are sorted, the first of them in front.
+fn distinct_elements(b: &mut Builder, x: ValueId, sorted: bool) -> Result<Distinct> {
+    let size = b.dims(x)[0].clone();
+    let order = Order { largest: false, axis: 0, dtype: b.dtype(x), size: size.clone() };
+    let (keys, ranks) = order.keys(b, x)?;
+    let [keys, ranks] = network::sorted(b, [keys, ranks], 0, false)?;
+    let places = order.indices(b, ranks)?;
+    // a NaN has the key of infinity, and another rank than its place
+    let is_nan = b.map(Func::NotEqual, &[ranks, places])?;
+    let index = b.iota(std::slice::from_ref(&size), 0, DType::I64)?;
+    let before = b.map_number(Func::Sub, index, 1.0)?;
+    let before = b.map_number(Func::Max, before, 0.0)?;
+    let mut fresh = b.map_number(Func::Equal, index, 0.0)?;
+    for tensor in [keys, is_nan] {
+        let other = b.gather(tensor, before, 0)?;
+        let differs = b.map(Func::NotEqual, &[tensor, other])?;
+        fresh = b.map(Func::Or, &[fresh, differs])?;
+    }
+    let ones = b.convert(fresh, DType::I64)?;
+    let kind = running(b, Monoid::Sum, ones, 0, (false, false))?;
+    let kind = b.map_number(Func::Sub, kind, 1.0)?;
+    let first = turned_back(b, places, fresh)?;
+    let rank = if sorted {
+        kind
+    } else {
+        let ones = b.convert(first, DType::I64)?;
+        let before = running(b, Monoid::Sum, ones, 0, (true, false))?;
+        let own = b.gather(before, places, 0)?;
+        let of_kinds = compacted(b, fresh, kind, own, &size)?;
+        b.gather(of_kinds, kind, 0)?
+    };
+    Ok(Distinct { first, rank: turned_back(b, places, rank)? })
+}
+
+/// The elements of `x`, each at its own of the places.
+fn turned_back(b: &mut Builder, places: ValueId, x: ValueId) -> Result<ValueId> {
+    let zero = b.number(b.dtype(x), 0.0);
+    let room = b.broadcast(zero, &b.dims(x).to_vec())?;
+    b.scatter_elements([room, places, x], 0, None)
 }
 
 fn distinct(b: &mut Builder, rows: ValueId, sorted: bool) -> Result<Distinct> {
@@ -239,6 +285,10 @@ mod tests {
         check(&text("sorted = 1"), &x, &["f32[4] 1 2 3 4", "i64[4] 1 0 3 4", "i64[6] 1 0 0 2 3 2", "i64[4] 2 1 2 1"]);
         check(&text("sorted = 0"), &x, &["f32[4] 2 1 3 4", "i64[4] 0 1 3 4", "i64[6] 0 1 1 2 3 2", "i64[4] 1 2 2 1"]);
         check(&text("sorted = 1"), &["f32[3] nan 5 nan"], &["f32[2] 5 NaN", "i64[2] 1 0", "i64[3] 1 0 1", "i64[2] 1 2"]);
+        let pairs = text("sorted = 0").replace("f32[n]", "f32[6]");
+        check(&pairs, &x, &["f32[4] 2 1 3 4", "i64[4] 0 1 3 4", "i64[6] 0 1 1 2 3 2", "i64[4] 1 2 2 1"]);
+        check(&text("sorted = 0"), &["f32[4] nan inf nan inf"], &["f32[2] NaN inf", "i64[2] 0 1", "i64[4] 0 1 0 1", "i64[2] 2 2"]);
+        check(&text("sorted = 1"), &["f32[0]"], &["f32[0]", "i64[0]", "i64[0]", "i64[0]"]);
         let rows = "x: i64[n, 2] a, i, j, k = Unique {axis = 0} (x) => a, i, j, k";
         check(rows, &["i64[3, 2] 1 5 0 7 1 5"], &["i64[2, 2] 0 7 1 5", "i64[2] 1 0", "i64[3] 1 0 1", "i64[2] 1 2"]);
         let columns = "x: i64[2, n] a, i, j, k = Unique {axis = 1} (x) => a";

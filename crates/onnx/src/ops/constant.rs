@@ -31,10 +31,7 @@ fn constant(call: &mut Call) -> Outcome {
     let narrow = strings.iter().flatten().next().map(|_| Narrow::Text).or(narrow.flatten());
     let mut given = tensors.into_iter().chain(strings).flatten();
     match (given.next(), given.next()) {
-        (Some(tensor), None) => one(match narrow {
-            Some(narrow) => Out::Narrow(Box::new(Out::Constant(tensor)), narrow),
-            None => Out::Constant(tensor),
-        }),
+        (Some(tensor), None) => one(Out::of(Out::Constant(tensor), narrow)),
         (None, _) => Err(call.attribute_error("attribute `value` is missing").into()),
         (Some(_), Some(_)) => Err(call.attribute_error("two attributes give the value").into()),
     }

@@ -44,7 +44,7 @@ fn convert(call: &mut Call, (to, to_narrow): Stored) -> Outcome {
             Some(narrow) => decoded(call.b(), x, narrow)?,
         };
         return match to_narrow {
-            Some(narrow) => one(Out::Narrow(Box::new(encoded(call.b(), x, narrow, rounding)?.into()), narrow)),
+            Some(narrow) => one(Out::of(encoded(call.b(), x, narrow, rounding)?, Some(narrow))),
             None => one(call.b().convert(x, to)?),
         };
     }
@@ -102,9 +102,9 @@ fn narrow_bits(call: &mut Call, bits: u32, (to, to_narrow): Stored) -> Outcome {
     match to_narrow {
         Some(narrow @ Narrow::Int { .. }) => {
             let number = encoded(b, code, narrow, Rounding { saturate: true, mode: Powers::Up })?;
-            one(Out::Narrow(Box::new(number.into()), narrow))
+            one(Out::of(number, Some(narrow)))
         }
-        Some(narrow) => one(Out::Narrow(Box::new(b.convert(code, to)?.into()), narrow)),
+        Some(narrow) => one(Out::of(b.convert(code, to)?, Some(narrow))),
         None => one(b.convert(code, to)?),
     }
 }

@@ -67,8 +67,8 @@ pub(super) fn binary(call: &mut Call, func: Func) -> Outcome {
     one(call.b().map_broadcast(func, &operands)?)
 }
 
-/// A function of two operands as before opset 7: the second is broadcast where `broadcast` says so, with its first axis at `axis` of the first,
-/// or its last at the last.
+/// A function of two operands as before opset 7: the second is broadcast where `broadcast` says so, with its first axis at `axis` of the
+/// first, or its last at the last.
 fn aligned(call: &mut Call, func: Func) -> Result<ValueId, Diagnostic> {
     call.ignore(&["consumed_inputs"]);
     let (broadcasts, axis) = (call.flag_or("broadcast", false)?, call.int("axis")?);

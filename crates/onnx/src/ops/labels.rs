@@ -13,6 +13,7 @@ pub const OPS: &[Entry] = &[
     Entry("LabelEncoder", 1, classes),
     Entry("LabelEncoder", 2, |call| encoder(call, false)),
     Entry("LabelEncoder", 4, |call| encoder(call, true)),
+    Entry("CategoryMapper", 1, categories),
 ];
 
 type Result<T> = std::result::Result<T, Diagnostic>;
@@ -65,15 +66,31 @@ fn classes(call: &mut Call) -> Outcome {
     }
 }
 
+/// The numbers of categories that are strings, or the strings of numbers.
+fn categories(call: &mut Call) -> Outcome {
+    let texts = List::texts(call, &call.texts("cats_strings")?.unwrap_or_default())?;
+    let numbers = List::numbers(DType::I64, call.ints("cats_int64s")?.unwrap_or_default());
+    let defaults = [call.int_or("default_int64", -1)?, call.string_number(call.text("default_string")?.unwrap_or("_Unused"))?];
+    let [number, text] = defaults.map(Literal::Int);
+    match call.narrow(0) {
+        Some(_) => encoded(call, &texts, &numbers, number),
+        None => encoded(call, &numbers, &texts, text),
+    }
+}
+
 fn encoder(call: &mut Call, has_tensors: bool) -> Outcome {
     let keys = list(call, ["keys_strings", "keys_int64s", "keys_floats", "keys_tensor"], has_tensors)?;
     let values = list(call, ["values_strings", "values_int64s", "values_floats", "values_tensor"], has_tensors)?;
-    if keys.tensor.count() != values.tensor.count() {
-        let message = format!("{} values for {} keys", values.tensor.count(), keys.tensor.count());
-        return Err(call.attribute_error(message).into());
-    }
     let default = default(call, &values, has_tensors)?;
-    looked_up(call, &keys, &values, default)
+    encoded(call, &keys, &values, default)
+}
+
+/// As [`looked_up`], with a value for each key.
+fn encoded(call: &mut Call, keys: &List, values: &List, default: Literal) -> Outcome {
+    match (values.tensor.count(), keys.tensor.count()) {
+        (values, keys) if values != keys => Err(call.attribute_error(format!("{values} values for {keys} keys")).into()),
+        _ => looked_up(call, keys, values, default),
+    }
 }
 
 /// The one list that is given.
@@ -174,6 +191,14 @@ mod tests {
         check(&text, &["f32[3] 1.5 2 0"], &["string[3] [\"x\", \"_Unused\", \"y\"]"]);
         let text = model("f64[n]", "keys_tensor = f64[2] nan 1, values_tensor = string[2] \"n\" \"1\", default_tensor = string[1] \"d\"");
         check(&text, &["f64[3] 1 nan 2"], &["string[3] [\"1\", \"n\", \"d\"]"]);
+    }
+
+    #[test]
+    fn categories_are_mapped_both_ways() {
+        let text =
+            |ty: &str| format!("x: {ty} y = ai.onnx.ml.CategoryMapper {{cats_strings = [\"a\", \"b\"], cats_int64s = [7, 9]}} (x) => y");
+        check(&text("string[n]"), &["string[3] \"b\" \"c\" \"a\""], &["i64[3] 9 -1 7"]);
+        check(&text("i64[n]"), &["i64[2] 7 8"], &["string[2] [\"a\", \"_Unused\"]"]);
     }
 
     #[test]

@@ -1,12 +1,11 @@
 //! Loops over graphs.
 
 use super::Entry;
-use crate::import::{Body, Call, Content, Cx, Fault, Known, Out, Outcome, Term, sizes};
+use crate::import::{Body, Call, Content, Cx, Fault, Known, Narrow, Out, Outcome, Port, Term, Typed, sizes, with_dims};
 use crate::proto::GraphProto;
 use ::ops::dims::{Relation, relation};
 use ::ops::{Builder, Scan};
 use ir::graph::SymbolFact;
-use ir::guard::Condition;
 use ir::{Code, DType, Diagnostic, TensorType, ValueId};
 use nest::Func;
 use sym::Expr;
@@ -18,10 +17,11 @@ type Result<T, E = Diagnostic> = std::result::Result<T, E>;
 /// The most runs of a loop that is unrolled because its tensors change their types.
 const FEW_RUNS: i64 = 64;
 
-/// A Loop that carries no tensor, or whose tensors change their types in few runs, is unrolled; any other becomes a region. One whose number of
-/// runs is known as a size is a `scan`; any other is a `while`. One that stacks results is both: the first counts.
+/// A Loop that carries no tensor, or whose tensors change their types in few runs, is unrolled; any other becomes a region. One whose
+/// number of runs is known as a size is a `scan`; any other is a `while`. One that stacks results is both: the first counts.
 fn repeat(call: &mut Call) -> Outcome {
     let graph = call.graph("body")?;
+    numbers_alone(call, 0)?;
     let count = call.operand_count().saturating_sub(2);
     let carried = (2..2 + count).map(|at| call.term(at)).collect::<Result<Vec<Term>>>()?;
     if carried.iter().any(|term| call.cx.content(*term) != Content::Tensor) {
@@ -38,6 +38,14 @@ fn repeat(call: &mut Call) -> Outcome {
     })
 }
 
+/// E004 where an operand that counts is of strings, or of a narrow type.
+fn numbers_alone(call: &Call, operand: usize) -> Result<()> {
+    match call.narrow(operand) {
+        Some(narrow) => Err(call.error(Code::Type, format!("operand {operand} of {} is of type {}", call.node.op_type, narrow.name()))),
+        None => Ok(()),
+    }
+}
+
 /// The nodes of each run after those of the one before. How often it runs, and whether it goes on, must be known.
 fn unrolled(call: &mut Call, graph: &GraphProto, mut carried: Vec<Term>) -> Outcome {
     let most = match call.optional(0) {
@@ -48,24 +56,28 @@ fn unrolled(call: &mut Call, graph: &GraphProto, mut carried: Vec<Term>) -> Outc
     let mut stacked = vec![Vec::new(); stacked_count(call, graph, carried.len())?];
     let mut runs = 0;
     while goes_on && runs < most {
-        call.cx.count_run()?;
+        call.cx.count_nodes(1)?;
         let run = call.cx.known_term("run", Known::scalar(DType::I64, Expr::from(runs)));
         let truth = call.cx.known_term("condition", Known::scalar(DType::Bool, Expr::one()));
         let outputs = call.cx.subgraph(graph, "body", &[&[run, truth], carried.as_slice()].concat())?;
         goes_on = is_true(call, outputs[0])?;
         for (list, term) in stacked.iter_mut().zip(&outputs[1 + carried.len()..]) {
-            let value = call.cx.emit(*term)?;
-            list.push(call.b().unsqueeze(value, &[0])?);
+            let (value, narrow) = call.cx.typed(*term)?;
+            list.push((call.b().unsqueeze(value, &[0])?, narrow));
         }
         carried = outputs[1..=carried.len()].to_vec();
         runs += 1;
     }
     let mut results: Vec<Out> = carried.into_iter().map(Out::Term).collect();
     for list in stacked {
-        if list.is_empty() {
+        let Some((_, narrow)) = list.first().copied() else {
             return Err(call.unsupported("it never runs, so that its stacked results have no type").into());
+        };
+        if list.iter().any(|(_, other)| *other != narrow) {
+            return Err(call.unsupported("its stacked results change their type").into());
         }
-        results.push(call.b().concat(&list, 0)?.into());
+        let slices: Vec<ValueId> = list.into_iter().map(|(id, _)| id).collect();
+        results.push(Out::of(call.b().concat(&slices, 0)?, narrow));
     }
     Ok(results)
 }
@@ -97,9 +109,10 @@ fn in_region(call: &mut Call, graph: &GraphProto) -> Outcome {
     let count = call.operand_count().saturating_sub(2);
     let stacked = stacked_count(call, graph, count)?;
     let (first, trips) = (condition(call)?, trip_count(call));
-    let carried: Vec<ValueId> = (2..2 + count).map(|at| call.value(at)).collect::<Result<_>>()?;
-    let mut inputs = named_types(call, &carried, graph, 2);
-    inputs.push((input_name(graph, 0), TensorType::new(DType::I64, vec![])));
+    let given: Vec<Typed> = (2..2 + count).map(|at| operand(call, at)).collect::<Result<_>>()?;
+    let carried: Vec<ValueId> = given.iter().map(|(id, _)| *id).collect();
+    let mut inputs: Vec<Port> = given.iter().enumerate().map(|(at, given)| port(call.b(), *given, graph, 2 + at)).collect();
+    inputs.push(Port { name: input_name(graph, 0), ty: TensorType::new(DType::I64, vec![]), narrow: None });
     let mut always = false;
     let body = call.cx.body(&graph.name, &inputs, |cx, mut terms| {
         let truth = cx.known_term("condition", Known::scalar(DType::Bool, Expr::one()));
@@ -109,15 +122,26 @@ fn in_region(call: &mut Call, graph: &GraphProto) -> Outcome {
         always = cx.known(outputs[0]).is_some_and(|known| known.values == [Expr::one()]);
         let go_on = scalar_condition(cx, outputs[0])?;
         let next = next_values(cx, &outputs[1..], &inputs[..count])?;
-        Ok([vec![go_on], next].concat())
+        Ok([vec![(go_on, None)], next].concat())
     })?;
+    let narrow = body.narrow[1..].to_vec();
     let results = match trips {
         Some(trips) if always && first.is_none() => counted(call, trips, &carried, stacked, body)?,
         _ if stacked > 0 => stacking(call, first, trips, &carried, (stacked, always), body)?,
         None if always && call.optional(0).is_none() => return Err(call.unsupported("it never ends").into()),
         trips => until(call, first, trips, &carried, body)?.0,
     };
-    Ok(results.into_iter().map(Into::into).collect())
+    Ok(outs(results, narrow))
+}
+
+fn outs(results: Vec<ValueId>, narrow: Vec<Option<Narrow>>) -> Vec<Out> {
+    results.into_iter().zip(narrow).map(|(id, narrow)| Out::of(id, narrow)).collect()
+}
+
+/// An operand as a value of the graph, with what its elements stand for.
+fn operand(call: &mut Call, at: usize) -> Result<Typed> {
+    let term = call.term(at)?;
+    call.cx.typed(term)
 }
 
 /// What is done with the number of a run at hand, for random operators.
@@ -162,34 +186,34 @@ fn input_name(graph: &GraphProto, at: usize) -> &str {
     graph.input.get(at).map_or("input", |info| info.name.as_str())
 }
 
-/// The names that the body has for its inputs from number `first` on, with the types of what they are given.
-fn named_types<'a>(call: &mut Call, values: &[ValueId], graph: &'a GraphProto, first: usize) -> Vec<(&'a str, TensorType)> {
-    values.iter().enumerate().map(|(at, id)| (input_name(graph, first + at), call.b().ty(*id).clone())).collect()
+/// Input number `at` of the body, which is given this.
+fn port<'a>(b: &Builder, (id, narrow): Typed, graph: &'a GraphProto, at: usize) -> Port<'a> {
+    Port { name: input_name(graph, at), ty: b.ty(id).clone(), narrow }
 }
 
 /// The body's outputs as values, the first ones with the types of the carried values.
-fn next_values(cx: &mut Cx, outputs: &[Term], carried: &[(&str, TensorType)]) -> Result<Vec<ValueId>, Fault> {
+fn next_values(cx: &mut Cx, outputs: &[Term], carried: &[Port]) -> Result<Vec<Typed>, Fault> {
     let mut values = Vec::new();
     for (at, term) in outputs.iter().enumerate() {
-        let value = cx.emit(*term)?;
-        values.push(carried.get(at).map_or(Ok(value), |(name, ty)| of_type(cx, value, name, ty))?);
+        let given = cx.typed(*term)?;
+        values.push(carried.get(at).map_or(Ok(given), |port| of_type(cx.builder(), given, port))?);
     }
     Ok(values)
 }
 
 /// The value under the type that it must have; the sizes of a call decide what is open.
-fn of_type(cx: &mut Cx, value: ValueId, name: &str, ty: &TensorType) -> Result<ValueId> {
-    let b = cx.builder();
+fn of_type(b: &mut Builder, (value, narrow): Typed, port: &Port) -> Result<Typed> {
     let found = b.ty(value).clone();
-    let differs = || found.dims.iter().zip(&ty.dims).any(|(a, b)| relation(a, b) == Relation::Different);
-    if found.dtype != ty.dtype || found.rank() != ty.rank() || differs() {
-        return Err(b.error(Code::Unsupported, format!("the carried value `{name}` is {ty} before a run and {found} after it")));
+    let differs = || found.dims.iter().zip(&port.ty.dims).any(|(a, b)| relation(a, b) == Relation::Different);
+    if narrow != port.narrow || found.dtype != port.ty.dtype || found.rank() != port.ty.rank() || differs() {
+        let text = |ty: &TensorType, narrow: Option<Narrow>| match narrow {
+            Some(narrow) => format!("{} in {ty}", narrow.name()),
+            None => ty.to_string(),
+        };
+        let (before, after) = (text(&port.ty, port.narrow), text(&found, narrow));
+        return Err(b.error(Code::Unsupported, format!("the carried value `{}` is {before} before a run and {after} after it", port.name)));
     }
-    let location = b.location.clone();
-    for (a, c) in found.dims.iter().zip(&ty.dims).filter(|(a, c)| a != c) {
-        b.graph.guard(Condition::Equal(a.clone(), c.clone()), &location);
-    }
-    b.reshape(value, &ty.dims)
+    Ok((with_dims(b, value, &port.ty.dims)?, narrow))
 }
 
 /// A `scan` whose only slices are the numbers of its runs.
@@ -218,6 +242,7 @@ fn stacking(
             b.map(Func::Max, &[limit, zero])?
         }
         _ => {
+            call.cx.count_nodes(body.builder.graph.graph().node_count())?;
             let mut counting = body.clone();
             counting.outputs.truncate(1 + carried.len());
             until(call, first, trips, carried, counting)?.1
@@ -273,7 +298,8 @@ fn limit(call: &mut Call, trips: Option<Expr>) -> Result<Option<ValueId>> {
 /// The axes and directions of a Scan's tensors, which its attributes give for as many as there are.
 fn scan(call: &mut Call) -> Outcome {
     let graph = call.graph("body")?;
-    let values = call.values()?;
+    let (values, narrow): (Vec<ValueId>, Vec<Option<Narrow>>) =
+        (0..call.operand_count()).map(|at| operand(call, at)).collect::<Result<Vec<Typed>>>()?.into_iter().unzip();
     let count = carried_count(call, values.len())?;
     let (carried, whole) = values.split_at(count);
     let stacked = scan_results(call, graph, count)?;
@@ -281,19 +307,31 @@ fn scan(call: &mut Call) -> Outcome {
     let axes = axes(call, "scan_input_axes", &ranks)?;
     let reverse = directions(call, "scan_input_directions", whole.len())?;
     let trips = call.b().dims(whole[0])[axes[0]].clone();
-    let mut scanned: Vec<(ValueId, usize, bool)> =
-        whole.iter().zip(axes).zip(reverse).map(|((id, axis), reverse)| (*id, axis, reverse)).collect();
+    let mut scanned: Vec<Scanned> = whole.iter().zip(axes).zip(reverse).map(|((id, axis), reverse)| (*id, axis, reverse)).collect();
     if call.cx.may_draw(graph) {
         scanned.push(run_numbers(call.b(), &trips)?);
     }
-    let body = scan_body(call.cx, graph, carried, (&scanned, whole.len()), None)?;
+    let ports = ports(call.b(), graph, carried, &scanned, &narrow);
+    let body = scan_body(call.cx, graph, ports, (count, values.len()), None)?;
     let ranks: Vec<usize> = body.outputs[count..].iter().map(|id| body.builder.dims(*id).len() + 1).collect();
     let stacked_axes = self::axes(call, "scan_output_axes", &ranks)?;
     let stacked_reverse = directions(call, "scan_output_directions", stacked)?;
     let scan = Scan { trips, scanned, stacked: stacked_axes.into_iter().zip(stacked_reverse).collect() };
-    let (captures, outputs) = (body.captures.clone(), body.outputs.clone());
+    let (captures, outputs, narrow) = (body.captures.clone(), body.outputs.clone(), body.narrow.clone());
     let results = call.b().scan(&scan, carried, &captures, body.region(&outputs))?;
-    Ok(results.into_iter().map(Into::into).collect())
+    Ok(outs(results, narrow))
+}
+
+/// A tensor, the axis along which it is scanned, and whether from its end.
+type Scanned = (ValueId, usize, bool);
+
+/// The inputs of a Scan's body: the carried values, and slices of the scanned tensors, whose elements stand for what `narrow` says.
+fn ports<'a>(b: &Builder, graph: &'a GraphProto, carried: &[ValueId], scanned: &[Scanned], narrow: &[Option<Narrow>]) -> Vec<Port<'a>> {
+    let states = carried.iter().map(|id| b.ty(*id).clone());
+    let slices = scanned.iter().map(|(id, axis, _)| slice_type(b.ty(*id), *axis));
+    let narrow = narrow.iter().copied().chain(std::iter::repeat(None));
+    let ports = states.chain(slices).zip(narrow).enumerate();
+    ports.map(|(at, (ty, narrow))| Port { name: input_name(graph, at), ty, narrow }).collect()
 }
 
 /// How many of a Scan's values are carried; at least one is scanned.
@@ -310,21 +348,15 @@ fn scan_results(call: &Call, graph: &GraphProto, carried: usize) -> Result<usize
     outputs.checked_sub(carried).ok_or_else(|| call.error(Code::Malformed, message()))
 }
 
-/// The body of a Scan, given the carried values and slices of the scanned tensors. The graph sees the first `own` of these; one more is the
-/// number of the run, which is there where it is needed: to draw numbers, or because of a length.
+/// The body of a Scan that carries `count` values. The graph sees the first `seen` of these inputs; one more is the number of the run,
+/// which is there where it is needed: to draw numbers, or because of a length.
 fn scan_body(
     cx: &mut Cx,
     graph: &GraphProto,
-    carried: &[ValueId],
-    (scanned, own): (&[(ValueId, usize, bool)], usize),
+    inputs: Vec<Port>,
+    (count, seen): (usize, usize),
     length: Option<ValueId>,
 ) -> Result<Body, Fault> {
-    let b = cx.builder();
-    let states = carried.iter().map(|id| b.ty(*id).clone());
-    let slices = scanned.iter().map(|(id, axis, _)| slice_type(b.ty(*id), *axis));
-    let types = states.chain(slices).collect::<Vec<TensorType>>();
-    let inputs: Vec<(&str, TensorType)> = types.into_iter().enumerate().map(|(at, ty)| (input_name(graph, at), ty)).collect();
-    let (count, seen) = (carried.len(), carried.len() + own);
     let mut body = cx.body(&graph.name, &inputs, |cx, terms| {
         let outputs = in_run(cx, terms.get(seen).copied(), |cx| cx.subgraph(graph, "body", &terms[..seen]))?;
         next_values(cx, &outputs, &inputs[..count])
@@ -363,8 +395,10 @@ fn slice_type(whole: &TensorType, axis: usize) -> TensorType {
 /// own length.
 fn batched_scan(call: &mut Call) -> Outcome {
     let graph = call.graph("body")?;
+    numbers_alone(call, 0)?;
     let lengths = call.optional_value(0)?;
-    let values: Vec<ValueId> = (1..call.operand_count()).map(|at| call.value(at)).collect::<Result<_>>()?;
+    let given = (1..call.operand_count()).map(|at| operand(call, at)).collect::<Result<Vec<Typed>>>()?;
+    let (values, narrow): (Vec<ValueId>, Vec<Option<Narrow>>) = given.into_iter().unzip();
     let count = carried_count(call, values.len())?;
     let stacked = scan_results(call, graph, count)?;
     let reverse = directions(call, "directions", values.len() - count)?;
@@ -375,7 +409,7 @@ fn batched_scan(call: &mut Call) -> Outcome {
         }
     }
     let batch = call.b().dims(values[count])[0].clone();
-    let mut scanned: Vec<(ValueId, usize, bool)> = values.iter().copied().chain(lengths).map(|id| (id, 0, false)).collect();
+    let mut scanned: Vec<Scanned> = values.iter().copied().chain(lengths).map(|id| (id, 0, false)).collect();
     let draws = call.cx.may_draw(graph);
     if draws {
         scanned.push(run_numbers(call.b(), &batch)?);
@@ -386,32 +420,32 @@ fn batched_scan(call: &mut Call) -> Outcome {
             return Err(call.error(Code::Type, format!("`sequence_lens` is {ty}, not a vector of i64")).into());
         }
     }
-    let types: Vec<TensorType> = scanned.iter().map(|(id, ..)| slice_type(call.b().ty(*id), 0)).collect();
-    let inputs: Vec<(&str, TensorType)> = types.into_iter().map(|ty| ("sequence", ty)).collect();
+    let inputs = ports(call.b(), graph, &[], &scanned, &narrow);
     let body = call.cx.body(&graph.name, &inputs, |cx, mut terms| {
         let run = if draws { terms.pop() } else { None };
-        let mut own: Vec<ValueId> = terms.into_iter().map(|term| cx.emit(term)).collect::<Result<_>>()?;
-        let length = lengths.and_then(|_| own.pop());
+        let mut own: Vec<Typed> = terms.into_iter().map(|term| cx.typed(term)).collect::<Result<_>>()?;
+        let length = lengths.and_then(|_| own.pop()).map(|(id, _)| id);
         in_run(cx, run, |cx| one_sequence(cx, graph, &own, count, &reverse, length))
     })?;
     let scan = Scan { trips: batch, scanned, stacked: vec![(0, false); count + stacked] };
-    let (captures, outputs) = (body.captures.clone(), body.outputs.clone());
+    let (captures, outputs, narrow) = (body.captures.clone(), body.outputs.clone(), body.narrow.clone());
     let results = call.b().scan(&scan, &[], &captures, body.region(&outputs))?;
-    Ok(results.into_iter().map(Into::into).collect())
+    Ok(outs(results, narrow))
 }
 
 /// The results of scanning one sequence of a batch, `values[count..]` along axis 0. Beyond its length, states stay and slices are 0.
 fn one_sequence(
     cx: &mut Cx,
     graph: &GraphProto,
-    values: &[ValueId],
+    values: &[Typed],
     count: usize,
     reverse: &[bool],
     length: Option<ValueId>,
-) -> Result<Vec<ValueId>, Fault> {
+) -> Result<Vec<Typed>, Fault> {
+    let (values, narrow): (Vec<ValueId>, Vec<Option<Narrow>>) = values.iter().copied().unzip();
     let (carried, whole) = values.split_at(count);
     let trips = cx.builder().dims(whole[0])[0].clone();
-    let mut scanned: Vec<(ValueId, usize, bool)> = whole.iter().zip(reverse).map(|(id, reverse)| (*id, 0, *reverse)).collect();
+    let mut scanned: Vec<Scanned> = whole.iter().zip(reverse).map(|(id, reverse)| (*id, 0, *reverse)).collect();
     if length.is_some() || cx.may_draw(graph) {
         scanned.push(run_numbers(cx.builder(), &trips)?);
     }
@@ -420,11 +454,14 @@ fn one_sequence(
             (*id, *reverse) = (turned(cx.builder(), *id, *runs, length)?, false);
         }
     }
-    let body = scan_body(cx, graph, carried, (&scanned, whole.len()), length)?;
+    let ports = ports(cx.builder(), graph, carried, &scanned, &narrow);
+    let body = scan_body(cx, graph, ports, (count, values.len()), length)?;
     let scan = Scan { trips, scanned, stacked: vec![(0, false); body.outputs.len() - count] };
-    let (captures, outputs) = (body.captures.clone(), body.outputs.clone());
-    Ok(cx.builder().scan(&scan, carried, &captures, body.region(&outputs))?)
+    let (captures, outputs, narrow) = (body.captures.clone(), body.outputs.clone(), body.narrow.clone());
+    let results = cx.builder().scan(&scan, carried, &captures, body.region(&outputs))?;
+    Ok(results.into_iter().zip(narrow).collect())
 }
+
 /// The first `length` slices along axis 0, the last of them first.
 fn turned(b: &mut Builder, x: ValueId, runs: ValueId, length: ValueId) -> Result<ValueId> {
     let last = b.map_number(Func::Sub, length, 1.0)?;
@@ -534,6 +571,28 @@ mod tests {
     }
 
     /// The state is carried along each sequence of the batch by itself.
+    #[test]
+    fn loops_carry_and_stack_strings() {
+        let text = "m: i64[] s: string[2] t: string[n]
+            y, ys = Loop {body = graph { i: i64[] c: bool[] p: string[2] d = Identity(c) q = StringConcat(p, t) => d q p }} (m, _, s) => y ys";
+        let inputs = ["i64[] 2", "string[2] \"a\" \"b\"", "string[1] \"x\""];
+        check(text, &inputs, &["string[2] [\"axx\", \"bxx\"]", "string[2, 2] [\"a\", \"b\", \"ax\", \"bx\"]"]);
+        check(
+            &text.replace("m: i64[]", "m: i64[] = 2"),
+            &inputs[1..],
+            &["string[2] [\"axx\", \"bxx\"]", "string[2, 2] [\"a\", \"b\", \"ax\", \"bx\"]"],
+        );
+        let text = "s: string[] x: string[n] y, ys = Scan {num_scan_inputs = 1, body = graph { p: string[] e: string[]
+            q = StringConcat(p, e) r = Identity(q) => q r }} (s, x) => y ys";
+        check(text, &["string[] \"\"", "string[2] \"a\" \"b\""], &["string[] [\"ab\"]", "string[2] [\"a\", \"ab\"]"]);
+        let text = "s: string[] x: i64[3] y = Scan {num_scan_inputs = 1, body = graph { p: string[] e: i64[] => e }} (s, x) => y";
+        check_problems(text, &["[E006] Scan#0: the carried value `p` is string in i64[] before a run and i64[] after it"]);
+        check_problems(
+            "s: string[] x: f32[1] y = Loop {body = graph { i: i64[] c: bool[] p: f32[1] => c p }} (s, _, x) => y",
+            &["[E004] Loop#0: operand 0 of Loop is of type string"],
+        );
+    }
+
     #[test]
     fn a_scan_of_opset_8_has_a_batch() {
         let text = |attributes: &str, operands: &str| {

@@ -9,7 +9,7 @@ pub mod trees;
 
 pub use maps::OPS as MAPS;
 
-use crate::import::Call;
+use crate::import::{Call, Narrow, Out};
 use ::ops::Builder;
 use ir::{Array, Code, DType, Diagnostic, Literal, Tensor, ValueId};
 use nest::{Func, Monoid};
@@ -45,12 +45,29 @@ fn rows(call: &mut Call) -> Result<(ValueId, usize)> {
     }
 }
 
-/// The whole numbers that classes are named by; those named by text are refused.
-fn class_labels(call: &Call, ints: &'static str, strings: &'static str) -> Result<Vec<i64>> {
-    if call.texts(strings)?.is_some_and(|labels| !labels.is_empty()) {
-        return Err(call.unsupported("classes that are strings"));
+/// What classes are named by: whole numbers, or strings by their numbers.
+struct Labels {
+    numbers: Vec<i64>,
+    narrow: Option<Narrow>,
+}
+
+impl Labels {
+    fn of(call: &Call, ints: &'static str, strings: &'static str) -> Result<Labels> {
+        let numbers = call.ints(ints)?.unwrap_or_default();
+        let texts = call.texts(strings)?.unwrap_or_default();
+        match (numbers.is_empty(), texts.is_empty()) {
+            (_, true) => Ok(Labels { numbers, narrow: None }),
+            (true, false) => {
+                let numbers = texts.iter().map(|text| call.string_number(text)).collect::<Result<_>>()?;
+                Ok(Labels { numbers, narrow: Some(Narrow::Text) })
+            }
+            (false, false) => Err(call.attribute_error(format!("both `{ints}` and `{strings}` are given"))),
+        }
     }
-    Ok(call.ints(ints)?.unwrap_or_default())
+
+    fn result(&self, label: ValueId) -> Out {
+        Out::of(label, self.narrow)
+    }
 }
 
 /// For each row the label of the column with the largest score, of equal ones the first; scores that all are NaN give the first.

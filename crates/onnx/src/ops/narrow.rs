@@ -55,8 +55,8 @@ pub fn encoded(b: &mut Builder, x: ValueId, to: Narrow, rounding: Rounding) -> R
     }
 }
 
-/// `code = place * 2^mantissa + round(|x| / 2^(exponent - mantissa))`, with the place of the exponent counted from the lowest: numbers that round
-/// up to the next power of two have its code, and subnormal ones the lowest exponent.
+/// `code = place * 2^mantissa + round(|x| / 2^(exponent - mantissa))`, with the place of the exponent counted from the lowest: numbers that
+/// round up to the next power of two have its code, and subnormal ones the lowest exponent.
 fn float(b: &mut Builder, x: ValueId, format: &Format, rounding: Rounding) -> Result<ValueId, Diagnostic> {
     let (lowest, mantissa) = (format.lowest(), format.mantissa as i32);
     let highest = (i32::from(format.largest) >> mantissa) - format.bias;

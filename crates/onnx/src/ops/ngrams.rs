@@ -1,7 +1,7 @@
 //! TfIdfVectorizer: how often the grams of a pool stand in rows of tokens.
 
 use super::Entry;
-use crate::import::{Call, Outcome, one};
+use crate::import::{Call, Narrow, Outcome, one};
 use ::ops::{Builder, Folded};
 use ir::{Array, Code, DType, Diagnostic, Tensor, ValueId};
 use nest::{Func, Monoid};
@@ -72,10 +72,7 @@ fn tf_idf(call: &mut Call) -> Outcome {
 fn groups(call: &Call, indexes: &[i64]) -> Result<Vec<Grams>> {
     let length = |name| -> Result<i64> { call.int(name)?.ok_or_else(|| call.attribute_error(format!("attribute `{name}` is missing"))) };
     let lengths = length("min_gram_length")?..=length("max_gram_length")?;
-    if call.texts("pool_strings")?.is_some_and(|pool| !pool.is_empty()) {
-        return Err(call.unsupported("a pool of strings"));
-    }
-    let pool = call.ints("pool_int64s")?.unwrap_or_default();
+    let pool = pool(call)?;
     let starts = call.ints("ngram_counts")?.unwrap_or_default();
     let mut groups = Vec::new();
     let mut indexes = indexes.iter();
@@ -96,6 +93,18 @@ fn groups(call: &Call, indexes: &[i64]) -> Result<Vec<Grams>> {
         }
     }
     Ok(groups)
+}
+
+/// The tokens of all grams, of the type of operand 0; strings are their numbers.
+fn pool(call: &Call) -> Result<Vec<i64>> {
+    let ints = call.ints("pool_int64s")?.unwrap_or_default();
+    let texts = call.texts("pool_strings")?.unwrap_or_default();
+    let is_text = call.narrow(0) == Some(Narrow::Text);
+    match if is_text { !ints.is_empty() } else { !texts.is_empty() } {
+        true => Err(call.attribute_error(format!("the pool is not of the tokens' type, {}", if is_text { "string" } else { "integers" }))),
+        false if is_text => texts.iter().map(|text| call.string_number(text)).collect(),
+        false => Ok(ints),
+    }
 }
 
 /// How many distances from token to token of a gram are tried: 1, 2 ...
@@ -212,6 +221,13 @@ mod tests {
     }
 
     #[test]
+    fn tokens_may_be_strings() {
+        let text = r#"x: string[n] y = TfIdfVectorizer {min_gram_length = 1, max_gram_length = 2, max_skip_count = 0, mode = "TF",
+            ngram_counts = [0, 2], ngram_indexes = [0, 1, 2], pool_strings = ["a", "b", "b", "c"]} (x) => y"#;
+        check(text, &[r#"string[5] "b" "c" "" "zz" "a""#], &["f32[3] 1 1 1"]);
+    }
+
+    #[test]
     fn what_does_not_fit_is_refused() {
         let text = model("x: i32[n]", r#"max_gram_length = 2, max_skip_count = 0, mode = "TF""#);
         let few = text.replace("4, 5, 6],", "4, 5],");
@@ -219,6 +235,6 @@ mod tests {
         let far = text.replace("[0, 4]", "[0, 40]");
         check_problems(&far, &["[E005] TfIdfVectorizer#0: attribute `ngram_counts` has 0 before 40 in a pool of 10"]);
         let words = text.replace("pool_int64s = [2, 3, 5, 4, 5, 6, 7, 8, 6, 7]", r#"pool_strings = ["a"]"#);
-        check_problems(&words, &["[E006] TfIdfVectorizer#0: TfIdfVectorizer: a pool of strings"]);
+        check_problems(&words, &["[E005] TfIdfVectorizer#0: the pool is not of the tokens' type, integers"]);
     }
 }

@@ -143,7 +143,7 @@ pub(super) fn quantize(call: &mut Call) -> Outcome {
     let quotient = call.b().map(Func::Div, &[x, scale])?;
     let Some(narrow) = narrow else { return one(rounded(call.b(), quotient, zero, to)?) };
     let y = narrowed(call.b(), quotient, zero, narrow, saturate)?;
-    one(Out::Narrow(Box::new(y.into()), narrow))
+    one(Out::of(y, Some(narrow)))
 }
 
 /// As [`rounded`], for a type that a byte holds; a float is rounded where it becomes a code.

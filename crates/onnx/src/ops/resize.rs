@@ -109,8 +109,8 @@ fn general_attributes(call: &Call) -> Result<ResizeAttrs, Diagnostic> {
     })
 }
 
-/// Sizes that keep the ratio of the axes, and the scale of all: the given ones bound them from above or from below. None where each axis has
-/// its own.
+/// Sizes that keep the ratio of the axes, and the scale of all: the given ones bound them from above or from below. None where each axis
+/// has its own.
 fn kept_ratio(call: &Call, axes: &[usize], new: &New) -> Result<Option<(Vec<Expr>, f32)>, Diagnostic> {
     let policy = call.text("keep_aspect_ratio_policy")?.unwrap_or("stretch");
     let New::Sizes(sizes) = new else { return Ok(None) };

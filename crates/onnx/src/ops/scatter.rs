@@ -3,7 +3,7 @@
 
 use super::Entry;
 use crate::import::{Call, Outcome, one};
-use ir::{DType, Diagnostic, ValueId};
+use ir::{Code, DType, Diagnostic, ValueId};
 use nest::{Func, Monoid};
 use sym::Expr;
 
@@ -61,6 +61,9 @@ fn tensor_scatter(call: &mut Call) -> Outcome {
     };
     let (past, update, starts) = (call.value(0)?, call.value(1)?, call.optional_value(2)?);
     let dims = call.dims(1)?;
+    if dims.len() != cache.len() {
+        return Err(call.error(Code::Shape, format!("an update of rank {} for a cache of rank {}", dims.len(), cache.len())).into());
+    }
     let b = call.b();
     let mut place = b.iota(&dims[axis..=axis], 0, DType::I64)?;
     if let Some(starts) = starts {
@@ -117,5 +120,11 @@ mod tests {
             "x: f32[3] i: i64[1] = 0 u: f32[1] y = ScatterElements {reduction = \"sub\"} (x, i, u) => y",
             &["[E005] ScatterElements#0: attribute `reduction` is sub"],
         );
+    }
+
+    #[test]
+    fn an_update_has_the_rank_of_its_cache() {
+        let text = "x: f32[2, 3, 4] u: f32[2] i: i64[2] y = TensorScatter(x, u, i) => y";
+        check_problems(text, &["[E003] TensorScatter#0: an update of rank 1 for a cache of rank 3"]);
     }
 }

@@ -31,7 +31,8 @@ fn construct(call: &mut Call) -> Outcome {
     Ok(vec![Out::Sequence(elements)])
 }
 
-/// The place that operand `operand` names in a sequence of `count`, or the end where it is left out. One may stand behind the last only to insert.
+/// The place that operand `operand` names in a sequence of `count`, or the end where it is left out. One may stand behind the last only to
+/// insert.
 fn place(call: &Call, operand: usize, count: usize, end: usize) -> Result<usize, Diagnostic> {
     if call.optional(operand).is_none() {
         return Ok(end);
@@ -162,7 +163,7 @@ fn map(call: &mut Call) -> Outcome {
     }
     let mut results = vec![Vec::new(); graph.output.len()];
     for at in 0..count {
-        call.cx.count_run()?;
+        call.cx.count_nodes(1)?;
         let given: Vec<Term> = operands.iter().map(|term| call.cx.sequence(*term).map_or(*term, |elements| elements[at])).collect();
         for (list, term) in results.iter_mut().zip(call.cx.subgraph(graph, "body", &given)?) {
             if call.cx.content(term) != Content::Tensor {

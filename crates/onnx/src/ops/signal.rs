@@ -61,8 +61,8 @@ fn cosine(b: &mut Builder, angle: ValueId, factor: f64) -> Result<ValueId> {
 const MEL: f64 = 2595.0 / LN_10;
 const BEND: f64 = 700.0;
 
-/// A triangle for each band, over the spectrum's bins: 0 at its left bin, 1 at its middle one, 0 at its right one, which are the middle ones
-/// of the bands around.
+/// A triangle for each band, over the spectrum's bins: 0 at its left bin, 1 at its middle one, 0 at its right one, which are the middle
+/// ones of the bands around.
 fn mel_weights(call: &mut Call) -> Outcome {
     let (bands, length) = (size(call, 0, "num_mel_bins")?, size(call, 1, "dft_length")?);
     let dtype = result_type(call)?;

@@ -27,7 +27,7 @@ fn texts(call: &mut Call, at: usize) -> Result<ValueId, Diagnostic> {
 
 /// A result of strings.
 pub(super) fn of_texts(value: impl Into<Out>) -> Out {
-    Out::Narrow(Box::new(value.into()), Narrow::Text)
+    Out::of(value, Some(Narrow::Text))
 }
 
 fn concat(call: &mut Call) -> Outcome {

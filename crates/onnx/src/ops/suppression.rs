@@ -15,8 +15,8 @@ type Result<T> = std::result::Result<T, Diagnostic>;
 /// Larger than any index.
 const NOWHERE: i64 = 1 << 62;
 
-/// For each batch and class, the boxes of the largest scores, each but those that overlap a better one by more than a share of both: rows of
-/// batch, class and box. All batches and classes choose at once, a box in each run.
+/// For each batch and class, the boxes of the largest scores, each but those that overlap a better one by more than a share of both: rows
+/// of batch, class and box. All batches and classes choose at once, a box in each run.
 fn non_max_suppression(call: &mut Call) -> Outcome {
     let (boxes_dims, scores_dims) = (call.dims(0)?, call.dims(1)?);
     let ([batch, boxes, four], [batches, _, scored]) = (&boxes_dims[..], &scores_dims[..]) else {

@@ -51,7 +51,7 @@ pub fn atan(f: &mut Float, x: ValueId) -> ValueId {
     let square = f.mul(t, t);
     let p = f.poly(square, f.pick(&F32[..], &F64[..]));
     let bend = f.mul(square, p);
-    let near = f.fma(bend, t, t);
+    let near = f.mul_add(bend, t, t);
     let (high, low) = f.pick(HALF_PI_F32, HALF_PI_F64);
     let (high, low) = (f.c(high), f.c(low));
     let below = f.sub(near, low);

@@ -64,7 +64,7 @@ pub fn erf(f: &mut Float, x: ValueId) -> ValueId {
     let size = f.abs(x);
     let square = f.mul(x, x);
     let p = f.poly(square, f.pick(&LOW_F32[..], &LOW_F64[..]));
-    let low = f.fma(p, x, x);
+    let low = f.mul_add(p, x, x);
     let complement = if f.is_f64() { complement_f64(f, size) } else { complement_f32(f, size) };
     let one = f.c(1.0);
     let high = f.sub(one, complement);
@@ -78,7 +78,7 @@ pub fn erf(f: &mut Float, x: ValueId) -> ValueId {
 fn complement_f32(f: &mut Float, t: ValueId) -> ValueId {
     let t = f.at_most(4.0, t);
     let q = f.poly(t, &HIGH_F32);
-    let exponent = f.fma(q, t, t);
+    let exponent = f.mul_add(q, t, t);
     let exponent = f.neg(exponent);
     exp_normal(f, exponent)
 }

@@ -40,7 +40,7 @@ fn reduce(f: &mut Float, x: ValueId) -> Reduced {
     let shift = 1.5 * (f.mantissa_bits() as f64).exp2();
     let shift_bits = f.pick((shift as f32).to_bits() as i64, shift.to_bits() as i64);
     let (log2e, shift) = (f.c(std::f64::consts::LOG2_E), f.c(shift));
-    let shifted = f.fma(x, log2e, shift);
+    let shifted = f.mul_add(x, log2e, shift);
     let whole = f.sub(shifted, shift);
     let (high, low) = f.pick(LOG2_F32, LOG2_F64);
     let (high, low) = (f.c(-high), f.c(-low));
@@ -54,8 +54,8 @@ fn reduce(f: &mut Float, x: ValueId) -> Reduced {
 /// `1 + r (1 + r p)`.
 fn mantissa(f: &mut Float, r: ValueId, p: ValueId) -> ValueId {
     let one = f.c(1.0);
-    let u = f.fma(p, r, one);
-    f.fma(r, u, one)
+    let u = f.mul_add(p, r, one);
+    f.mul_add(r, u, one)
 }
 
 /// `2^(n - bias)` for integers `0 < n < 2 bias + 1`.
@@ -138,7 +138,7 @@ fn tanh_low(f: &mut Float, t: ValueId) -> ValueId {
     let square = f.mul(t, t);
     let p = f.poly(square, &TANH_F32);
     let cube = f.mul(square, t);
-    f.fma(p, cube, t)
+    f.mul_add(p, cube, t)
 }
 
 /// `1 / (1 + z)` for x >= 0 and `z / (1 + z)` below, with `z = e^-|x|`: no overflow, right into the denormals.

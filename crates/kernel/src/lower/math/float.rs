@@ -65,8 +65,14 @@ impl<'a> Float<'a> {
         self.b.binary(Binary::Div, x, y)
     }
 
-    pub fn fma(&mut self, x: ValueId, y: ValueId, z: ValueId) -> ValueId {
+    /// `x y + z`, rounded once or twice.
+    pub fn mul_add(&mut self, x: ValueId, y: ValueId, z: ValueId) -> ValueId {
         self.b.mul_add(x, y, z)
+    }
+
+    /// `x y + z`, rounded once.
+    pub fn fma(&mut self, x: ValueId, y: ValueId, z: ValueId) -> ValueId {
+        self.b.fused_mul_add(x, y, z)
     }
 
     pub fn neg(&mut self, x: ValueId) -> ValueId {
@@ -111,7 +117,7 @@ impl<'a> Float<'a> {
         let mut sum = self.c(coefficients[coefficients.len() - 1]);
         for coefficient in coefficients.iter().rev().skip(1) {
             let coefficient = self.c(*coefficient);
-            sum = self.fma(sum, x, coefficient);
+            sum = self.mul_add(sum, x, coefficient);
         }
         sum
     }

@@ -55,7 +55,7 @@ pub fn split(f: &mut Float, x: ValueId, low: f64) -> Split {
     let (one, mantissa) = (f.c(1.0), f.float_of(bits));
     let exponent = f.b.convert(exponent, f.ty.dtype);
     let unit = f.c(f64::exp2(-f.mantissa_bits() as f64));
-    Split { exponent: f.fma(exponent, unit, start), fraction: f.sub(mantissa, one) }
+    Split { exponent: f.mul_add(exponent, unit, start), fraction: f.sub(mantissa, one) }
 }
 
 pub fn log(f: &mut Float, x: ValueId) -> ValueId {
@@ -74,7 +74,7 @@ fn finite_f32(f: &mut Float, x: ValueId) -> ValueId {
     let Split { exponent, fraction } = split(f, x, 2.0 / 3.0);
     let p = f.poly(fraction, &F32);
     let square = f.mul(fraction, fraction);
-    let tail = f.fma(p, square, fraction);
+    let tail = f.mul_add(p, square, fraction);
     let log2 = f.c(std::f64::consts::LN_2);
     f.fma(exponent, log2, tail)
 }
@@ -89,10 +89,10 @@ fn finite_f64(f: &mut Float, x: ValueId) -> ValueId {
     let half = f.c(0.5);
     let half_square = f.mul(fraction, half);
     let half_square = f.mul(half_square, fraction);
-    let inner = f.fma(p, z, half_square);
+    let inner = f.mul_add(p, z, half_square);
     let (high, low) = (f.c(LOG2_F64.0), f.c(LOG2_F64.1));
     let correction = f.mul(exponent, low);
-    let correction = f.fma(s, inner, correction);
+    let correction = f.mul_add(s, inner, correction);
     let rest = f.sub(correction, half_square);
     let sum = f.add(rest, fraction);
     f.fma(exponent, high, sum)

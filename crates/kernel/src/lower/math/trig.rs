@@ -64,11 +64,11 @@ fn quadrant(f: &mut Float, y: ValueId, n: ValueId) -> ValueId {
     let square = f.mul(y, y);
     let p = f.poly(square, f.pick(&SIN_F32[..], &SIN_F64[..]));
     let cube = f.mul(square, y);
-    let sine = f.fma(p, cube, y);
+    let sine = f.mul_add(p, cube, y);
     let (half, one) = (f.c(-0.5), f.c(1.0));
     let q = f.poly(square, f.pick(&COS_F32[..], &COS_F64[..]));
-    let q = f.fma(q, square, half);
-    let cosine = f.fma(q, square, one);
+    let q = f.mul_add(q, square, half);
+    let cosine = f.mul_add(q, square, one);
     let odd = bit_is_set(f, n, 1);
     let value = f.select(odd, cosine, sine);
     let negated = f.neg(value);
@@ -100,7 +100,7 @@ fn reduce_f32(f: &mut Float, x: ValueId) -> Reduced {
             let product = g.mul(wide, piece);
             let turns = g.mul(product, quarter);
             let turns = g.round(turns);
-            g.fma(turns, four, product)
+            g.mul_add(turns, four, product)
         })
         .collect();
     let sum = pieces.iter().skip(1).fold(pieces[0], |sum, piece| g.add(sum, *piece));
@@ -124,7 +124,7 @@ fn reduce_f64(f: &mut Float, x: ValueId) -> Reduced {
     let cycles = f.mul(whole, quarter);
     let cycles = f.round(cycles);
     let four = f.c(-4.0);
-    let n = f.fma(cycles, four, whole);
+    let n = f.mul_add(cycles, four, whole);
     let ty = Ty { dtype: DType::I32, lanes: f.ty.lanes };
     Reduced { y, n: f.b.convert(n, ty.dtype) }
 }

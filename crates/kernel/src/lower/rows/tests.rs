@@ -145,7 +145,7 @@ impl<'a> Case<'a> {
         assert_eq!(schedule.faults(&group), Vec::<String>::new(), "{schedule}\n{}", self.nests[0]);
         let text = Schedule::Rows(schedule.clone()).to_string();
         assert_eq!(text.parse(), Ok(Schedule::Rows(schedule.clone())), "{text}");
-        let kernel = lower("test", &group, schedule);
+        let kernel = lower("test", &group, schedule, &Target::x86_64_v4());
         let explain = || format!("{schedule}\n{}\n{kernel}", self.nests.iter().map(Nest::to_string).collect::<Vec<_>>().join("\n"));
         assert_eq!(verify(&kernel), Vec::<String>::new(), "{}", explain());
         let params: Vec<&String> = names.iter().filter(|name| !self.locals.contains(&name.as_str())).collect();
@@ -176,7 +176,7 @@ impl<'a> Case<'a> {
                 assert!(
                     same || (x.as_f64().is_nan() && y.as_f64().is_nan()),
                     "{name}[{at}]: {x} instead of {y}, within {near}\n{schedule}\n{}",
-                    lower("test", &self.physical().0, schedule)
+                    lower("test", &self.physical().0, schedule, &Target::x86_64_v4())
                 );
             }
         }

@@ -51,7 +51,10 @@ fn changed_by(call: &mut Call, name: &'static str, x: ValueId) -> Result<ValueId
     let [output] = outputs.as_slice() else {
         return Err(call.error(Code::Malformed, format!("`{name}` has {} outputs, not 1", outputs.len())).into());
     };
-    let changed = call.cx.emit(*output)?;
+    let (changed, narrow) = call.cx.typed(*output)?;
+    if let Some(narrow) = narrow {
+        return Err(call.error(Code::Type, format!("`{name}` makes {} of a tensor of numbers", narrow.name())).into());
+    }
     let (before, after) = (call.b().ty(x).clone(), call.b().ty(changed).clone());
     if before.dtype != after.dtype {
         return Err(call.error(Code::Type, format!("`{name}` makes {after} of {before}")).into());

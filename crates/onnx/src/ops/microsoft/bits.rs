@@ -1,7 +1,7 @@
 //! Products with weights of few bits.
 //!
-//! A matrix `[N, K]` is cut into blocks along K. A block is a run of codes, packed into bytes from the lowest bits up, with a scale and a zero
-//! point of its own: `weight = (code - zero point) * scale`.
+//! A matrix `[N, K]` is cut into blocks along K. A block is a run of codes, packed into bytes from the lowest bits up, with a scale and a
+//! zero point of its own: `weight = (code - zero point) * scale`.
 
 use crate::import::{Call, Outcome, one};
 use crate::ops::matmul::product_spec;

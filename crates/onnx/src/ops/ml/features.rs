@@ -1,6 +1,6 @@
 //! Operators on columns of features.
 
-use super::{Result, floats, input};
+use super::{Labels, Result, floats, input};
 use crate::import::{Call, Outcome, one};
 use crate::ops::Entry;
 use ::ops::Folded;
@@ -152,10 +152,10 @@ fn vectorize(call: &mut Call) -> Outcome {
 
 /// A last axis with an element for each category: 1 where the operand is it. Of equal categories the last counts.
 fn one_hot(call: &mut Call) -> Outcome {
-    if call.texts("cats_strings")?.is_some_and(|names| !names.is_empty()) {
-        return Err(call.unsupported("categories that are strings").into());
+    let Labels { numbers: categories, narrow } = Labels::of(call, "cats_int64s", "cats_strings")?;
+    if narrow != call.narrow(0) {
+        return Err(call.error(Code::Type, "strings beside categories that are numbers, or numbers beside strings").into());
     }
-    let categories = call.ints("cats_int64s")?.unwrap_or_default();
     let lenient = call.flag_or("zeros", true)?;
     if categories.is_empty() {
         return Err(call.attribute_error("there are no categories").into());
@@ -220,7 +220,8 @@ mod tests {
         check(text, &["i64[1, 2] 5 2"], &["f32[1, 2, 3] 0 0 1 0 0 0"]);
         check("x: f32[1] y = ai.onnx.ml.OneHotEncoder {cats_int64s = [1, 5]} (x) => y", &["f32[1] 5.7"], &["f32[1, 2] 0 1"]);
         let words = "x: i64[1] y = ai.onnx.ml.OneHotEncoder {cats_strings = [\"a\"]} (x) => y";
-        check_problems(words, &["[E006] OneHotEncoder#0: OneHotEncoder: categories that are strings"]);
+        check_problems(words, &["[E004] OneHotEncoder#0: strings beside categories that are numbers, or numbers beside strings"]);
+        check(&words.replace("i64[1]", "string[n]"), &["string[2] \"b\" \"a\""], &["f32[2, 1] 0 1"]);
         check_problems(
             "x: f32[2] y = ai.onnx.ml.ZipMap(x) => y",
             &["[E006] ZipMap#0: ZipMap: it gives a sequence of maps; its operand has the same numbers as a tensor"],

@@ -1,7 +1,7 @@
 //! Linear models: scores are sums of features by coefficients.
 
 use super::scores::Transform;
-use super::{Result, best_label, chosen_label, class_labels, column, floats, rows};
+use super::{Labels, Result, best_label, chosen_label, column, floats, rows};
 use crate::import::{Call, Outcome, one};
 use crate::ops::Entry;
 use ::ops::Builder;
@@ -49,7 +49,7 @@ fn regress(call: &mut Call) -> Outcome {
 fn classify(call: &mut Call) -> Outcome {
     call.ignore(&["multi_class"]);
     let (x, features) = rows(call)?;
-    let labels = class_labels(call, "classlabels_ints", "classlabels_strings")?;
+    let labels = Labels::of(call, "classlabels_ints", "classlabels_strings")?;
     let coefficients = call.floats("coefficients")?.unwrap_or_default();
     let columns = coefficients.len().checked_div(features).filter(|columns| *columns > 0 && columns * features == coefficients.len());
     let Some(columns) = columns else {
@@ -58,9 +58,9 @@ fn classify(call: &mut Call) -> Outcome {
     };
     let transform = Transform::of(call)?;
     let raw = scores(call, x, features, columns, coefficients)?;
-    let misfit = call.attribute_error(format!("{columns} columns of scores for {} classes", labels.len()));
+    let misfit = call.attribute_error(format!("{columns} columns of scores for {} classes", labels.numbers.len()));
     let b = call.b();
-    let (label, scores) = match (columns, &labels[..]) {
+    let (label, scores) = match (columns, &labels.numbers[..]) {
         (1, [first, second]) => {
             let score = column(b, raw, 0)?;
             let is_second = b.map_number(Func::Greater, score, 0.0)?;
@@ -72,11 +72,11 @@ fn classify(call: &mut Call) -> Outcome {
             let is_it = b.map_number(Func::GreaterEqual, score, if transform == Transform::None { 0.0 } else { 0.5 })?;
             (chosen_label(b, is_it, [0, *only])?, scores)
         }
-        _ if labels.len() == columns => (best_label(b, raw, &labels)?, transform.apply(b, raw)?),
+        _ if labels.numbers.len() == columns => (best_label(b, raw, &labels.numbers)?, transform.apply(b, raw)?),
         _ => return Err(misfit.into()),
     };
     let scores = b.convert(scores, DType::F32)?;
-    Ok(vec![label.into(), scores.into()])
+    Ok(vec![labels.result(label), scores.into()])
 }
 
 /// The scores of two classes from that of the second.
@@ -113,6 +113,10 @@ mod tests {
         check(&of("[7]", "[0.25, 0.5]", "NONE"), &[x], &["i64[2] 7 0", "f32[2, 1] 1.25 -1.75"]);
         let three = of("[3, 9, 4]", "[1.0, 0.0, 0.0, 1.0, 0.0, 0.0]", "SOFTMAX_ZERO");
         check(&three, &[x], &["i64[2] 9 4", "f32[2, 3] 0.2689 0.7311 0 0.8808 0.1192 0"]);
+        let named = |labels: &str, coefficients: &str| of(labels, coefficients, "NONE").replace("classlabels_ints", "classlabels_strings");
+        check(&named(r#"["no", "yes"]"#, "[0.25, 0.5]"), &[x], &["string[2] [\"yes\", \"no\"]", "f32[2, 2] -0.25 1.25 2.75 -1.75"]);
+        let three = named(r#"["a", "b", "c"]"#, "[1.0, 0.0, 0.0, 1.0, 0.0, 0.0]");
+        check(&three, &[x], &["string[2] [\"b\", \"c\"]", "f32[2, 3] 1 2 0 -1 -3 0"]);
         check_problems(&of("[3]", "[1.0, 0.0, 0.0, 1.0]", "NONE"), &["[E005] LinearClassifier#0: 2 columns of scores for 1 classes"]);
         check_problems(&of("[3]", "[1.0]", "NONE"), &["[E005] LinearClassifier#0: attribute `coefficients` has 1 entries for 2 features"]);
         check_problems(&of("[3, 9]", "[1.0, 2.0]", "WARP"), &["[E005] LinearClassifier#0: attribute `post_transform` is `WARP`"]);

@@ -1,7 +1,7 @@
 //! Support vector machines: scores are weighted sums of a kernel of the features with the support vectors.
 
 use super::scores::Transform;
-use super::{Result, best_label, chosen_label, class_labels, column, floats, rows};
+use super::{Labels, Result, best_label, chosen_label, column, floats, rows};
 use crate::import::{Call, Outcome, one};
 use crate::ops::Entry;
 use ::ops::{Builder, Folded};
@@ -15,7 +15,7 @@ pub const OPS: &[Entry] = &[Entry("SVMRegressor", 1, regress), Entry("SVMClassif
 /// The most classes: pairs of them have scores.
 const MOST_CLASSES: usize = 256;
 /// The most coefficients, with a row for each pair of classes.
-const MOST_ENTRIES: usize = 1 << 26;
+const MOST_ENTRIES: usize = 1 << 24;
 
 #[derive(Clone, Copy, PartialEq)]
 enum Kernel {
@@ -120,19 +120,20 @@ fn regress(call: &mut Call) -> Outcome {
 
 /// Labels and scores.
 fn classify(call: &mut Call) -> Outcome {
-    let labels = class_labels(call, "classlabels_ints", "classlabels_strings")?;
-    if labels.is_empty() || labels.len() > MOST_CLASSES {
-        return Err(call.attribute_error(format!("{} classes, not 1 to {MOST_CLASSES}", labels.len())).into());
+    let labels = Labels::of(call, "classlabels_ints", "classlabels_strings")?;
+    let classes = labels.numbers.len();
+    if classes == 0 || classes > MOST_CLASSES {
+        return Err(call.attribute_error(format!("{classes} classes, not 1 to {MOST_CLASSES}")).into());
     }
     let (x, features) = rows(call)?;
     let transform = Transform::of(call)?;
     let counts = call.ints("vectors_per_class")?.unwrap_or_default();
     let (label, scores) = match counts.iter().any(|count| *count != 0) {
-        true => by_pairs(call, x, features, &labels, &counts, transform)?,
-        false => by_class(call, x, features, &labels, transform)?,
+        true => by_pairs(call, x, features, &labels.numbers, &counts, transform)?,
+        false => by_class(call, x, features, &labels.numbers, transform)?,
     };
     let scores = call.b().convert(scores, DType::F32)?;
-    Ok(vec![label.into(), scores.into()])
+    Ok(vec![labels.result(label), scores.into()])
 }
 
 /// Without support vectors: a linear score for each class.

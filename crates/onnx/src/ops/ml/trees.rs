@@ -1,7 +1,7 @@
 //! Ensembles of decision trees.
 //!
-//! All trees are walked at once: `node[n, tree]` starts at the roots, and each step takes it to a child by gathers from tables of the nodes; a leaf is
-//! its own child, and there are as many steps as the deepest tree has levels.
+//! All trees are walked at once: `node[n, tree]` starts at the roots, and each step takes it to a child by gathers from tables of the
+//! nodes; a leaf is its own child, and there are as many steps as the deepest tree has levels.
 
 use super::Result;
 use crate::import::Call;
@@ -18,7 +18,7 @@ pub use classic::OPS as CLASSIC;
 pub use ensemble::OPS as ENSEMBLE;
 
 /// The most entries of the table of leaves.
-const MOST_ENTRIES: usize = 1 << 26;
+const MOST_ENTRIES: usize = 1 << 24;
 /// The most columns of the result.
 const MOST_TARGETS: i64 = 1 << 24;
 

@@ -287,13 +287,13 @@ fn a_bad_index_is_a_failed_check() {
     let gather = case(&["nest { for i0 in 3, i1 in 20 operand t: f32[5, 20] operand k: i64[3] v0: i64 = k[i0] v1: f32 = t[@v0, i1]
         write y: f32[3, 20] at [i0, i1] = v1 }"]);
     let (group, _) = gather.physical();
-    let kernel = lower("gather", &group, &rows_schedule(&group, &Target::x86_64_v4()));
+    let kernel = lower("gather", &group, &rows_schedule(&group, &Target::x86_64_v4()), &Target::x86_64_v4());
     let keys: Vec<u8> = [1i64, -6, 0].iter().flat_map(|k| k.to_le_bytes()).collect();
     let mut buffers = vec![vec![0; 400], keys, vec![0; 240]];
     assert_eq!(interp::run(&kernel, &mut buffers, &[], 0, 1), Ok(1));
     let update = "nest { scan i0 in 3 operand k: i64[3] v0: i64 = k[i0] write y: i64[5] at [@v0] = sum v0 }";
     let (group, _) = case(&[update]).physical();
-    let kernel = lower("update", &group, &rows_schedule(&group, &Target::x86_64_v4()));
+    let kernel = lower("update", &group, &rows_schedule(&group, &Target::x86_64_v4()), &Target::x86_64_v4());
     assert_eq!(interp::run(&kernel, &mut [buffers.swap_remove(1), vec![0; 40]], &[], 0, 1), Ok(1));
 }
 

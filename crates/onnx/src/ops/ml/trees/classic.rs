@@ -1,7 +1,7 @@
 //! TreeEnsembleRegressor and TreeEnsembleClassifier: nodes have a tree and a number in it, and votes refer to leaves by both.
 
 use super::super::scores::Transform;
-use super::super::{Result, best_label, chosen_label, class_labels, column, rows};
+use super::super::{Labels, Result, best_label, chosen_label, column, rows};
 use super::{Aggregate, Branch, Mode, Node, Trees, as_many, evaluated, numbers, place, targets, tensor};
 use crate::import::{Call, Outcome, one};
 use crate::ops::Entry;
@@ -21,20 +21,23 @@ struct Votes {
     weights: [&'static str; 2],
 }
 
+const FOR_TARGETS: Votes = Votes {
+    trees: "target_treeids",
+    nodes: "target_nodeids",
+    targets: "target_ids",
+    weights: ["target_weights", "target_weights_as_tensor"],
+};
+const FOR_CLASSES: Votes =
+    Votes { trees: "class_treeids", nodes: "class_nodeids", targets: "class_ids", weights: ["class_weights", "class_weights_as_tensor"] };
+
 fn regress(call: &mut Call) -> Outcome {
     let aggregates = [("AVERAGE", Aggregate::Average), ("SUM", Aggregate::Sum), ("MIN", Aggregate::Min), ("MAX", Aggregate::Max)];
     let name = call.text("aggregate_function")?.unwrap_or("SUM");
     let aggregate = aggregates.into_iter().find(|(text, _)| *text == name).map(|(_, aggregate)| aggregate);
     let aggregate = aggregate.ok_or_else(|| call.attribute_error(format!("attribute `aggregate_function` is `{name}`")))?;
     let (x, _) = rows(call)?;
-    let votes = Votes {
-        trees: "target_treeids",
-        nodes: "target_nodeids",
-        targets: "target_ids",
-        weights: ["target_weights", "target_weights_as_tensor"],
-    };
     let dtype = call.b().dtype(x);
-    let trees = trees(call, targets(call)?, dtype, &votes)?;
+    let trees = trees(call, targets(call)?, dtype, &FOR_TARGETS)?;
     let (transform, base) = (Transform::of(call)?, base_values(call)?);
     let scores = evaluated(call, x, &trees, aggregate)?;
     let scores = with_base(call, scores, &base, trees.targets)?;
@@ -140,24 +143,19 @@ fn nodes(call: &Call, ids: &[(i64, i64)], places: &BTreeMap<(i64, i64), usize>) 
 
 /// Labels and scores. Trees that vote for a single one of two classes give the score of the second.
 fn classify(call: &mut Call) -> Outcome {
-    let labels = class_labels(call, "classlabels_int64s", "classlabels_strings")?;
-    if labels.is_empty() {
+    let labels = Labels::of(call, "classlabels_int64s", "classlabels_strings")?;
+    let classes = labels.numbers.len();
+    if classes == 0 {
         return Err(call.attribute_error("there are no classes").into());
     }
     let (x, _) = rows(call)?;
-    let votes = Votes {
-        trees: "class_treeids",
-        nodes: "class_nodeids",
-        targets: "class_ids",
-        weights: ["class_weights", "class_weights_as_tensor"],
-    };
     let dtype = call.b().dtype(x);
-    let trees = trees(call, labels.len(), dtype, &votes)?;
+    let trees = trees(call, classes, dtype, &FOR_CLASSES)?;
     let (transform, mut base) = (Transform::of(call)?, base_values(call)?);
     let ids = call.ints("class_ids")?.unwrap_or_default();
     let single = ids.first().copied().filter(|first| ids.iter().all(|id| id == first)).and_then(|id| usize::try_from(id).ok());
     let sums = evaluated(call, x, &trees, Aggregate::Sum)?;
-    let (label, scores) = match (&labels[..], single) {
+    let (label, scores) = match (&labels.numbers[..], single) {
         ([first, second], Some(class)) => {
             if let [_, _] = base[..] {
                 base = vec![base[class]];
@@ -178,13 +176,13 @@ fn classify(call: &mut Call) -> Outcome {
             (chosen_label(b, is_it, [0, *only])?, transform.apply(b, scores)?)
         }
         _ => {
-            let scores = with_base(call, sums, &base, labels.len())?;
+            let scores = with_base(call, sums, &base, classes)?;
             let b = call.b();
-            (best_label(b, scores, &labels)?, transform.apply(b, scores)?)
+            (best_label(b, scores, &labels.numbers)?, transform.apply(b, scores)?)
         }
     };
     let scores = call.b().convert(scores, DType::F32)?;
-    Ok(vec![label.into(), scores.into()])
+    Ok(vec![labels.result(label), scores.into()])
 }
 
 /// The scores of two classes from those for one. Votes for the first class stand for the second, whose opposite or complement it gets.
