@@ -50,7 +50,7 @@ def equal(inkle, model):
     for what, names in different.items():
         print(f"{model.stem}: {what} changes {', '.join(names)}")
     code = [name for name in differing(first, two) if not name.endswith(".json")]
-    print(f"{model.stem}: {len(first)} files, equal in {len(others) + 1 - len(different)} compiles; two threads change {', '.join(code) or 'no code'}")
+    print(f"{model.stem}: {len(first)} files, equal in {len(others) + 1 - len(different)} compiles; two threads change {', '.join(code) or 'no code'}", flush=True)
     return not different
 
 

@@ -47,4 +47,4 @@ step "wrong use"
 "$python" scripts/test_misuse.py --inkle "$inkle"
 
 step "equal artefacts"
-"$python" scripts/test_equal_artefacts.py --inkle "$inkle" "$model" "$models/ppocr4_rec.onnx"
+"$python" scripts/test_equal_artefacts.py --inkle "$inkle" "$model"

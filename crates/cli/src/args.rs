@@ -205,10 +205,13 @@ pub struct RunArgs {
     pub form: FormArgs,
 }
 
-/// The folder gets NAME.h, NAME.o, libNAME.so (NAME.wasm for WebAssembly, neither for a machine without a system) and NAME.json, where NAME
-/// is the model's in letters that C allows. The header tells how to call the model: a context and scratch of the caller's, no allocation, no
-/// state, no threads but the caller's. The code is the one that `inkle run` would call, with weights packed as it wants them.
+const FILES: &str = "The folder gets NAME.h, NAME.o, libNAME.so (NAME.wasm for WebAssembly, neither for a machine without a system) and \
+NAME.json, where NAME is the model's in letters that C allows. The header tells how to call the model: a context and scratch of the \
+caller's, no allocation, no state, no threads but the caller's. The code is the one that `inkle run` would call, with weights packed as \
+it wants them. docs/artefacts.md has the whole interface.";
+
 #[derive(Debug, Args)]
+#[command(after_help = FILES)]
 pub struct CompileArgs {
     /// An ONNX file or the text of a level
     pub model: PathBuf,
