@@ -39,6 +39,7 @@ test: build models $(CASES) ## Check the format, run all tests, compare models a
 	$(PYTHON) scripts/test_web.py --inkle $(INKLE) --model $(MODELS)/ppocr4_rec.onnx $(PICTURES)/english.png
 	$(INKLE) test $(addprefix $(CASES)/,node simple pytorch-operator pytorch-converted) --known $(KNOWN) --interpret graph
 	$(INKLE) test $(CASES) --known $(KNOWN)
+	scripts/test_examples.sh $(INKLE) $(MODELS) $(PYTHON)
 	for name in english chinese; do $(READ_LINE) $(PICTURES)/$$name.png | sed -n 1p | cmp - $(PICTURES)/$$name.txt || exit 1; done
 
 test-targets: build models ## Compile all models for AArch64, RISC-V, WebAssembly and one for Cortex-M, and run them under emulators

@@ -1,7 +1,19 @@
 """Calls what `inkle compile` makes, by its manifest: ctypes and NumPy, nothing else.
 
-    model = Artefact("build/resnet50")
-    outputs = model(data=picture)
+    inkle compile ppocr_cls.onnx -o build/cls
+
+    from artefact import Artefact
+
+    model = Artefact("build/cls")
+    print([(tensor["name"], tensor["type"], tensor["dims"]) for tensor in model.manifest["inputs"]])
+    outputs = model(x=pictures)                 # an array for each input; gives a dict of arrays
+    run = model.prepare(x=pictures)             # or: inputs are copied and memory is made once,
+    while True:                                 # and each call is nothing but a call
+        outputs = run()                         # of arrays that stand until the next one
+
+Inputs must be arrays of the manifest's types (bool is np.bool_, f16 np.float16, bf16 its bits as np.uint16); else TypeError. ValueError
+says which dims do not fit. What the model's own code refuses is a CodeError with the number that the header explains. A model's object
+serves one thread at a time; threads have one each.
 """
 
 import ctypes
@@ -25,13 +37,25 @@ def aligned(nbytes):
     return room[start : start + nbytes]
 
 
+class CodeError(RuntimeError):
+    """A call that gave no result: `result` is one of the header's."""
+
+    def __init__(self, function, text, result):
+        super().__init__(f"{function}: {text} ({result})")
+        self.result = result
+
+
 def sizes_of(manifest, inputs):
     """The values of free sizes; of computed ones the first room."""
     values = {size["name"]: min(1024, size["high"]) for size in manifest["sizes"] if size["computed"]}
     for tensor, array in zip(manifest["inputs"], inputs):
         if len(tensor["dims"]) != array.ndim:
             raise ValueError(f"{tensor['name']} has {array.ndim} dims, not {len(tensor['dims'])}")
-        values.update((dim, size) for dim, size in zip(tensor["dims"], array.shape) if not dim.isdigit())
+        for dim, size in zip(tensor["dims"], array.shape):
+            values.setdefault(dim, size)
+    unknown = [size["name"] for size in manifest["sizes"] if size["name"] not in values]
+    if unknown:
+        raise ValueError(f"no input's dims tell {', '.join(unknown)}")
     return np.array([values[size["name"]] for size in manifest["sizes"]], np.int64)
 
 
@@ -62,21 +86,42 @@ class Artefact:
         words = [a if isinstance(a, ctypes.c_int32) else ctypes.c_void_p(pointer(a)) if not isinstance(a, int) else ctypes.c_int64(a) for a in arguments]
         result = self._function(name)(*words)
         if result < 0 or (name == "run" and result > 0):
-            error = RuntimeError(f"{self.prefix}_{name}: {self._function('message')(ctypes.c_int32(result)).decode()} ({result})")
-            error.result = result
-            raise error
+            raise CodeError(f"{self.prefix}_{name}", self.message(result), result)
         return result
 
-    def prepare(self, **inputs):
-        """A call with these inputs as a function without arguments, which gives the outputs. The arrays are its own."""
+    def message(self, result):
+        return self._function("message")(ctypes.c_int32(result)).decode()
+
+    def sizes(self, inputs):
+        """The values of free sizes; ValueError where the inputs are not as the code takes them at these."""
+        sizes, wanted = sizes_of(self.manifest, inputs), np.zeros(sum(array.ndim for array in inputs) + 1, np.int64)
+        self._call("input_dims", sizes, wanted)
+        ends = np.cumsum([array.ndim for array in inputs])
+        for tensor, array, end in zip(self.manifest["inputs"], inputs, ends):
+            dims = tuple(map(int, wanted[end - array.ndim : end]))
+            if dims != array.shape:
+                raise ValueError(f"{tensor['name']} has dims {array.shape}, not {dims}")
+        return sizes
+
+    def arrays(self, inputs):
+        """The inputs in the manifest's order, each in memory that starts where the code wants it."""
         names = [tensor["name"] for tensor in self.manifest["inputs"]]
+        if set(inputs) != set(names):
+            raise TypeError(f"inputs are {', '.join(sorted(inputs)) or 'none'}, not {', '.join(names) or 'none'}")
         arrays = []
-        for name, tensor in zip(names, self.manifest["inputs"]):
-            array = np.asarray(inputs[name], DTYPES[tensor["type"]])
+        for tensor in self.manifest["inputs"]:
+            array = np.asarray(inputs[tensor["name"]])
+            if array.dtype != DTYPES[tensor["type"]]:
+                raise TypeError(f"{tensor['name']} has elements of {array.dtype}, not {tensor['type']}")
             room = aligned(array.nbytes).view(array.dtype).reshape(array.shape)
             room[...] = array
             arrays.append(room)
-        sizes = sizes_of(self.manifest, arrays)
+        return arrays
+
+    def prepare(self, **inputs):
+        """A call with these inputs as a function without arguments, which gives the outputs. The arrays are its own."""
+        arrays = self.arrays(inputs)
+        sizes = self.sizes(arrays)
         outputs = self.manifest["outputs"]
         room, ends = np.zeros(len(outputs) + 1, np.int64), np.zeros(sum(len(t["dims"]) for t in outputs) + 1, np.int64)
         while True:
@@ -106,7 +151,7 @@ class Artefact:
             try:
                 run()
                 return run
-            except RuntimeError as error:
+            except CodeError as error:
                 # a computed size is beyond the room: as much as is needed, and again
                 word = -65537 - error.result
                 if not (0 <= word < len(sizes) and self.manifest["sizes"][word]["computed"] and dims[word] > sizes[word]):

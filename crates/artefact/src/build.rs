@@ -6,6 +6,7 @@ use crate::manifest::manifest;
 use crate::names;
 use crate::version::Version;
 use crate::weights::Weights;
+use crate::wrapper::wrapper;
 use driver::compile::Assembled;
 use driver::{Error, Options};
 use ir::{Code, Diagnostics, Location, TensorType};
@@ -25,6 +26,8 @@ pub struct Request {
     pub prefix: Option<String>,
     /// Whether the weights are part of the object, or a file of their own; by default part of it where they can be.
     pub weights_inside: Option<bool>,
+    /// Whether there is a wrapper in Rust too.
+    pub rust: bool,
     /// What the manifest says of where the artefact came from.
     pub hashes: Vec<(String, Value)>,
     /// What the model carries for its users, such as names of classes.
@@ -83,7 +86,11 @@ pub fn build(request: Request, assembled: Vec<(Assembled, Options)>, folder: &Pa
         own.symbol = inside.then(|| format!("{prefix}_weights"));
     }
     let interface = Interface { hashes: request.hashes, metadata: request.metadata, ..interface(request.model, &prefix, &versions)? };
-    let written = write(folder, &prefix, &interface, &versions, &weights)?;
+    let mut texts = vec![(format!("{prefix}.h"), header(&interface))];
+    if request.rust {
+        texts.push((format!("{prefix}.rs"), wrapper(&interface)));
+    }
+    let written = write(folder, &prefix, &interface, &texts, &versions, &weights)?;
     Ok(Artefact { folder: folder.to_path_buf(), files: written.0, manifest: written.1, interface })
 }
 
@@ -141,11 +148,22 @@ fn interface(model: String, prefix: &str, versions: &[Version]) -> Result<Interf
 
 type Written = (Vec<File>, Value);
 
-fn write(folder: &Path, prefix: &str, interface: &Interface, versions: &[Version], weights: &Weights) -> Result<Written, Error> {
+/// All files; `texts` are those for users, with their names.
+fn write(
+    folder: &Path,
+    prefix: &str,
+    interface: &Interface,
+    texts: &[(String, String)],
+    versions: &[Version],
+    weights: &Weights,
+) -> Result<Written, Error> {
     fs::create_dir_all(folder).map_err(LinkError::file(folder)).map_err(error)?;
     let path = |name: &str| folder.join(name);
-    let mut names = vec![format!("{prefix}.h")];
-    put(&path(&names[0]), header(interface).as_bytes()).map_err(error)?;
+    let mut names = Vec::new();
+    for (name, text) in texts {
+        put(&path(name), text.as_bytes()).map_err(error)?;
+        names.push(name.clone());
+    }
     names.extend(code_files(folder, prefix, interface, versions, weights)?);
     let own = format!("{prefix}.json");
     let manifest = manifest(interface, versions, &names);

@@ -85,7 +85,7 @@ fn results(text: &mut String, facade: &Facade, big: &str) {
     );
     let own = [
         ("ERROR_ABI", code::ABI, "the caller was compiled with another version of this file"),
-        ("ERROR_ALIGNMENT", code::ALIGNMENT, "a pointer is not aligned"),
+        ("ERROR_POINTER", code::POINTER, "a pointer is null or not aligned"),
         ("ERROR_SCRATCH", code::SCRATCH, "the scratch is too small"),
         ("ERROR_CONTEXT", code::CONTEXT, "the context is too small, or init has not made it"),
         ("ERROR_WEIGHTS", code::WEIGHTS, "the weights are not those of this code"),
@@ -108,18 +108,21 @@ fn functions(text: &mut String, interface: &Interface, p: &str, big: &str) {
         text,
         "/* Makes a context in `context`, of {big}_CONTEXT_BYTES. `weights`: {inside}. `abi`: {big}_ABI. */\n\
         int32_t {p}_init(void *context, int64_t context_bytes, const void *weights, int64_t weights_bytes, int32_t abi);\n\n\
-        /* Bytes of scratch that a call needs, and that each further thread needs; below 0 an error. */\n\
+        /* Bytes of scratch: of a call, and of each thread that runs tasks for `parallel_for`, the calling one too. Below 0 an error. */\n\
         int64_t {p}_scratch_bytes(const int64_t *dims);\nint64_t {p}_thread_scratch_bytes(const int64_t *dims);\n\n\
         /* The room for each output, in bytes; where sizes are computed, for the largest. */\n\
         int32_t {p}_output_bytes(const int64_t *dims, int64_t *bytes);\n\n\
-        /* The dims of all outputs, one after the other. */\n\
+        /* The dims of all inputs as the code takes them, one after the other, and of all outputs. */\n\
+        int32_t {p}_input_dims(const int64_t *dims, int64_t *input_dims);\n\
         int32_t {p}_output_dims(const int64_t *dims, int64_t *output_dims);\n\n\
         /* Some tasks of a call: 0, or what {p}_run is to give. Tasks may run at the same time, each with scratch of its own. */\n\
         typedef int32_t (*{p}_task)(const void *args, int64_t begin, int64_t end, void *scratch);\n\n\
         /* Runs tasks 0 to `tasks`, in ranges that start at multiples of `grain`; returns when all are done, with the result of one that\n   \
         failed. Each thread gives its tasks scratch of at least `scratch_bytes`. `pool` is what {p}_run was given. */\n\
         typedef int32_t (*{p}_parallel_for)(void *pool, {p}_task task, const void *args, int64_t tasks, int64_t grain, int64_t scratch_bytes);\n\n\
-        /* A call. `inputs` and `outputs` have a pointer for each tensor. Without `parallel_for` (NULL) the calling thread does all. */\n\
+        /* A call. `inputs` and `outputs` have a pointer for each tensor. Without `parallel_for` (NULL) the calling thread does all. Computed\n   \
+        sizes are put in the place of the room for them in `dims`; where the result is {big}_ERROR_SIZE - n and size n is now larger than\n   \
+        was given, call again with that room. The floating-point environment is the usual one: rounds to nearest, keeps subnormal numbers. */\n\
         int32_t {p}_run(void *context, const void *const *inputs, void *const *outputs, int64_t *dims, void *scratch, int64_t scratch_bytes,\n            \
         {p}_parallel_for parallel_for, void *pool);\n\n\
         /* What a result says; the model's node for a step that failed. */\n\

@@ -9,7 +9,7 @@ use driver::compile::{Assembled, emit_options, print_options};
 use driver::{Error, Options};
 use ir::graph::SymbolFact;
 use ir::{Code, Diagnostics, Guard, Location, Tensor};
-use kernel::facade::{self, Facade, Output, Size, Value};
+use kernel::facade::{self, Facade, Size, Value};
 use kernel::module::{Entry, EntryStep, Place, Times};
 use llvm::{Origins, PrintOptions};
 use program::memory::MemoryPlan;
@@ -205,19 +205,21 @@ fn facade(assembled: &Assembled, target: &Target, prefix: &str, own: Stored) -> 
     let computed: BTreeSet<Sym> = program.computed().into_iter().cloned().collect();
     let (places, arena_bytes) = places(program, memory, &computed)?;
     let scratch_bytes = most(&assembly.scratch_bytes, &computed).round_up(64);
-    let output = |(_, id): &(String, BufferId)| {
+    let tensor = |(_, id): &(String, BufferId)| {
         let ty = &program.buffer(*id).ty;
         let dims: Vec<Expr> = ty.dims.to_vec();
         let room: Vec<Expr> = dims.iter().map(|dim| most(dim, &computed)).collect();
-        Output { dims, bytes: Expr::product(&room) * ty.dtype.size() as i64 }
+        facade::Tensor { dims, bytes: Expr::product(&room) * ty.dtype.size() as i64 }
     };
-    let outputs: Vec<Output> = program.outputs.iter().map(output).collect();
-    let sizes = sizes(program, memory, &computed, &outputs, &scratch_bytes)?;
+    let inputs: Vec<facade::Tensor> = program.inputs.iter().map(tensor).collect();
+    let outputs: Vec<facade::Tensor> = program.outputs.iter().map(tensor).collect();
+    let tensors: Vec<&facade::Tensor> = inputs.iter().chain(&outputs).collect();
+    let sizes = sizes(program, memory, &computed, &tensors, &scratch_bytes)?;
     let first = assembly.prepare_steps;
     let steps = assembly.labels.iter().enumerate().skip(first).map(|(at, label)| (at as u32, label.clone())).collect();
     Ok(Facade {
         prefix: prefix.to_string(),
-        inputs: program.inputs.len(),
+        inputs,
         outputs,
         messages: messages(program, assembly, &sizes),
         sizes,
@@ -233,12 +235,18 @@ fn facade(assembled: &Assembled, target: &Target, prefix: &str, own: Stored) -> 
 }
 
 /// The symbols with their bounds: narrower than the model's where memory for the largest values could not be counted.
-fn sizes(program: &Program, memory: &MemoryPlan, computed: &BTreeSet<Sym>, outputs: &[Output], scratch: &Expr) -> Result<Vec<Size>, Error> {
+fn sizes(
+    program: &Program,
+    memory: &MemoryPlan,
+    computed: &BTreeSet<Sym>,
+    tensors: &[&facade::Tensor],
+    scratch: &Expr,
+) -> Result<Vec<Size>, Error> {
     let room: Vec<Expr> = memory.tenants.expressions().map(|bytes| most(bytes, computed)).collect();
     // what is summed may be as many times as large as there are summands
     let all = room.iter().fold(Expr::zero(), |sum, bytes| sum + bytes.clone());
-    let bytes = outputs.iter().map(|output| &output.bytes);
-    let dims = outputs.iter().flat_map(|output| &output.dims);
+    let bytes = tensors.iter().map(|tensor| &tensor.bytes);
+    let dims = tensors.iter().flat_map(|tensor| &tensor.dims);
     let expressions: Vec<&Expr> = bytes.chain(dims).chain(&room).chain([scratch, &all]).collect();
     let most = largest_symbol(&program.symbols, &expressions).ok_or_else(|| limit("the memory of a call can't be counted in 64 bits"))?;
     let size = |(symbol, fact): (&Sym, &SymbolFact)| Size {

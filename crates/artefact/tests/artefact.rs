@@ -18,7 +18,7 @@ fn ty(text: &str) -> TensorType {
 }
 
 fn request(inside: bool) -> Request {
-    Request { model: "Layer 1".to_string(), prefix: None, weights_inside: Some(inside), hashes: vec![], metadata: vec![] }
+    Request { model: "Layer 1".to_string(), prefix: None, weights_inside: Some(inside), rust: false, hashes: vec![], metadata: vec![] }
 }
 
 fn made(graph: &Graph, targets: &[Target], inside: bool, folder: &Path) -> Artefact {

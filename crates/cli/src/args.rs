@@ -205,10 +205,13 @@ pub struct RunArgs {
     pub form: FormArgs,
 }
 
-/// The folder gets NAME.h, NAME.o, libNAME.so (NAME.wasm for WebAssembly, neither for a machine without a system) and NAME.json, where NAME
-/// is the model's in letters that C allows. The header tells how to call the model: a context and scratch of the caller's, no allocation, no
-/// state, no threads but the caller's. The code is the one that `inkle run` would call, with weights packed as it wants them.
+const FILES: &str = "The folder gets NAME.h, NAME.o, libNAME.so (NAME.wasm for WebAssembly, neither for a machine without a system) and \
+NAME.json, where NAME is the model's in letters that C allows. The header tells how to call the model: a context and scratch of the \
+caller's, no allocation, no state, no threads but the caller's. The code is the one that `inkle run` would call, with weights packed as \
+it wants them. docs/artefacts.md has the whole interface.";
+
 #[derive(Debug, Args)]
+#[command(after_help = FILES)]
 pub struct CompileArgs {
     /// An ONNX file or the text of a level
     pub model: PathBuf,
@@ -225,6 +228,10 @@ pub struct CompileArgs {
     /// WebAssembly, which knows the file alone
     #[arg(long, value_name = "WHERE")]
     pub weights_in: Option<WeightsIn>,
+
+    /// Write NAME.rs too: the same functions as a safe interface in Rust, for `include!`
+    #[arg(long)]
+    pub rust: bool,
 
     /// Inputs as for `inkle run`: where the values of small inputs shape the model, it is compiled for those that the file has
     #[arg(long, value_name = "FILE.npz")]

@@ -25,6 +25,7 @@ pub fn compile(arguments: &CompileArgs) -> Result<Report, Failure> {
         model: model::name(&arguments.model),
         prefix: arguments.name.clone(),
         weights_inside: arguments.weights_in.map(|place| place == WeightsIn::Inside),
+        rust: arguments.rust,
         hashes: hashes(&source, &versions[0].1)?,
         metadata: metadata(&source)?,
     };

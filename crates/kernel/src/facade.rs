@@ -5,7 +5,7 @@
 //! | `int32 P_init(context, context_bytes, weights, weights_bytes, abi)` | makes a context; `weights` may be null where they are linked in |
 //! | `int64 P_scratch_bytes(dims)`, `int64 P_thread_scratch_bytes(dims)` | memory of a call, and of each further thread |
 //! | `int32 P_output_bytes(dims, bytes)` | room for each output |
-//! | `int32 P_output_dims(dims, output_dims)` | the dims of all outputs, one after the other |
+//! | `int32 P_input_dims(dims, input_dims)`, `int32 P_output_dims(dims, output_dims)` | the dims of all of them, one after the other |
 //! | `int32 P_run(context, inputs, outputs, dims, scratch, scratch_bytes, parallel_for, pool)` | a call |
 //! | `const char *P_message(code)` | what a result below or above 0 says |
 //!
@@ -21,14 +21,15 @@ use target::processor::Needed;
 pub const ABI: i32 = 1;
 
 /// The functions, behind the prefix and `_`.
-pub const FUNCTIONS: [&str; 7] = ["init", "scratch_bytes", "thread_scratch_bytes", "output_bytes", "output_dims", "run", "message"];
+pub const FUNCTIONS: [&str; 8] =
+    ["init", "scratch_bytes", "thread_scratch_bytes", "output_bytes", "input_dims", "output_dims", "run", "message"];
 
 /// Results beside those of the entry.
 pub mod code {
     /// The caller was compiled for another version of the functions.
     pub const ABI: i32 = -200_001;
-    /// A pointer is not 64-byte aligned.
-    pub const ALIGNMENT: i32 = -200_002;
+    /// A pointer is null or not 64-byte aligned.
+    pub const POINTER: i32 = -200_002;
     /// The scratch is smaller than `scratch_bytes` says.
     pub const SCRATCH: i32 = -200_003;
     /// The context is too small, or was not made by `init`.
@@ -51,8 +52,8 @@ pub const ALIGNMENT: i64 = 64;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Facade {
     pub prefix: String,
-    pub inputs: usize,
-    pub outputs: Vec<Output>,
+    pub inputs: Vec<Tensor>,
+    pub outputs: Vec<Tensor>,
     /// In the order of the entry's own.
     pub sizes: Vec<Size>,
     /// The entry's further sizes, each over the sizes and those before it.
@@ -92,8 +93,9 @@ pub struct Size {
     pub computed: bool,
 }
 
+/// An input or output.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Output {
+pub struct Tensor {
     pub dims: Vec<Expr>,
     /// The most bytes.
     pub bytes: Expr,

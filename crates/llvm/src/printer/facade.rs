@@ -3,7 +3,7 @@
 use super::PrintOptions;
 use super::scope::{Bound, Code};
 use super::text::global;
-use kernel::facade::{ABI, ALIGNMENT, Facade, HEADER_BYTES, code};
+use kernel::facade::{ABI, ALIGNMENT, Facade, HEADER_BYTES, Tensor, code};
 use kernel::module::Entry;
 use std::fmt::Write;
 use sym::Expr;
@@ -21,11 +21,12 @@ const TABLE: i64 = 64;
 const SIZES: i64 = -65537;
 
 /// The functions that callers see: result, name, parameters.
-pub const FUNCTIONS: [(&str, &str, &str); 7] = [
+pub const FUNCTIONS: [(&str, &str, &str); 8] = [
     ("i32", "init", "ptr %context, i64 %context_bytes, ptr %weights, i64 %weights_bytes, i32 %abi"),
     ("i64", "scratch_bytes", "ptr %dims"),
     ("i64", "thread_scratch_bytes", "ptr %dims"),
     ("i32", "output_bytes", "ptr %dims, ptr %out"),
+    ("i32", "input_dims", "ptr %dims, ptr %out"),
     ("i32", "output_dims", "ptr %dims, ptr %out"),
     ("i32", "run", "ptr %context, ptr %inputs, ptr %outputs, ptr %dims, ptr %scratch, i64 %scratch_bytes, ptr %parallel_for, ptr %pool"),
     ("ptr", "message", "i32 %code"),
@@ -45,7 +46,8 @@ pub fn facade_text(facade: &Facade, main: &Entry, options: &PrintOptions) -> Str
         count(facade, options, "scratch_bytes", &|_, arena, scratch| arena + scratch),
         count(facade, options, "thread_scratch_bytes", &|_, _, scratch| scratch.clone()),
         output_bytes(facade, options),
-        output_dims(facade, options),
+        dims_of(facade, options, "input_dims", &facade.inputs),
+        dims_of(facade, options, "output_dims", &facade.outputs),
         run(facade, main, options),
         message(facade, options),
         SERIAL.to_string(),
@@ -106,8 +108,11 @@ impl Function<'_> {
         self.code.temp(format!("load {ty}, ptr {slot}, align 8"))
     }
 
-    /// Reads the sizes, ends the function with a result of type `ty` where one is out of its bounds, and computes the places.
+    /// Reads the sizes; ends the function with a result of type `ty` where one is out of its bounds.
     fn sizes(&mut self, ty: &str) {
+        if !self.facade.sizes.is_empty() {
+            self.given("%dims", &format!("{ty} {}", code::POINTER));
+        }
         for (at, size) in self.facade.sizes.iter().enumerate() {
             let value = self.load("i64", "%dims", 8 * at as i64);
             let (low, high) = (self.compare("sge", &value, &size.low.to_string()), self.compare("sle", &value, &size.high.to_string()));
@@ -129,23 +134,37 @@ impl Function<'_> {
         self.code.temp(format!("alloca [{} x i64], align 16", count.max(1)))
     }
 
-    /// Ends the function where one of the pointers in an array is not aligned; gives the array with 8 bytes for each.
-    fn pointers(&mut self, array: &str, count: usize) -> String {
-        let words = self.words(count);
-        for at in 0..count {
+    /// Ends the function where one of the pointers in an array does not do for its tensor; gives the array with 8 bytes for each.
+    fn pointers(&mut self, array: &str, tensors: &[Tensor]) -> String {
+        let words = self.words(tensors.len());
+        if !tensors.is_empty() {
+            self.given(array, &format!("i32 {}", code::POINTER));
+        }
+        for (at, tensor) in tensors.iter().enumerate() {
             let slot = self.code.temp(format!("getelementptr ptr, ptr {array}, i64 {at}"));
             let pointer = self.code.temp(format!("load ptr, ptr {slot}"));
-            self.aligned(&pointer);
+            let bytes = self.code.index(&tensor.bytes);
+            self.room(&pointer, &bytes);
             self.store(&format!("ptr {pointer}"), &words, 8 * at as i64);
         }
         words
     }
 
-    fn aligned(&mut self, pointer: &str) {
+    /// Ends the function with `result` where the pointer is null.
+    fn given(&mut self, pointer: &str, result: &str) {
+        let fine = self.code.temp(format!("icmp ne ptr {pointer}, null"));
+        self.leave_unless(&fine, result);
+    }
+
+    /// Ends the function where the pointer is null or not aligned, but for 0 bytes, which may be anywhere.
+    fn room(&mut self, pointer: &str, bytes: &str) {
         let number = self.code.temp(format!("ptrtoint ptr {pointer} to i64"));
         let low = self.code.temp(format!("and i64 {number}, {}", ALIGNMENT - 1));
-        let fine = self.compare("eq", &low, "0");
-        self.leave_unless(&fine, &format!("i32 {}", code::ALIGNMENT));
+        let (there, aligned) = (self.compare("ne", &number, "0"), self.compare("eq", &low, "0"));
+        let start = self.code.temp(format!("and i1 {there}, {aligned}"));
+        let empty = self.compare("sle", bytes, "0");
+        let fine = self.code.temp(format!("or i1 {start}, {empty}"));
+        self.leave_unless(&fine, &format!("i32 {}", code::POINTER));
     }
 }
 
@@ -176,8 +195,9 @@ fn init(facade: &Facade, options: &PrintOptions) -> String {
         enough = f.code.temp(format!("or i1 {none}, {enough}"));
     }
     f.leave_unless(&enough, &format!("i32 {}", code::WEIGHTS));
-    f.aligned("%context");
-    f.aligned(&weights);
+    f.given(&weights, &format!("i32 {}", code::WEIGHTS));
+    f.room("%context", "1");
+    f.room(&weights, "1");
     let same = f.code.temp(format!("call i1 @inkle.same(ptr {weights}, ptr @inkle.header, i64 {HEADER_BYTES})"));
     f.leave_unless(&same, &format!("i32 {}", code::WEIGHTS));
     let table = f.bytes_after("%context", &TABLE.to_string());
@@ -247,8 +267,8 @@ fn output_bytes(facade: &Facade, options: &PrintOptions) -> String {
     listed(facade, options, "output_bytes", bytes)
 }
 
-fn output_dims(facade: &Facade, options: &PrintOptions) -> String {
-    listed(facade, options, "output_dims", facade.outputs.iter().flat_map(|output| &output.dims))
+fn dims_of(facade: &Facade, options: &PrintOptions, name: &str, tensors: &[Tensor]) -> String {
+    listed(facade, options, name, tensors.iter().flat_map(|tensor| &tensor.dims))
 }
 
 /// A function that writes expressions over the sizes to an array.
@@ -256,6 +276,9 @@ fn listed<'a>(facade: &Facade, options: &PrintOptions, name: &str, expressions: 
     let mut f = Function::new(facade, options);
     f.sizes("i32");
     for (at, expression) in expressions.enumerate() {
+        if at == 0 {
+            f.given("%out", &format!("i32 {}", code::POINTER));
+        }
         let value = f.code.index(expression);
         f.store(&format!("i64 {value}"), "%out", 8 * at as i64);
     }
@@ -265,20 +288,20 @@ fn listed<'a>(facade: &Facade, options: &PrintOptions, name: &str, expressions: 
 
 fn run(facade: &Facade, main: &Entry, options: &PrintOptions) -> String {
     let mut f = Function::new(facade, options);
-    f.aligned("%context");
+    f.room("%context", "1");
     let cookie = f.load("i64", "%context", COOKIE);
     let fine = f.compare("eq", &cookie, &facade.cookie().to_string());
     f.leave_unless(&fine, &format!("i32 {}", code::CONTEXT));
-    f.aligned("%scratch");
-    let inputs = f.pointers("%inputs", facade.inputs);
-    let outputs = f.pointers("%outputs", facade.outputs.len());
-    f.values(&inputs);
     f.sizes("i32");
+    let inputs = f.pointers("%inputs", &facade.inputs);
+    let outputs = f.pointers("%outputs", &facade.outputs);
+    f.values(&inputs);
     f.places();
     let (arena, scratch) = (f.code.index(&facade.arena_bytes), f.code.index(&facade.scratch_bytes));
     let all = f.code.temp(format!("add i64 {arena}, {scratch}"));
     let fine = f.compare("sge", "%scratch_bytes", &all);
     f.leave_unless(&fine, &format!("i32 {}", code::SCRATCH));
+    f.room("%scratch", &all);
     let words = f.words(main.sizes.len());
     for (at, symbol) in main.sizes.iter().enumerate() {
         let value = f.code.index(&Expr::sym(symbol));
@@ -319,7 +342,7 @@ fn message(facade: &Facade, options: &PrintOptions) -> String {
     let own = [
         (0, "fine"),
         (code::ABI, "the caller was compiled for another version of this interface"),
-        (code::ALIGNMENT, "a pointer is not 64-byte aligned"),
+        (code::POINTER, "a pointer is null or not 64-byte aligned"),
         (code::SCRATCH, "the scratch is too small"),
         (code::CONTEXT, "the context is too small, or was not made by init"),
         (code::WEIGHTS, "the weights are not those that the code was made for"),
