@@ -62,8 +62,8 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let mut scored: Vec<Scored> =
         problems.iter().map(|problem| Ok(Scored::new(Operation::new(problem, &target)?))).collect::<Result<_>>()?;
     let mut fitted = target.costs.clone();
-    for round in 0..ROUNDS {
-        let each = Duration::from_secs_f64(arguments.budget * SHARES[round] / problems.len() as f64);
+    for (round, share) in SHARES.into_iter().enumerate() {
+        let each = Duration::from_secs_f64(arguments.budget * share / problems.len() as f64);
         let bar = bar(problems.len(), &format!("round {}: measuring", round + 1));
         for scored in &mut scored {
             bar.set_message(scored.operation.problem.to_string());
@@ -98,7 +98,8 @@ const SHARES: [f64; ROUNDS] = [0.5, 0.2, 0.2, 0.1];
 
 /// Those that are fitted to and those that are held out: neighbours in the list are of different kinds, so each kind is in both.
 fn halves(scored: &mut [Scored]) -> [Vec<&mut Scored>; 2] {
-    let (fitted_to, held_out): (Vec<_>, Vec<_>) = scored.iter_mut().enumerate().partition(|(at, _)| (at / shapes::KINDS.len()) % 2 == 0);
+    let (fitted_to, held_out): (Vec<_>, Vec<_>) =
+        scored.iter_mut().enumerate().partition(|(at, _)| (at / shapes::KINDS.len()).is_multiple_of(2));
     [fitted_to, held_out].map(|half| half.into_iter().map(|(_, scored)| scored).collect())
 }
 

@@ -580,7 +580,7 @@ pub enum CacheAction {
     /// Remove all entries
     Clear(FormArgs),
     /// Tell for each kernel of a model that the cache lacks in which field of its key the nearest entry differs
-    Why(WhyArgs),
+    Why(Box<WhyArgs>),
 }
 
 #[derive(Debug, Args)]

@@ -130,7 +130,7 @@ mod tests {
         for (format, want) in [("RGB", vec![1, 2, 3, 255, 128, 0]), ("BGR", vec![3, 2, 1, 0, 128, 255]), ("Grayscale", vec![2, 151])] {
             let case = Case::new(&OP, attrs(format, [1, 2]));
             let dims = vec![1, 2, want.len() / 2];
-            assert_eq!(case.run(&[bytes(PICTURE)], &[dims.clone()]), Ok(vec![Array::ints(DType::U8, dims, want)]));
+            assert_eq!(case.run(&[bytes(PICTURE)], std::slice::from_ref(&dims)), Ok(vec![Array::ints(DType::U8, dims, want)]));
         }
     }
 
