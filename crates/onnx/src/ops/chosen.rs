@@ -13,7 +13,7 @@ use sym::Expr;
 pub const OPS: &[Entry] = &[Entry("NonZero", 9, non_zero), Entry("Compress", 9, compress), Entry("Unique", 11, unique)];
 
 /// The most elements of which all pairs are compared.
-const MOST_PAIRED: i64 = 128;
+const MOST_PAIRED: i64 = 1024;
 
 type Result<T> = std::result::Result<T, Diagnostic>;
 
