@@ -1,5 +1,5 @@
-//! `string_of`: numbers as text, written as Python does: floats by the fewest digits that read back to the same number. `number_of`: text as
-//! numbers.
+//! `string_of`: numbers as text, written as Python does: floats by the fewest digits that read back to the same number. `number_of`: text
+//! as numbers.
 
 use crate::view::{check_equal_dims, check_texts, exactly};
 use crate::{Fault, HostOp, View, ViewMut};

@@ -1,5 +1,5 @@
-//! `decode_image`: the pixels of a picture in a file's bytes, `[height, width, channels]`; `image_size`: its height and width, 0 and 0 where
-//! the bytes can't be decoded. Which format it is the bytes tell: PNG, JPEG, BMP, TIFF, WebP, PBM, PGM, PPM, PAM.
+//! `decode_image`: the pixels of a picture in a file's bytes, `[height, width, channels]`; `image_size`: its height and width, 0 and 0
+//! where the bytes can't be decoded. Which format it is the bytes tell: PNG, JPEG, BMP, TIFF, WebP, PBM, PGM, PPM, PAM.
 //!
 //! Attributes: `format` Text: RGB, BGR or Grayscale. Of `decode_image` also `dims` Exprs: height and width.
 

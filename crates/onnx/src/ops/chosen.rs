@@ -13,7 +13,7 @@ use sym::Expr;
 pub const OPS: &[Entry] = &[Entry("NonZero", 9, non_zero), Entry("Compress", 9, compress), Entry("Unique", 11, unique)];
 
 /// The most elements of which all pairs are compared.
-const MOST_PAIRED: i64 = 128;
+const MOST_PAIRED: i64 = 1024;
 
 type Result<T> = std::result::Result<T, Diagnostic>;
 
@@ -180,8 +180,8 @@ fn distinct_elements(b: &mut Builder, x: ValueId, sorted: bool) -> Result<Distin
 /// The elements of `x`, each at its own of the places.
 fn turned_back(b: &mut Builder, places: ValueId, x: ValueId) -> Result<ValueId> {
     let zero = b.number(b.dtype(x), 0.0);
-    let dims = b.dims(x).to_vec();
-    let room = b.broadcast(zero, &dims)?;
+    let size = b.dims(x)[0].clone();
+    let room = b.broadcast(zero, &[size])?;
     b.scatter_elements([room, places, x], 0, None)
 }
 
