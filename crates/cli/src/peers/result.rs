@@ -56,7 +56,8 @@ pub struct ModelFailure {
     pub exit_code: u8,
 }
 
-/// A framework with a model; with nothing but a failure where it can't load or run it. One that fails after its calls were timed keeps the times.
+/// A framework with a model; with nothing but a failure where it can't load or run it. One that fails after its calls were timed keeps the
+/// times.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Side {
     pub name: String,
