@@ -59,12 +59,6 @@ fn softmax_zero(b: &mut Builder, x: ValueId) -> Result<ValueId> {
     b.map_broadcast(Func::Select, &[is_zero, half, quotient])
 }
 
-// as many digits as the standard's own approximation has
-#[allow(clippy::approx_constant)]
-const PI: f64 = 3.14159;
-#[allow(clippy::approx_constant)]
-const SQRT_2: f64 = 1.41421356;
-
 /// The inverse of the normal distribution: `sqrt 2 * inverse erf(2x - 1)`, with Winitzki's approximation.
 #[expect(clippy::approx_constant, reason = "the digits of onnxruntime, which are what models were made with")]
 fn probit(b: &mut Builder, x: ValueId) -> Result<ValueId> {
@@ -75,14 +69,14 @@ fn probit(b: &mut Builder, x: ValueId) -> Result<ValueId> {
     let product = b.map(Func::Mul, &[less, more])?;
     let log = b.map(Func::Log, &[product])?;
     let half = b.map_number(Func::Mul, log, 0.5)?;
-    let v = b.map_number(Func::Add, half, 2.0 / (PI * 0.147))?;
+    let v = b.map_number(Func::Add, half, 2.0 / (3.14159 * 0.147))?;
     let w = b.map_number(Func::Mul, log, 1.0 / 0.147)?;
     let square = b.map(Func::Mul, &[v, v])?;
     let inner = b.map(Func::Sub, &[square, w])?;
     let root = b.map(Func::Sqrt, &[inner])?;
     let gap = b.map(Func::Sub, &[root, v])?;
     let size = b.map(Func::Sqrt, &[gap])?;
-    let size = b.map_number(Func::Mul, size, SQRT_2)?;
+    let size = b.map_number(Func::Mul, size, 1.41421356)?;
     let (opposite, is_negative) = (b.map(Func::Neg, &[size])?, b.map_number(Func::Less, x, 0.0)?);
     b.map(Func::Select, &[is_negative, opposite, size])
 }
