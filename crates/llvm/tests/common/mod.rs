@@ -5,13 +5,11 @@
 use ir::DType;
 use kernel::interp;
 use kernel::{Kernel, Space};
-use llvm::{EmitOptions, PrintOptions, emit_assembly, emit_object, print_kernel};
+use llvm::{EmitOptions, PrintOptions, emit_object, print_kernel};
 use llvm_sys::core::LLVMDisposeMessage;
 use llvm_sys::target_machine::{LLVMGetHostCPUFeatures, LLVMGetHostCPUName};
-use object::{Object, ObjectSymbol};
 use runtime::{AlignedBuffer, Code, KernelFn};
 use std::ffi::{CStr, c_char};
-use target::Target;
 
 /// LLVM's message, freed.
 fn message(text: *mut c_char) -> String {
@@ -81,38 +79,8 @@ pub fn check(kernel: &Kernel, buffers: &[Vec<u8>], sizes: &[i64], tasks: i64) ->
     check_on(&machines(), kernel, buffers, sizes, tasks)
 }
 
-/// Emits the kernel for machines that are not here, and sees to it that it calls nothing but what C must have.
-fn check_elsewhere(kernel: &Kernel) {
-    for target in Target::predefined() {
-        if kernel.has_mul_add() && !target.fma {
-            continue;
-        }
-        let text = print_kernel(kernel, &PrintOptions { aligned: true, ..PrintOptions::of(&target) });
-        let machine = EmitOptions { cpu: target.cpu.clone(), features: target.feature_text(), triple: target.triple.clone() };
-        let called = match target.architecture() {
-            "wasm32" => {
-                let assembly = emit_assembly(&text, &machine).unwrap_or_else(|error| panic!("{error}\n{text}"));
-                assembly.lines().filter_map(|line| line.trim().strip_prefix("call\t")).map(str::to_string).collect()
-            }
-            _ => undefined(&emit_object(&text, &machine).unwrap_or_else(|error| panic!("{error}\n{text}"))),
-        };
-        let known = |name: &String| ["memcpy", "memset"].contains(&name.as_str());
-        let called: Vec<String> = called.into_iter().filter(|name| !known(name)).collect();
-        assert!(called.is_empty(), "{} calls {called:?} on {}\n{text}", kernel.name, target.name);
-    }
-}
-
-fn undefined(object: &[u8]) -> Vec<String> {
-    let file = object::File::parse(object).unwrap();
-    let wanted = file.symbols().filter(|symbol| symbol.is_undefined()).filter_map(|symbol| symbol.name().ok().map(str::to_string));
-    wanted.filter(|name| !name.is_empty() && name != "_GLOBAL_OFFSET_TABLE_").collect()
-}
-
 /// The same on some machines.
 pub fn check_on(machines: &[EmitOptions], kernel: &Kernel, buffers: &[Vec<u8>], sizes: &[i64], tasks: i64) -> (i32, Vec<Vec<u8>>) {
-    if kernel.dot_types().is_empty() {
-        check_elsewhere(kernel);
-    }
     let mut expected = buffers.to_vec();
     let code = interp::run(kernel, &mut expected, sizes, 0, tasks).unwrap();
     // what is printed for lesser machines runs here too
