@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """The peers of `inkle bench --against`: other frameworks, each with one model in a process of its own.
 
-    python3 peers.py install FOLDER PEER ..      a virtual environment in FOLDER that has what these peers need, the pinned versions, as far as
-                                                 they can be installed
+    python3 peers.py install FOLDER PEER ..      a virtual environment in FOLDER that has what these peers need, the pinned versions,
+                                                 as far as they can be installed
     python peers.py serve PEER MODEL.onnx ..     loads the model, then obeys requests
 
-A process that serves speaks JSON, one document a line. When the model is loaded it writes {"version", "load_s"}, without the time of importing Python
-modules. Then it answers requests until standard input ends:
+A process that serves speaks JSON, one document a line. When the model is loaded it writes {"version", "load_s", "vector_bits"}: the time
+without that of importing Python modules, and the width that its vectors are held to, null where they are as wide as the processor has
+them. Then it answers requests until standard input ends:
 
     {"run": S}         -> {"seconds": [..]}          the time of each call for S seconds, by turns with the two sets of inputs
     {"compare": null}  -> {"worst": Q, "output": N}  the largest quotient of error and bound (see `quotient`) of our outputs; null: infinite
@@ -15,6 +16,7 @@ modules. Then it answers requests until standard input ends:
 {"error": TEXT} comes in place of any of these. --folder has set K, 1 or 2, as inputs.K.npz, and what we make of it as outputs.K.npz.
 """
 import argparse
+import contextlib
 import glob
 import importlib.metadata
 import itertools
@@ -24,6 +26,7 @@ import os
 import subprocess
 import sys
 import time
+import warnings
 
 # what each peer needs besides numpy
 PACKAGES = {
@@ -101,11 +104,23 @@ def load(path):
         return {name: arrays[name] for name in arrays.files}
 
 
+def hold_to(vector_bits):
+    """Before a framework is imported: oneDNN and torch use AVX2 at most, where wider vectors are not wanted. Gives the width that they are
+    held to."""
+    if vector_bits != 256:
+        return None
+    os.environ["ONEDNN_MAX_CPU_ISA"] = "AVX2"
+    os.environ["ATEN_CPU_CAPABILITY"] = "avx2"
+    return vector_bits
+
+
 # the peers: `prepared` makes a set of inputs ready, `bind` chooses one for the calls to come, `call` is what is timed
 
 
 class Onnxruntime:
     """All optimisations; threads within an operator, operators in sequence."""
+
+    vector_bits = None
 
     def __init__(self, options, arrays):
         import onnxruntime
@@ -152,6 +167,7 @@ class Openvino:
     """The latency hint, and f32 unless it may choose."""
 
     def __init__(self, options, arrays):
+        self.vector_bits = hold_to(options.vector_bits)
         import openvino
 
         self.module, self.version = openvino, openvino.__version__.split("-")[0]
@@ -183,12 +199,38 @@ class Openvino:
         return {known(port): self.request.get_tensor(port).data.copy() for port in self.request.model_outputs}
 
 
+def plainer(onnx, network):
+    """The same model for onnx2torch: of opset 17 at most where it can be converted, weights that are no nodes, plain reshapes."""
+
+    def lift_constants(graph):
+        for node in [node for node in graph.node if node.op_type == "Constant" and node.attribute[0].name == "value"]:
+            tensor = graph.initializer.add()
+            tensor.CopyFrom(node.attribute[0].t)
+            tensor.name = node.output[0]
+            graph.node.remove(node)
+
+    lift_constants(network.graph)
+    if any(each.domain in ("", "ai.onnx") and each.version > 17 for each in network.opset_import):
+        with contextlib.suppress(RuntimeError):
+            network = onnx.version_converter.convert_version(network, 17)
+            lift_constants(network.graph)
+    sizes = {each.name: onnx.numpy_helper.to_array(each) for each in network.graph.initializer if each.data_type == onnx.TensorProto.INT64}
+    for node in network.graph.node:
+        # where no size is 0, it does not matter what 0 means
+        if node.op_type == "Reshape" and node.input[1] in sizes and (sizes[node.input[1]] != 0).all():
+            kept = [each for each in node.attribute if each.name != "allowzero"]
+            del node.attribute[:]
+            node.attribute.extend(kept)
+    return network
+
+
 class Torch:
-    """What onnx2torch makes of the model, compiled with its weights known; that needs a compiler of C++. Sizes are those of the inputs."""
+    """What onnx2torch makes of the model, traced and frozen: torch.compile does not take its reshapes. Sizes are those of the inputs."""
 
     def __init__(self, options, arrays):
-        os.environ.setdefault("TORCHINDUCTOR_FREEZING", "1")  # read when the module is imported
+        self.vector_bits = hold_to(options.vector_bits)
         import onnx
+        import onnx.version_converter
         import onnx2torch
         import torch
 
@@ -197,14 +239,14 @@ class Torch:
         self.arrays = arrays
 
     def load(self, model):
-        network = self.onnx.load(model)
+        network = plainer(self.onnx, self.onnx.load(model))
         weights = {weight.name for weight in network.graph.initializer}
         self.names = [known.name for known in network.graph.input if known.name not in weights]
         self.result_names = [known.name for known in network.graph.output]
-        self.module = self.torch.compile(self.convert(network).eval(), dynamic=False)
-        # it is compiled when it is first called
-        self.bind(self.prepared(self.arrays))
-        self.call()
+        with self.torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            traced = self.torch.jit.trace(self.convert(network).eval(), self.prepared(self.arrays), check_trace=False)
+            self.module = self.torch.jit.freeze(traced)
 
     def prepared(self, arrays):
         return [self.torch.from_numpy(arrays[name]) for name in self.names]
@@ -213,7 +255,6 @@ class Torch:
         self.tensors = tensors
 
     def call(self):
-        # frozen weights need the absence of gradients
         with self.torch.no_grad():
             self.results = self.module(*self.tensors)
 
@@ -225,6 +266,8 @@ class Torch:
 class Tract:
     """Its Python package has one thread. Sizes are those of the inputs: not every model has names for those that are free. Outputs are
     known by their places, since their names are those of nodes."""
+
+    vector_bits = None
 
     def __init__(self, options, arrays):
         import tract
@@ -270,7 +313,7 @@ class Server:
         self.sets = [self.peer.prepared(each) for each in arrays]
 
     def ready(self):
-        return {"version": self.peer.version, "load_s": self.load_s}
+        return {"version": self.peer.version, "load_s": self.load_s, "vector_bits": self.peer.vector_bits}
 
     def run(self, seconds):
         """Calls that follow each other, after one of each set that warms up."""
@@ -311,6 +354,8 @@ def serve(options):
     def answer(work):
         try:
             document = work()
+        except ModuleNotFoundError as error:
+            document = {"error": f"not installed: {error}"}
         except Exception as error:  # frameworks have no class of exceptions in common
             document = {"error": (str(error).strip() or type(error).__name__).splitlines()[0]}
         print(json.dumps(document), file=answers, flush=True)
@@ -366,6 +411,7 @@ def parsed_options():
     command.add_argument("model")
     command.add_argument("--folder", required=True, help="with the inputs and our outputs")
     command.add_argument("--threads", type=int, required=True)
+    command.add_argument("--vector-bits", type=int, default=512, help="256: no wider vectors, where the peer can be told")
     command.add_argument("--precision", choices=["f32", "default"], default="f32")
     command.add_argument("--dim", type=parsed_dim, action="append", default=[], metavar="NAME=SIZE")
     command.add_argument("--bound", action="store_true", help="all sizes are those of the inputs")

@@ -5,10 +5,12 @@
 //!   -> the programs and schedules that drawn costs choose    (alternatives)
 //!   -> the time of a call of each                            (measured)
 //!   -> the costs whose choices lose least                    (descent)
+//!   -> what the descent would have chosen, and so on
 //! ```
 //!
 //! Costs only choose between programs, so each operation has few alternatives however many costs are tried. Those are measured once; what
-//! other costs would lose is then looked up. One half of the operations is fitted to, the other says what came of it.
+//! other costs would lose is then looked up. Where the descent meets a choice that was not measured, it goes another way; such choices are
+//! measured afterwards, and the descent begins again. One half of the operations is fitted to, the other says what came of it.
 
 mod alternatives;
 mod descent;
@@ -57,27 +59,27 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let problems = shapes::drawn(arguments.shapes, arguments.seed);
     let candidates = candidates(&target.costs, arguments.draws, &mut Random::named(arguments.seed, "costs"));
     let mut measurements = Measurements::open(arguments.measurements.as_deref(), &target)?;
-    let mut scored = Vec::new();
-    let bar = bar(problems.len());
-    for problem in &problems {
-        bar.set_message(format!("measuring {problem}"));
-        let operation = Operation::new(problem, &target)?;
-        let alternatives = operation.alternatives(&candidates)?;
-        let each = Duration::from_secs_f64(arguments.budget / problems.len() as f64);
-        let seconds = measurements.of(&operation, &alternatives, each)?;
-        scored.push(Scored::new(operation, seconds));
-        bar.inc(1);
+    let mut scored: Vec<Scored> =
+        problems.iter().map(|problem| Ok(Scored::new(Operation::new(problem, &target)?))).collect::<Result<_>>()?;
+    let mut fitted = target.costs.clone();
+    for (round, share) in SHARES.into_iter().enumerate() {
+        let each = Duration::from_secs_f64(arguments.budget * share / problems.len() as f64);
+        let bar = bar(problems.len(), &format!("round {}: measuring", round + 1));
+        for scored in &mut scored {
+            bar.set_message(scored.operation.problem.to_string());
+            let alternatives = if round == 0 { scored.operation.alternatives(&candidates)? } else { scored.asked() };
+            measurements.add(scored, &alternatives, each)?;
+            bar.inc(1);
+        }
+        bar.finish_and_clear();
+        let bar = self::bar(Costs::FIELDS.len(), &format!("round {}: fitting", round + 1));
+        let [mut fitted_to, mut held_out] = halves(&mut scored);
+        fitted = descent::fitted(&target.costs, &mut fitted_to, &bar)?;
+        // so that these are measured too
+        regret(&mut held_out, &fitted)?;
+        bar.finish_and_clear();
     }
-    bar.finish_and_clear();
-    // neighbours in the list are of different kinds, equal kinds a fixed distance apart: halves of each kind
-    let kinds = shapes::KINDS.len();
-    let (fitted_to, held_out): (Vec<_>, Vec<_>) = scored.into_iter().enumerate().partition(|(at, _)| (at / kinds) % 2 == 0);
-    let [mut fitted_to, mut held_out] = [fitted_to, held_out].map(|half| half.into_iter().map(|(_, scored)| scored).collect::<Vec<_>>());
-    let bar = self::bar(Costs::FIELDS.len());
-    bar.set_message("fitting");
-    let fitted = descent::fitted(&target.costs, &mut fitted_to, &bar)?;
-    bar.finish_and_clear();
-    print_regrets(&target.costs, &fitted, [&mut fitted_to, &mut held_out])?;
+    print_regrets(&target.costs, &fitted, halves(&mut scored))?;
     print_changes(&target.costs, &fitted);
     let record = Target { costs: fitted, ..target };
     match &arguments.out {
@@ -88,6 +90,17 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         None => println!("{record}"),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Descents, each with what the one before asked for, and the shares of the time to measure before each.
+const ROUNDS: usize = 4;
+const SHARES: [f64; ROUNDS] = [0.5, 0.2, 0.2, 0.1];
+
+/// Those that are fitted to and those that are held out: neighbours in the list are of different kinds, so each kind is in both.
+fn halves(scored: &mut [Scored]) -> [Vec<&mut Scored>; 2] {
+    let (fitted_to, held_out): (Vec<_>, Vec<_>) =
+        scored.iter_mut().enumerate().partition(|(at, _)| (at / shapes::KINDS.len()).is_multiple_of(2));
+    [fitted_to, held_out].map(|half| half.into_iter().map(|(_, scored)| scored).collect())
 }
 
 /// Factors by which one number differs.
@@ -118,22 +131,23 @@ fn candidates(base: &Costs, draws: usize, random: &mut Random) -> Vec<Costs> {
     out
 }
 
-fn bar(count: usize) -> ProgressBar {
-    let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {elapsed} {msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
+fn bar(count: usize, what: &str) -> ProgressBar {
+    let template = format!("{what} {{bar:30}} {{pos}}/{{len}} {{elapsed}} {{msg}}");
+    let style = ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar());
     ProgressBar::new(count as u64).with_style(style)
 }
 
 /// Time over the least time of any alternative, geometric means, by kind of operation.
-fn print_regrets(before: &Costs, after: &Costs, halves: [&mut Vec<Scored>; 2]) -> Result<()> {
+fn print_regrets(before: &Costs, after: &Costs, halves: [Vec<&mut Scored>; 2]) -> Result<()> {
     println!("{:<10} {:>16} {:>8} {:>8} {:>16} {:>8} {:>8}", "regret", "fitted to", "before", "after", "held out", "before", "after");
     let mut rows: BTreeMap<&str, String> = BTreeMap::new();
     let mut all = String::new();
-    for half in halves {
+    for mut half in halves {
+        all += &columns(&mut half, before, after)?;
         for kind in shapes::KINDS {
-            let mut own: Vec<&mut Scored> = half.iter_mut().filter(|scored| scored.operation.problem.parts().0 == kind).collect();
-            *rows.entry(kind).or_default() += &columns(&mut own, before, after)?;
+            let own = half.iter_mut().filter(|scored| scored.operation.problem.parts().0 == kind);
+            *rows.entry(kind).or_default() += &columns(&mut own.map(|scored| &mut **scored).collect::<Vec<_>>(), before, after)?;
         }
-        all += &columns(&mut half.iter_mut().collect::<Vec<_>>(), before, after)?;
     }
     for (kind, row) in rows.into_iter().chain([("all", all)]) {
         println!("{kind:<10}{row}");

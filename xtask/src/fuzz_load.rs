@@ -91,7 +91,7 @@ impl Campaign {
         println!("{} inputs in {:.0} s: {}", self.next - arguments.seed, start.elapsed().as_secs_f64(), counts.join(", "));
         let (seconds, seed) = self.slowest;
         if seconds > 0.0 {
-            println!("the slowest that was only loaded: {seed}, {seconds:.2} s");
+            println!("the slowest that was only loaded, on the clock: {seed}, {seconds:.2} s");
         }
     }
 }

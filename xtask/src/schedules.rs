@@ -43,6 +43,9 @@ pub struct Arguments {
     dump: Option<PathBuf>,
 }
 
+/// Rounds of the last comparison: memory that is loaded anew lies elsewhere each time, and may lie better.
+const LAST_ROUNDS: usize = 15;
+
 /// Four contractions, four convolutions, two of rows, attention, and a step of decoding.
 pub const OPERATIONS: [&str; 12] = [
     "matmul 1024x1024x1024",
@@ -143,7 +146,7 @@ impl Search {
         let best = drawn.iter().min_by(|a, b| a.1.total_cmp(&b.1)).map(|(schedule, _)| schedule.clone());
         let (mut default, mut searched) = ((default, f64::INFINITY), (searched, f64::INFINITY));
         let mut best = best.map(|schedule| (schedule, f64::INFINITY));
-        for _ in 0..5 {
+        for _ in 0..LAST_ROUNDS {
             for timed in [&mut default, &mut searched].into_iter().chain(&mut best) {
                 timed.1 = timed.1.min(self.timed(timed.0.clone())?.1);
             }

@@ -144,3 +144,33 @@ fn linker(target: &Target) -> Result<String, LinkError> {
         .map(str::to_string)
         .ok_or_else(|| LinkError::NoLinker { triple: target.triple.clone(), names: names.iter().map(|name| name.to_string()).collect() })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_target_has_its_form() {
+        let forms: Vec<(String, Form)> = Target::predefined().into_iter().map(|target| (target.name.clone(), Form::of(&target))).collect();
+        let of = |name: &str| forms.iter().find(|(own, _)| own == name).map(|(_, form)| *form);
+        assert_eq!(["x86-64-v3", "aarch64", "riscv64"].map(of), [Some(Form::Elf); 3]);
+        assert_eq!([of("wasm32"), of("cortex-m7")], [Some(Form::Wasm), Some(Form::Bare)]);
+    }
+
+    #[test]
+    fn bytes_are_objects_of_their_machine() {
+        let folder = std::env::temp_dir();
+        for target in Target::predefined() {
+            let path = folder.join(format!("inkle-bytes-{}-{}.o", target.name, std::process::id()));
+            let written = write_bytes(&path, &target, "weights", &[7; 100], 64);
+            if Form::of(&target).holds_weights() {
+                written.unwrap();
+                let bytes = std::fs::read(&path).unwrap();
+                assert_eq!(undefined(&bytes), Ok(vec![]), "{}", target.name);
+                std::fs::remove_file(path).unwrap();
+            } else {
+                assert!(matches!(written, Err(LinkError::Format(_))));
+            }
+        }
+    }
+}

@@ -1,4 +1,5 @@
-//! Artefacts: the same bits as code in place, errors by number, sizes that calls give and that they compute, one file for several processors.
+//! Artefacts: the same bits as code in place, errors by number, sizes that calls give and that they compute, one file for several
+//! processors.
 
 use artefact::explain::Explainer;
 use artefact::{Artefact, CallError, Library, Request, build};

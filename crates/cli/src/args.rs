@@ -72,8 +72,9 @@ pub struct ModelArgs {
     #[arg(long, value_name = "HOW", default_value = "on")]
     pub share_kernels: Switch,
 
-    /// Whether 3x3 convolutions may be computed by Winograd's minimal filtering where that is faster. Its rounding errors are up to about twice
-    /// those of the direct sum. A call that meets infinite or NaN elements there fails with E011, whereupon `run` compiles again without it
+    /// Whether 3x3 convolutions may be computed by Winograd's minimal filtering where that is faster. Its rounding errors are up to about
+    /// twice those of the direct sum. A call that meets infinite or NaN elements there fails with E011, whereupon `run` compiles again
+    /// without it
     #[arg(long, value_name = "HOW", default_value = "on")]
     pub winograd: Switch,
 
@@ -81,8 +82,8 @@ pub struct ModelArgs {
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub random_seed: u64,
 
-    /// The type in which f32 factors of products and convolutions are multiplied: bf16 where the machine does that itself: results are good to
-    /// two or three digits; sums, norms and activations stay f32
+    /// The type in which f32 factors of products and convolutions are multiplied: bf16 where the machine does that itself: results are good
+    /// to two or three digits; sums, norms and activations stay f32
     #[arg(long, value_name = "TYPE", default_value = "f32")]
     pub precision: Precision,
 
@@ -100,8 +101,8 @@ pub struct ModelArgs {
 /// Which of the compiler's passes run.
 #[derive(Debug, Args)]
 pub struct PassArgs {
-    /// How much to optimise. 0 runs no pass that can be left out. 2, for `run` and `bench` alone, looks for better schedules by measuring for ten
-    /// seconds, as `inkle tune` does
+    /// How much to optimise. 0 runs no pass that can be left out. 2, for `run` and `bench` alone, looks for better schedules by measuring
+    /// for ten seconds, as `inkle tune` does
     #[arg(long, value_name = "LEVEL", default_value_t = 1, value_parser = clap::value_parser!(u8).range(0..=2))]
     pub opt: u8,
 
@@ -133,10 +134,10 @@ pub struct MachineArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: Option<u16>,
 
-    /// The machine to generate for: native, x86-64-v2, x86-64-v3, x86-64-v4, with +vnni and +bf16 for instructions beyond that level, aarch64,
-    /// riscv64, wasm32, cortex-m7, or a file with a target record. What is for another machine than this one can be compiled to files, and
-    /// inspected. `inkle compile` takes several levels of x86-64 with commas between, the least demanding first: the artefact has code for
-    /// each and uses the best for the processor that it is loaded on
+    /// The machine to generate for: native, x86-64-v2, x86-64-v3, x86-64-v4, with +vnni and +bf16 for instructions beyond that level,
+    /// aarch64, riscv64, wasm32, cortex-m7, or a file with a target record. What is for another machine than this one can be compiled to
+    /// files, and inspected. `inkle compile` takes several levels of x86-64 with commas between, the least demanding first: the artefact
+    /// has code for each and uses the best for the processor that it is loaded on
     #[arg(long, value_name = "TARGET", default_value = "native")]
     pub target: String,
 
@@ -316,7 +317,7 @@ pub struct BenchArgs {
 pub enum Peer {
     Onnxruntime,
     Openvino,
-    /// Compiled by torch.compile, which needs a compiler of C++; its packages take some gigabytes
+    /// Through onnx2torch, traced and frozen; its packages may take some gigabytes
     Torch,
     /// With --threads 1 only: its package has no setting for more
     Tract,
@@ -455,8 +456,8 @@ pub struct InspectArgs {
     pub form: FormArgs,
 }
 
-/// All kernels are measured at once, each in its place in the model, on the sizes of the inputs; each round tries one new schedule for every
-/// kernel. What stays faster than the default in a last comparison is written. The model's results do not change beyond rounding.
+/// All kernels are measured at once, each in its place in the model, on the sizes of the inputs; each round tries one new schedule for
+/// every kernel. What stays faster than the default in a last comparison is written. The model's results do not change beyond rounding.
 #[derive(Debug, Args)]
 pub struct TuneArgs {
     /// An ONNX file or the text of a level
@@ -580,7 +581,7 @@ pub enum CacheAction {
     /// Remove all entries
     Clear(FormArgs),
     /// Tell for each kernel of a model that the cache lacks in which field of its key the nearest entry differs
-    Why(WhyArgs),
+    Why(Box<WhyArgs>),
 }
 
 #[derive(Debug, Args)]

@@ -1,5 +1,5 @@
-//! Charts in SVG: the memory plan of a call, its time by kernel, and models side by side. They bring their own background, so that they can be read on
-//! light and dark pages alike.
+//! Charts in SVG: the memory plan of a call, its time by kernel, and models side by side. They bring their own background, so that they can
+//! be read on light and dark pages alike.
 //!
 //! - [`memory`]: boxes in the arena over the steps
 //! - [`time`]: a bar for each kernel

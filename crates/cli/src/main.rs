@@ -1,7 +1,8 @@
 //! The `inkle` command: arguments in, a report or a failure out.
 //!
 //! - [`args`]: the command line
-//! - [`run`], [`compile`], [`explain`], [`bench`], [`gemm`], [`conv`], [`attention`], [`inspect`], [`check`], [`tune`], [`suite`], [`record`], [`kept`]: the commands
+//! - [`run`], [`compile`], [`explain`], [`bench`], [`gemm`], [`conv`], [`attention`], [`inspect`], [`check`], [`tune`], [`suite`],
+//!   [`record`], [`kept`]: the commands
 //! - [`peers`]: models beside other frameworks
 //! - [`model`]: from the command line to a compiled model
 //! - [`inputs`], [`content`], [`random`], [`npz`]: tensors of a call

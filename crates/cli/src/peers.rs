@@ -23,7 +23,6 @@ mod table;
 
 use crate::args::{BenchArgs, ModelArgs, Precision, Switch};
 use crate::failure::Failure;
-use crate::machine;
 use crate::model::Machine;
 use crate::progress::Progress;
 use crate::report::Report;
@@ -37,7 +36,7 @@ pub fn against(arguments: &BenchArgs) -> Result<Report, Failure> {
     let machine = Machine::new(&arguments.compile.machine)?;
     let python = environment::python(&arguments.against)?;
     let roofline = Roofline::new(&machine)?;
-    let bench = Bench { arguments, threads: machine.threads, python, folder: temporary_folder()? };
+    let bench = Bench { arguments, threads: machine.threads, vector_bits: machine.target.vector_bits, python, folder: temporary_folder()? };
     let progress = Progress::new("measuring the machine");
     let (mut ceilings, mut models) = (roofline.ceilings()?, Vec::new());
     for path in &arguments.models {
@@ -45,7 +44,7 @@ pub fn against(arguments: &BenchArgs) -> Result<Report, Failure> {
         ceilings = ceilings.best(roofline.ceilings()?);
     }
     drop(progress);
-    report(arguments, machine.threads, ceilings, models)
+    report(arguments, &machine, ceilings, models)
 }
 
 /// How our side is compiled, in words.
@@ -65,10 +64,11 @@ fn temporary_folder() -> Result<tempfile::TempDir, Failure> {
 }
 
 /// What is found is told in three forms; the exit code is that of the first model that our side fails on.
-fn report(arguments: &BenchArgs, threads: usize, ceilings: Ceilings, models: Vec<ModelResult>) -> Result<Report, Failure> {
+fn report(arguments: &BenchArgs, machine: &Machine, ceilings: Ceilings, models: Vec<ModelResult>) -> Result<Report, Failure> {
     let comparison = Comparison {
-        processor: machine::processor(),
-        threads,
+        processor: crate::machine::processor(),
+        threads: machine.threads,
+        vector_bits: machine.target.vector_bits,
         ours: ours(&arguments.compile),
         peer_precision: arguments.peer_precision.name().to_string(),
         rounds: arguments.rounds.into(),

@@ -20,8 +20,8 @@ pub struct Choice {
     pub grain: i64,
 }
 
-/// A choice for each group. Groups share a kernel where at least two of them differ in sizes alone and the schedules that each would have for
-/// itself agree; those of loops that mention the counter keep their own.
+/// A choice for each group. Groups share a kernel where at least two of them differ in sizes alone and the schedules that each would have
+/// for itself agree; those of loops that mention the counter keep their own.
 pub fn choices(program: &Program, groups: &[PhysicalGroup], options: &Options, lookup: &Lookup) -> Vec<Choice> {
     let schedules = match options.tuned.as_deref() {
         None => defaults(groups, options, lookup),

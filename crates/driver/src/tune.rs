@@ -170,3 +170,34 @@ impl Tuner {
         tuned
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_least_of_the_last_measurements_counts() {
+        let mut measured = Measured::new("rows outer [] grain 1 {scalar unroll 1}".parse().unwrap(), 1.0);
+        (0..LAST).for_each(|_| measured.again(3.0));
+        measured.again(2.0);
+        assert_eq!((measured.least(), measured.measurements), (2.0, LAST + 2));
+    }
+
+    #[test]
+    fn the_best_are_kept_and_measured_again() {
+        let schedule = |grain: usize| format!("rows outer [] grain {grain} {{scalar unroll 1}}").parse::<Schedule>().unwrap();
+        let default = Measured::new(schedule(100), 100.0);
+        let group = PhysicalGroup { outer: vec![], stages: vec![], buffers: vec![] };
+        let (kept, tried) = (vec![default.clone()], HashSet::new());
+        let mut tuning = Tuning { group, label: String::new(), kept, trial: default.schedule.clone(), default, tried };
+        for grain in (1..=2 * KEPT).rev() {
+            tuning.trial = schedule(grain);
+            tuning.measured(grain as f64);
+        }
+        assert_eq!((tuning.kept.len(), &tuning.best().schedule), (KEPT, &schedule(1)));
+        // one of two that are as good was lucky once
+        tuning.trial = schedule(2);
+        tuning.measured(0.5);
+        assert_eq!((tuning.kept.len(), &tuning.best().schedule, tuning.best().measurements), (KEPT, &schedule(2), 2));
+    }
+}

@@ -1,8 +1,9 @@
 //! What a compile must know of a call: the values of inputs that a model takes as data and the standard lets shape the graph, such as the
-//! axes of a reduction or the sizes of a resize; the lengths of sequences, and whether optionals have values; ranks that the model leaves open.
+//! axes of a reduction or the sizes of a resize; the lengths of sequences, and whether optionals have values; ranks that the model leaves
+//! open.
 //!
-//! An input that is bound to what it holds in a call stays an input, and a call with another value is refused (E009). So is one with another number of
-//! elements.
+//! An input that is bound to what it holds in a call stays an input, and a call with another value is refused (E009). So is one with
+//! another number of elements.
 
 use crate::compile::{Assembled, Compiled, assembled, import};
 use crate::error::Error;

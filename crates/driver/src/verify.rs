@@ -174,8 +174,8 @@ fn graph_passes(graph: &Graph, options: &Options, call: &Call, report: &mut Repo
     Ok(Some(before))
 }
 
-/// Where what a graph computes from constants alone is ill-conditioned, as `x - mean(x)` is of equal numbers, a pass that rounds it may move
-/// an output by this many times what rounding all of it does.
+/// Where what a graph computes from constants alone is ill-conditioned, as `x - mean(x)` is of equal numbers, a pass that rounds it may
+/// move an output by this many times what rounding all of it does.
 const ROUNDED: f64 = 4.0;
 
 /// The outputs with the results of nodes that depend on no input rounded to their types.

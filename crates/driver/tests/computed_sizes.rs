@@ -32,7 +32,7 @@ fn counting() -> Builder {
     let mut b = Builder::new("g");
     let count = b.input("count", ty("i64[]"));
     let size = declare(&mut b, "s", 1 << 20, count);
-    let line = b.iota(&[size.clone()], 0, DType::I64).unwrap();
+    let line = b.iota(std::slice::from_ref(&size), 0, DType::I64).unwrap();
     let square = b.broadcast(line, &[Expr::from(2), size]).unwrap();
     let sum = b.reduce(Monoid::Sum, square, &[0, 1], Folded::Dropped).unwrap();
     b.output("line", line);

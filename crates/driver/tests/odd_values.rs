@@ -7,7 +7,8 @@ use nest::{Func, Monoid};
 use ops::{Builder, Folded};
 use target::Target;
 
-/// Relative error of a scalar function: 2^-20, 16 units in the last place. Absolute error: the smallest normal number, for results below it.
+/// Relative error of a scalar function: 2^-20, 16 units in the last place. Absolute error: the smallest normal number, for results below
+/// it.
 const RELATIVE: f64 = 1.0 / (1 << 20) as f64;
 const ABSOLUTE: f64 = f32::MIN_POSITIVE as f64;
 

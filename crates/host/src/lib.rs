@@ -3,8 +3,7 @@
 //!
 //! - [`view`]: the tensors that an operation is given
 //! - [`call`]: an operation with its attributes, ready to be called
-//! - [`concat`], [`pattern`], [`number`], [`case`], [`split`]: the operations on strings
-//! - [`picture`]: pictures
+//! - [`mod@concat`], [`pattern`], [`number`], [`case`], [`split`], [`picture`]: the operations
 //!
 //! To add one: write its file with its types, its meaning and its tests, and add it to [`OPS`], to the list in `ops` and to the page.
 
@@ -33,8 +32,11 @@ pub struct HostOp {
     /// The types of the results for operands of these types.
     pub types: fn(&[TensorType], &Attrs) -> Result<Vec<TensorType>, Fault>,
     /// The meaning. Operands and results are as many and of such types as `types` says.
-    pub run: fn(&Attrs, &[View], &mut [ViewMut], &Strings) -> Result<(), Fault>,
+    pub run: Meaning,
 }
+
+/// From attributes, operands and the table of strings to results.
+pub type Meaning = fn(&Attrs, &[View], &mut [ViewMut], &Strings) -> Result<(), Fault>;
 
 /// Every operation.
 pub static OPS: [HostOp; 9] =

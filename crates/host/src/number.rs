@@ -1,5 +1,5 @@
-//! `string_of`: numbers as text, written as Python does: floats by the fewest digits that read back to the same number. `number_of`: text as
-//! numbers.
+//! `string_of`: numbers as text, written as Python does: floats by the fewest digits that read back to the same number. `number_of`: text
+//! as numbers.
 
 use crate::view::{check_equal_dims, check_texts, exactly};
 use crate::{Fault, HostOp, View, ViewMut};
@@ -62,7 +62,7 @@ fn float_text(dtype: DType, value: f64) -> String {
 fn shortest(dtype: DType, value: f64) -> (String, i32) {
     let read = |text: &str| dtype.rounded(text.parse().unwrap_or(f64::NAN));
     let texts = (0..17).map(|digits| format!("{value:.digits$e}"));
-    let text = texts.clone().find(|text| read(text) == value).or_else(|| texts.last()).unwrap_or_default();
+    let text = texts.clone().find(|text| read(text) == value).or_else(|| texts.clone().next_back()).unwrap_or_default();
     let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
     (mantissa.replace('.', ""), exponent.parse().unwrap_or(0))
 }
@@ -140,7 +140,7 @@ mod tests {
             case.run(&[case.texts(&[text])], &[vec![1]]).map(|results| results[0].get(0))
         };
         let float = |value: f64| Ok(Literal::Float(value));
-        assert_eq!(read(DType::F32, "3.14"), float(f64::from(3.14_f32)));
+        assert_eq!(read(DType::F32, "3.25"), float(f64::from(3.25_f32)));
         assert_eq!(read(DType::F64, " 1E8 "), float(1e8));
         assert_eq!([read(DType::F32, "+INF"), read(DType::F16, "-inf")], [float(f64::INFINITY), float(f64::NEG_INFINITY)]);
         assert!(matches!(read(DType::BF16, "NaN"), Ok(Literal::Float(value)) if value.is_nan()));

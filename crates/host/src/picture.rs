@@ -1,5 +1,5 @@
-//! `decode_image`: the pixels of a picture in a file's bytes, `[height, width, channels]`; `image_size`: its height and width, 0 and 0 where
-//! the bytes can't be decoded. Which format it is the bytes tell: PNG, JPEG, BMP, TIFF, WebP, PBM, PGM, PPM, PAM.
+//! `decode_image`: the pixels of a picture in a file's bytes, `[height, width, channels]`; `image_size`: its height and width, 0 and 0
+//! where the bytes can't be decoded. Which format it is the bytes tell: PNG, JPEG, BMP, TIFF, WebP, PBM, PGM, PPM, PAM.
 //!
 //! Attributes: `format` Text: RGB, BGR or Grayscale. Of `decode_image` also `dims` Exprs: height and width.
 
@@ -130,7 +130,7 @@ mod tests {
         for (format, want) in [("RGB", vec![1, 2, 3, 255, 128, 0]), ("BGR", vec![3, 2, 1, 0, 128, 255]), ("Grayscale", vec![2, 151])] {
             let case = Case::new(&OP, attrs(format, [1, 2]));
             let dims = vec![1, 2, want.len() / 2];
-            assert_eq!(case.run(&[bytes(PICTURE)], &[dims.clone()]), Ok(vec![Array::ints(DType::U8, dims, want)]));
+            assert_eq!(case.run(&[bytes(PICTURE)], std::slice::from_ref(&dims)), Ok(vec![Array::ints(DType::U8, dims, want)]));
         }
     }
 

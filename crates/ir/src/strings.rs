@@ -1,5 +1,5 @@
-//! Strings: a tensor of strings is a tensor of i64 whose elements are the numbers of strings in a table. Equal strings have equal numbers, so
-//! that moving, picking and comparing them is what it is for integers; only host steps look into the table.
+//! Strings: a tensor of strings is a tensor of i64 whose elements are the numbers of strings in a table. Equal strings have equal numbers,
+//! so that moving, picking and comparing them is what it is for integers; only host steps look into the table.
 
 use crate::array::Array;
 use crate::dtype::DType;

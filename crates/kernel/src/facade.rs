@@ -10,8 +10,8 @@
 //! | `const char *P_message(code)` | what a result below or above 0 says |
 //!
 //! `P` is [`Facade::prefix`]. `dims` are the values of [`Facade::sizes`]. All counts are int64, so that the functions are the same on every
-//! machine. A context is the C struct of `module`, the cookie in place of its profile, and behind it the pointers of the constants. It holds
-//! no more than that, so that contexts share weights and nothing else.
+//! machine. A context is the C struct of `module`, the cookie in place of its profile, and behind it the pointers of the constants. It
+//! holds no more than that, so that contexts share weights and nothing else.
 
 use std::collections::HashMap;
 use sym::{Expr, Sym};

@@ -219,7 +219,8 @@ pub enum Stmt {
         sym: Sym,
         value: Expr,
     },
-    /// Names a run-time index: the i64 scalar (plus `extent` where it is negative), or the kernel fails with `1 + site` where it is not in `0..extent`.
+    /// Names a run-time index: the i64 scalar (plus `extent` where it is negative), or the kernel fails with `1 + site` where it is not in
+    /// `0..extent`.
     Check {
         sym: Sym,
         value: ValueId,

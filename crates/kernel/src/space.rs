@@ -1,7 +1,7 @@
 //! The space of a group's schedules: drawing from it, and small steps in it.
 //!
-//! Every schedule that comes out is legal ([`Schedule::faults`]), and one of the template that serves the group by default. What is drawn is
-//! spread over all of these, good and bad; the same numbers give the same schedules.
+//! Every schedule that comes out is legal ([`Schedule::faults`]), and one of the template that serves the group by default. What is drawn
+//! is spread over all of these, good and bad; the same numbers give the same schedules.
 
 use crate::lower::contract_space::ContractSpace;
 use crate::lower::rows_space::RowsSpace;

@@ -5,8 +5,8 @@
 //! reduction's points run one after the other, the first reduction iterator outermost. Scalars that the writes do not need are not
 //! evaluated. Nothing is rounded to the body's float types; [`run_bounded`] says how far a computation that rounds may lie away.
 //!
-//! Errors are texts. Two kinds are the user's: one that starts with `E010`, an index read from data is outside, and one that starts with `E011`,
-//! a scalar that a write wants finite is not. The others are faults of the nest.
+//! Errors are texts. Two kinds are the user's: one that starts with `E010`, an index read from data is outside, and one that starts with
+//! `E011`, a scalar that a write wants finite is not. The others are faults of the nest.
 
 mod block;
 mod bound;

@@ -73,8 +73,8 @@ pub fn is_view(nest: &Nest) -> bool {
     !nest.has_reduction() && nest.body.iter().all(|s| matches!(s.op, ScalarOp::Read(_)))
 }
 
-/// Replaces the reads of operand `name` in `consumer` by `producer`'s value. Needs: the producer has no reduction, no scan and one write that
-/// covers the tensor. Operands of both nests that have the same name are the same tensor.
+/// Replaces the reads of operand `name` in `consumer` by `producer`'s value. Needs: the producer has no reduction, no scan and one write
+/// that covers the tensor. Operands of both nests that have the same name are the same tensor.
 pub fn inline(consumer: &Nest, name: &str, producer: &Nest) -> Option<Nest> {
     if producer.has_reduction() || producer.writes.len() != 1 || !covers(producer, &producer.writes[0]) {
         return None;
@@ -151,7 +151,8 @@ fn fill_passes(producer: &Nest) -> bool {
         })
 }
 
-/// Whether the write gives every element: it is no update, and each dim is an iterator of the dim's extent, a mixed-radix sum of such, or 0 with extent 1.
+/// Whether the write gives every element: it is no update, and each dim is an iterator of the dim's extent, a mixed-radix sum of such, or 0
+/// with extent 1.
 pub fn covers(nest: &Nest, write: &Write) -> bool {
     let points = Expr::product(nest.parallel().map(|iter| &iter.extent));
     let all = write.maps().zip(&write.ty.dims).all(|(index, dim)| dim_covered(nest, index, dim));
@@ -282,8 +283,8 @@ pub fn rename(nest: &Nest, names: &BTreeMap<Sym, Sym>) -> Nest {
     out
 }
 
-/// Appends a pointwise `consumer` that updates nothing to `producer`, whose result `name` is read at one index that runs over all of it, and nothing else needs.
-/// before: `t[i, j] = sum_k ..`, `z[j, i] = relu(t[i, j])` -> after: `z[j, i] = relu(sum_k ..)`.
+/// Appends a pointwise `consumer` that updates nothing to `producer`, whose result `name` is read at one index that runs over all of it,
+/// and nothing else needs. before: `t[i, j] = sum_k ..`, `z[j, i] = relu(t[i, j])` -> after: `z[j, i] = relu(sum_k ..)`.
 pub fn append(producer: &Nest, name: &str, consumer: &Nest) -> Option<Nest> {
     let [write] = producer.writes.as_slice() else { return None };
     if consumer.has_reduction() || consumer.updates() || write.name != name || !fills(producer, write) {

@@ -22,8 +22,8 @@ use proof::Proof;
 use std::collections::BTreeSet;
 use sym::{Expr, Premises, Sym};
 
-/// What is wrong with the nest, each text with the number of its invariant; empty where it is legal. `facts` are of sizes; beyond them it is
-/// known that sizes are not negative, and that loops are not empty where their body runs. With sizes that are numbers, bounds and
+/// What is wrong with the nest, each text with the number of its invariant; empty where it is legal. `facts` are of sizes; beyond them it
+/// is known that sizes are not negative, and that loops are not empty where their body runs. With sizes that are numbers, bounds and
 /// collisions are decided, by going through the points where there is no proof, as long as these are not too many.
 pub fn verify(nest: &Nest, facts: &Premises) -> Vec<String> {
     let references = faulty_references(nest);

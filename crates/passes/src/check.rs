@@ -24,9 +24,9 @@ pub fn executes_equally(before: &Graph, after: &Graph, seed: u64) -> Result<(), 
     executes_within(before, after, seed, ROUNDING)
 }
 
-/// Like [`executes_equally`], with another bound on the relative difference: of passes that know constants only up to their type's rounding.
-/// Inputs that show nothing, because both graphs fail alike or give no number, are drawn again with larger sizes. It is an error where no
-/// others are found.
+/// Like [`executes_equally`], with another bound on the relative difference: of passes that know constants only up to their type's
+/// rounding. Inputs that show nothing, because both graphs fail alike or give no number, are drawn again with larger sizes. It is an error
+/// where no others are found.
 pub fn executes_within(before: &Graph, after: &Graph, seed: u64, tolerance: f64) -> Result<(), String> {
     same_interface(before, after)?;
     let mut draw = Random::new(seed);

@@ -3,8 +3,8 @@
 //! - [`read`]: what is a dequantised tensor
 //! - [`product`]: products of two of them
 //!
-//! A model in the QDQ form stores bytes, and describes each operator on floats between a DequantizeLinear and a QuantizeLinear. The frontend
-//! leaves these as scalar functions; they are recognised by what they compute.
+//! A model in the QDQ form stores bytes, and describes each operator on floats between a DequantizeLinear and a QuantizeLinear. The
+//! frontend leaves these as scalar functions; they are recognised by what they compute.
 
 pub mod product;
 pub mod read;
@@ -22,8 +22,8 @@ use std::collections::BTreeSet;
 /// a = (p - 3) * 0.5; b = q * 0.25; y = contract(a, b)   ->   y = (contract(p, q) - 3 * sum q) * 0.125
 /// ```
 ///
-/// The sums are exact, so only the scaling rounds. What is quantised as it was before is not computed again, and a quotient by the scale of a
-/// result that products of codes enter becomes a product by its reciprocal:
+/// The sums are exact, so only the scaling rounds. What is quantised as it was before is not computed again, and a quotient by the scale of
+/// a result that products of codes enter becomes a product by its reciprocal:
 ///
 /// ```text
 /// u8(round(((p - 3) * 0.5) / 0.5) + 3)   ->   p

@@ -40,11 +40,11 @@ impl BufferValues {
     }
 }
 
-/// Runs the prepare steps, then the steps. `inputs` stand in the order of [`Program::inputs`], `sizes` bind every symbol that no step computes. Elements that
-/// no step writes are NaN, or the lowest value of an integer type.
+/// Runs the prepare steps, then the steps. `inputs` stand in the order of [`Program::inputs`], `sizes` bind every symbol that no step
+/// computes. Elements that no step writes are NaN, or the lowest value of an integer type.
 ///
-/// An error that starts with `E008` (a buffer that is too large), `E009` (a guard, a size or an input that does not fit) or `E010` (an index
-/// read from data) is the user's; any other is a fault of the program.
+/// An error that starts with `E008` (a buffer that is too large), `E009` (a guard, a size or an input that does not fit) or `E010` (an
+/// index read from data) is the user's; any other is a fault of the program.
 pub fn run(program: &Program, inputs: &[Array], sizes: &BTreeMap<Sym, i64>) -> Result<BufferValues, String> {
     run_with(program, inputs, sizes, &Strings::of(&program.texts))
 }

@@ -40,8 +40,8 @@ fn taken_out(program: &Program, repeat: &mut Loop) -> Vec<Step> {
     }
 }
 
-/// Whether a step gives the same in all runs and can't fail: it reads nothing that the body writes, nor the counter or a size that the body computes, nor at an index from
-/// data; and it alone writes what it writes.
+/// Whether a step gives the same in all runs and can't fail: it reads nothing that the body writes, nor the counter or a size that the body
+/// computes, nor at an index from data; and it alone writes what it writes.
 fn is_invariant(program: &Program, repeat: &Loop, body_writes: &[BufferId], step: &Step) -> bool {
     let group = match step {
         Step::Group(group) => group,

@@ -21,8 +21,8 @@ impl Axis {
 }
 
 /// The physical axes, outermost first; the buffer is row-major over them. `halo` adds elements before and after each logical dim that are
-/// kept at `0`: reads outside the logical dim by no more than that find zeros in memory. `pad` elements stand behind the innermost axis, and
-/// nobody reads them.
+/// kept at `0`: reads outside the logical dim by no more than that find zeros in memory. `pad` elements stand behind the innermost axis,
+/// and nobody reads them.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Layout {
     pub axes: Vec<Axis>,

@@ -1,5 +1,5 @@
-//! The memory plan: a place in the arena for each temporary. Where all sizes are known the places are numbers; else each is a symbol, and the
-//! places are found anew at the sizes of each call that differs from the one before, so that they are good at any sizes.
+//! The memory plan: a place in the arena for each temporary. Where all sizes are known the places are numbers; else each is a symbol, and
+//! the places are found anew at the sizes of each call that differs from the one before, so that they are good at any sizes.
 
 use crate::program::{BufferId, Loop, Program, Role, Step};
 use crate::work::{step_uses, use_counts};
@@ -20,14 +20,14 @@ pub struct MemoryPlan {
     /// Offset in the prepared memory of each `Prepared` buffer that is used. What only other preparation reads shares its memory.
     pub prepared: Vec<Option<Expr>>,
     pub prepared_bytes: Expr,
-    /// First and last place that uses each buffer, in the order of the text; for `Prepared` ones among the steps of preparation, with one more
-    /// place behind them for all that the call reads.
+    /// First and last place that uses each buffer, in the order of the text; for `Prepared` ones among the steps of preparation, with one
+    /// more place behind them for all that the call reads.
     pub lives: Vec<Option<Life>>,
 }
 
 impl MemoryPlan {
-    /// The values of `offsets`, and the bytes of the arena, where `size` gives the largest value of an expression over the sizes. None where
-    /// there is none or the arena is too large for 64 bits.
+    /// The values of `offsets`, and the bytes of the arena, where `size` gives the largest value of an expression over the sizes. None
+    /// where there is none or the arena is too large for 64 bits.
     pub fn at(&self, size: &dyn Fn(&Expr) -> Option<i64>) -> Option<(BTreeMap<Sym, i64>, i64)> {
         let plan = self.tenants.plan(size, Effort::CALL)?;
         Some((self.offsets.iter().cloned().zip(plan.offsets).collect(), plan.bytes))

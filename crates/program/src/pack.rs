@@ -4,9 +4,9 @@
 //! written by a copy step: a prepare step where `b` is known before the first call. A `b` that a prepare step makes for this contraction
 //! alone is made in panels.
 //!
-//! Where the machine adds dot products of groups of elements (`Target::dot_group`), a group stands together:
-//! `[.., n/block, k.., k%group]` with the last of `k` divided by the group, then `n%block`, then `k%group`. Bytes are multiplied unsigned by
-//! signed: of two bytes of one sign, `sum a*b` becomes `sum (a + 128)*b - 128 * sum b` (-128 for unsigned ones), exact in i32 that wraps.
+//! Where the machine adds dot products of groups of elements (`Target::dot_group`), a group stands together: `[.., n/block, k.., k%group]`
+//! with the last of `k` divided by the group, then `n%block`, then `k%group`. Bytes are multiplied unsigned by signed: of two bytes of one
+//! sign, `sum a*b` becomes `sum (a + 128)*b - 128 * sum b` (-128 for unsigned ones), exact in i32 that wraps.
 
 use crate::invariant;
 use crate::layout::{Axis, Layout};

@@ -5,8 +5,8 @@ use crate::physical::PhysicalGroup;
 use crate::program::{BufferId, Program, Role, Step};
 use crate::work::step_uses;
 
-/// Moves invariant steps out of loops, and then those that read only constants and prepared buffers to `prepare`; what they write becomes `Prepared`.
-/// before: steps `s = w * scale; y = conv(x, s)` -> after: prepare `s = w * scale`, steps `y = conv(x, s)`.
+/// Moves invariant steps out of loops, and then those that read only constants and prepared buffers to `prepare`; what they write becomes
+/// `Prepared`. before: steps `s = w * scale; y = conv(x, s)` -> after: prepare `s = w * scale`, steps `y = conv(x, s)`.
 pub fn hoist(program: &Program) -> Program {
     let mut out = invariant::hoist(program);
     let program = &out.clone();

@@ -4,9 +4,9 @@ use crate::physical::PhysicalGroup;
 use nest::{Index, Nest, ScalarOp};
 use sym::Sym;
 
-/// For each buffer of a group, the bytes of the elements that its nests read or write, each counted once; NaN where the sizes that decide it have no value.
-/// It is an upper bound: what several reads share beyond the buffer's size is counted for each, and so is what two points share where
-/// an index mixes iterators.
+/// For each buffer of a group, the bytes of the elements that its nests read or write, each counted once; NaN where the sizes that decide
+/// it have no value. It is an upper bound: what several reads share beyond the buffer's size is counted for each, and so is what two points
+/// share where an index mixes iterators.
 pub fn bytes(group: &PhysicalGroup, size: &dyn Fn(&Sym) -> Option<i64>) -> Vec<f64> {
     let mut elements = vec![0.0; group.buffers.len()];
     let dims: Vec<Vec<f64>> =

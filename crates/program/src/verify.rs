@@ -24,8 +24,8 @@
 //!   mention the program's symbols and the counters of the loops around them alone. A symbol that a step computes is mentioned behind that
 //!   step alone, where it runs, and is computed nowhere else there; it is no negative number.
 //! - P18: a stage that updates is the only one of its group, and does not read what it updates.
-//! - P19: the results of a step of the host have the types that its operation gives for its operands; operands and results are row-major, and
-//!   no buffer is both, or a result twice.
+//! - P19: the results of a step of the host have the types that its operation gives for its operands; operands and results are row-major,
+//!   and no buffer is both, or a result twice.
 
 mod flow;
 pub(crate) mod group;

@@ -10,13 +10,13 @@
 //!          y[m*th + i, m*tw + j, k] = epilogue(A' s A)
 //! ```
 //!
-//! That is `n*n` products for `m*m` results instead of `9*m*m`: 16 for 36, or 36 for 144. It is taken where a count of instructions says that
-//! it is faster. Results differ from the direct sum's by rounding alone: for n = 4 less than the direct sum's own error, for n = 6 about twice
-//! as much (the points keep the entries of A, B and G near 1).
+//! That is `n*n` products for `m*m` results instead of `9*m*m`: 16 for 36, or 36 for 144. It is taken where a count of instructions says
+//! that it is faster. Results differ from the direct sum's by rounding alone: for n = 4 less than the direct sum's own error, for n = 6
+//! about twice as much (the points keep the entries of A, B and G near 1).
 //!
 //! An element that is infinite or no number would reach all results of its tile. Each product enters one of the four corners of `A' s A` at
-//! least, so where their sum is finite, so is all that the tile was made from; where it is not the call fails, and is to be repeated with the
-//! direct sum.
+//! least, so where their sum is finite, so is all that the tile was made from; where it is not the call fails, and is to be repeated with
+//! the direct sum.
 //!
 //! Needs: a fused, hoisted program, row-major. Gives: the same with such convolutions as groups of three stages.
 
@@ -28,7 +28,12 @@ use sym::{Expr, Sym};
 use target::Target;
 use target::costs::hundredths;
 
+/// Nothing is filtered for targets without fused multiply-adds: the transforms, rounded after each product too, would lose another half of
+/// what direct sums do there.
 pub fn filter(program: &Program, target: &Target) -> Program {
+    if !target.fma {
+        return program.clone();
+    }
     let mut out = program.clone();
     out.steps = std::mem::take(&mut out.steps).into_iter().map(|step| filter_step(&mut out, step, target)).collect();
     out

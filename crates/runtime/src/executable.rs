@@ -98,8 +98,8 @@ impl Executable {
         self.outcome(ended)
     }
 
-    /// The symbols' values for inputs of these dims, in the image's order; of computed ones the largest that there is room for. Every mismatch is told: E009 at an input, or at the place of a
-    /// guard that does not hold.
+    /// The symbols' values for inputs of these dims, in the image's order; of computed ones the largest that there is room for. Every
+    /// mismatch is told: E009 at an input, or at the place of a guard that does not hold.
     pub fn bind(&self, dims: &[Vec<usize>]) -> Result<Vec<i64>, Diagnostics> {
         self.bound(&dims.iter().map(Vec::as_slice).collect::<Vec<_>>())
     }
@@ -154,10 +154,10 @@ impl Executable {
         Ok(tensors.filter_map(|((dtype, dims), buffer)| part_of(dtype, dims, buffer)).collect())
     }
 
-    /// Writes the outputs for `inputs` to the caller's memory. Where the sizes of outputs are computed, the outputs given have the dims that
-    /// [`Executable::output_room`] gives for those of [`Executable::bind`], and what is written are the first of their elements, by the dims
-    /// that [`Executable::output_dims`] gives for [`Executable::computed_sizes`]; E009 tells that they have become too small. Nothing is allocated where the sizes are those of the call before and
-    /// the tensors lie as they did then.
+    /// Writes the outputs for `inputs` to the caller's memory. Where the sizes of outputs are computed, the outputs given have the dims
+    /// that [`Executable::output_room`] gives for those of [`Executable::bind`], and what is written are the first of their elements, by
+    /// the dims that [`Executable::output_dims`] gives for [`Executable::computed_sizes`]; E009 tells that they have become too small.
+    /// Nothing is allocated where the sizes are those of the call before and the tensors lie as they did then.
     pub fn run_into(&mut self, inputs: &[InputRef], outputs: &mut [OutputMut]) -> Result<(), RunError> {
         loop {
             self.size(inputs)?;

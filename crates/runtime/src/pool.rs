@@ -1,8 +1,7 @@
 //! Threads for generated code: a job is a range of tasks, handed out in chunks to the caller and the workers.
 //!
-//! The caller is thread 0 and works like the others. It never waits for a worker that has not started: if no worker
-//! comes, it does all tasks itself. `gate` is the fork and the join, `shares` says who does what, `place` keeps the workers off the caller's
-//! processor.
+//! The caller is thread 0 and works like the others. It never waits for a worker that has not started: if no worker comes, it does all
+//! tasks itself. `gate` is the fork and the join, `shares` says who does what, `place` keeps the workers off the caller's processor.
 //!
 //! Which thread runs a task is left to chance; a kernel whose result depends on the chunks is wrong.
 

@@ -1,5 +1,5 @@
-//! What choices of schedules and plans take for granted of a machine, beside its caches and vectors: numbers that `cargo xtask fit` finds by
-//! measuring. They decide which of several right programs is made, never whether one is right.
+//! What choices of schedules and plans take for granted of a machine, beside its caches and vectors: numbers that `cargo xtask fit` finds
+//! by measuring. They decide which of several right programs is made, never whether one is right.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +14,7 @@ pub struct Field {
 
 macro_rules! costs {
     ($($(#[$doc:meta])* $name:ident: $default:literal in $least:literal..=$most:literal;)*) => {
-        /// Whole numbers, in the units that each one names; those of a default are not written to a record.
+        /// Whole numbers, each in the unit that it names. A record that has the defaults says nothing of them.
         #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(default, deny_unknown_fields)]
         pub struct Costs {

@@ -3,7 +3,8 @@
 use crate::record::Target;
 
 impl Target {
-    /// Probes the machine that runs the compiler. `INKLE_NATIVE=x86-64-v3` makes it one with AVX2 at most, for tests on machines that have more.
+    /// Probes the machine that runs the compiler. `INKLE_NATIVE=x86-64-v3` makes it one with AVX2 at most, for tests on machines that have
+    /// more.
     pub fn native() -> Target {
         let least = std::env::var_os("INKLE_NATIVE").is_some_and(|name| name == "x86-64-v3");
         let mut target = if least { Target::x86_64_v3() } else { instruction_set() };

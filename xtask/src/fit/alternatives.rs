@@ -55,6 +55,12 @@ impl Operation {
         Ok(digest.finalize().to_hex()[..16].to_string())
     }
 
+    /// What the record's own costs choose.
+    pub fn reference(&self) -> Result<Alternative> {
+        let costs = self.target.costs.clone();
+        Ok(Alternative { key: self.key(&costs)?, costs })
+    }
+
     /// What the candidates choose, each program once; that of the first candidate first.
     pub fn alternatives(&self, candidates: &[Costs]) -> Result<Vec<Alternative>> {
         let keys = parallel::map(candidates, self.target.cores as usize, |costs| self.key(costs));

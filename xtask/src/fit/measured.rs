@@ -1,6 +1,7 @@
 //! The times of alternatives, kept in a file of lines.
 
 use super::alternatives::{Alternative, Operation};
+use super::descent::Scored;
 use crate::measure::Memory;
 use anyhow::{Context, Result, ensure};
 use runtime::Executable;
@@ -12,8 +13,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 use target::Target;
 
-/// Alternatives of one operation that are measured: the first ones.
-const MOST: usize = 24;
+/// Alternatives of one operation that are measured together: the first ones.
+const MOST: usize = 32;
 /// Rounds at least, each alternative once in a round, and calls of one in a round.
 const ROUNDS: usize = 5;
 const CALLS: usize = 3;
@@ -46,22 +47,32 @@ impl Measurements {
         for line in lines {
             let line: Value = serde_json::from_str(line).with_context(|| path.display().to_string())?;
             let seconds: Seconds = serde_json::from_value(line["seconds"].clone())?;
-            known.insert(line["operation"].as_str().unwrap_or_default().to_string(), seconds);
+            let operation = line["operation"].as_str().unwrap_or_default().to_string();
+            known.entry(operation).or_insert_with(Seconds::new).extend(seconds);
         }
         Ok(Measurements { known, file: Some(file) })
     }
 
-    /// The known times of an operation, or new ones.
-    pub fn of(&mut self, operation: &Operation, alternatives: &[Alternative], time: Duration) -> Result<Seconds> {
-        let name = operation.problem.to_string();
-        if let Some(seconds) = self.known.get(&name) {
-            return Ok(seconds.clone());
+    /// Adds the times of an operation's alternatives, those that are not known by measuring. The machine may have become slower since others
+    /// were measured: what the record's own costs choose runs beside the new ones, and all times are in its measure.
+    pub fn add(&mut self, scored: &mut Scored, alternatives: &[Alternative], time: Duration) -> Result<()> {
+        let name = scored.operation.problem.to_string();
+        scored.seconds.extend(self.known.remove(&name).unwrap_or_default());
+        let reference = scored.operation.reference()?;
+        let new = alternatives.iter().filter(|each| each.key != reference.key && !scored.seconds.contains_key(&each.key));
+        let together: Vec<Alternative> = std::iter::once(&reference).chain(new).take(MOST).cloned().collect();
+        let is_known = scored.seconds.contains_key(&reference.key);
+        if is_known && together.len() == 1 {
+            return Ok(());
         }
-        let seconds = measured(operation, &alternatives[..alternatives.len().min(MOST)], time)?;
+        let mut seconds = measured(&scored.operation, &together, time)?;
+        let unit = scored.seconds.get(&reference.key).map_or(1.0, |known| known / seconds[&reference.key]);
+        seconds.values_mut().for_each(|seconds| *seconds *= unit);
         if let Some(file) = &mut self.file {
             writeln!(file, "{}", json!({ "operation": name, "seconds": seconds }))?;
         }
-        Ok(seconds)
+        scored.seconds.extend(seconds);
+        Ok(())
     }
 }
 
@@ -83,14 +94,13 @@ fn measured(operation: &Operation, alternatives: &[Alternative], time: Duration)
     }
     let mut memory = memory.context("an operation without alternatives")?;
     let mut rounds = 0;
-    while loaded.len() > 1 && (rounds < ROUNDS || start.elapsed() < time) {
+    while rounds < ROUNDS || start.elapsed() < time {
         for (executable, least) in &mut loaded {
             *least = least.min(turn(executable, &mut memory)?);
         }
         rounds += 1;
     }
-    let least = loaded.iter().map(|(_, least)| if loaded.len() > 1 { *least } else { 1.0 });
-    Ok(alternatives.iter().map(|alternative| alternative.key.clone()).zip(least).collect())
+    Ok(alternatives.iter().zip(loaded).map(|(alternative, (_, least))| (alternative.key.clone(), least)).collect())
 }
 
 /// The least seconds of a call in one turn; the first, which finds other caches, does not count.

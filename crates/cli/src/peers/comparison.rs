@@ -18,6 +18,8 @@ const ROUND_SECONDS: f64 = 0.25;
 pub struct Bench<'a> {
     pub arguments: &'a BenchArgs,
     pub threads: usize,
+    /// Of our vectors; peers that can be told have no wider ones.
+    pub vector_bits: u32,
     /// The interpreter of the peers.
     pub python: PathBuf,
     /// For inputs and outputs.
@@ -65,7 +67,8 @@ impl Bench<'_> {
     fn start(&self, peer: Peer, path: &Path) -> Result<Running, Side> {
         let mut command = Command::new(&self.python);
         command.args(["-I", "-c", DRIVER, "serve", peer.name()]).arg(path).arg("--folder").arg(self.folder.path());
-        command.args(["--threads", &self.threads.to_string(), "--precision", self.arguments.peer_precision.name()]);
+        command.args(["--vector-bits", &self.vector_bits.to_string(), "--threads", &self.threads.to_string()]);
+        command.args(["--precision", self.arguments.peer_precision.name()]);
         let compile = &self.arguments.compile;
         for (name, size) in &compile.dim {
             command.arg("--dim").arg(format!("{name}={size}"));
@@ -96,7 +99,8 @@ impl Bench<'_> {
 impl Running {
     fn new(name: &str, process: Process, ready: &Value) -> Running {
         let (version, load_s) = (text(&ready["version"]), ready["load_s"].as_f64().unwrap_or(f64::NAN));
-        Running { process, side: Side { name: name.to_string(), version, load_s, ..Side::default() }, rounds: vec![] }
+        let vector_bits = ready["vector_bits"].as_u64();
+        Running { process, side: Side { name: name.to_string(), version, load_s, vector_bits, ..Side::default() }, rounds: vec![] }
     }
 }
 

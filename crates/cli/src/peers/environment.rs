@@ -20,3 +20,22 @@ pub fn python(peers: &[Peer]) -> Result<PathBuf, Failure> {
     let status = command.stdin(Stdio::null()).stdout(Stdio::null()).status().map_err(|why| fault(format!("python3: {why}")))?;
     if status.success() { Ok(folder.join("bin/python")) } else { Err(fault("standard error says why".to_string())) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::peers::process::Process;
+    use clap::ValueEnum;
+
+    /// `-S` leaves out what is installed.
+    #[test]
+    fn a_peer_that_is_not_there_says_so() {
+        let folder = tempfile::tempdir().unwrap();
+        for peer in Peer::value_variants() {
+            let mut command = Command::new("python3");
+            command.args(["-I", "-S", "-c", DRIVER, "serve", peer.name(), "model.onnx", "--threads", "1", "--folder"]);
+            let error = Process::start(command.arg(folder.path())).err().unwrap();
+            assert!(error["error"].as_str().unwrap().starts_with("not installed: "), "{error}");
+        }
+    }
+}

@@ -9,6 +9,8 @@ use serde::Serialize;
 pub struct Comparison {
     pub processor: String,
     pub threads: usize,
+    /// Width of our vectors.
+    pub vector_bits: u32,
     /// How our side was compiled, in words.
     pub ours: String,
     /// `f32`, or `default` where peers may choose.
@@ -54,11 +56,14 @@ pub struct ModelFailure {
     pub exit_code: u8,
 }
 
-/// A framework with a model; with nothing but a failure where it can't load or run it. One that fails after its calls were timed keeps the times.
+/// A framework with a model; with nothing but a failure where it can't load or run it. One that fails after its calls were timed keeps the
+/// times.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Side {
     pub name: String,
     pub version: String,
+    /// The width that its vectors are held to; None where they are as wide as the processor has them.
+    pub vector_bits: Option<u64>,
     pub failure: Option<String>,
     /// Median of the rounds' medians.
     pub latency_ms: Option<Interval>,
@@ -185,6 +190,7 @@ pub fn example() -> Comparison {
     Comparison {
         processor: "a processor".to_string(),
         threads: 2,
+        vector_bits: 512,
         ours: "f32".to_string(),
         peer_precision: "f32".to_string(),
         rounds: 2,

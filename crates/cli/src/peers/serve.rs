@@ -74,7 +74,8 @@ impl Server {
             caller.call(&mut executable)?;
             write(folder, at + 1, &compiled, set, (&executable, caller))?;
         }
-        let ready = json!({ "version": env!("CARGO_PKG_VERSION"), "load_s": load_s, "inputs": remark });
+        let vector_bits = machine.target.vector_bits;
+        let ready = json!({ "version": env!("CARGO_PKG_VERSION"), "load_s": load_s, "vector_bits": vector_bits, "inputs": remark });
         Ok((Server { machine, source, options, compiled, executable, sets, callers }, ready))
     }
 

@@ -3,6 +3,7 @@
 use super::result::{Comparison, ModelResult, Side};
 use super::statistics::Interval;
 use crate::report::{self, BOLD, RED};
+use std::collections::BTreeMap;
 
 /// A row for each model, then what holds for all.
 pub fn text(comparison: &Comparison) -> String {
@@ -29,12 +30,32 @@ pub fn text(comparison: &Comparison) -> String {
 pub fn machine_text(comparison: &Comparison) -> String {
     let ceilings = &comparison.ceilings;
     format!(
-        "{} threads of {}: {:.0} Gflop/s of f32 in registers, {:.1} GB/s read from memory",
+        "{} threads of {}: {:.0} Gflop/s of f32 in registers, {:.1} GB/s read from memory{}",
         comparison.threads,
         comparison.processor,
         ceilings.flops_per_s / 1e9,
-        ceilings.read_bytes_per_s.memory() / 1e9
+        ceilings.read_bytes_per_s.memory() / 1e9,
+        vectors_text(comparison)
     )
+}
+
+/// Who is held to our vectors, where these are not the widest; nothing where they are.
+fn vectors_text(comparison: &Comparison) -> String {
+    let bits = comparison.vector_bits;
+    if bits >= 512 {
+        return String::new();
+    }
+    let sides: BTreeMap<&str, bool> = comparison
+        .models
+        .iter()
+        .flat_map(|model| &model.sides)
+        .filter(|side| side.latency_ms.is_some())
+        .map(|side| (side.name.as_str(), side.vector_bits.is_some()))
+        .collect();
+    let names = |held: bool| sides.iter().filter(|side| *side.1 == held).map(|side| *side.0).collect::<Vec<_>>().join(", ");
+    let free = names(false);
+    let rest = if free.is_empty() { String::new() } else { format!("; as wide as the processor has them: {free}") };
+    format!("\nvectors of {bits} bits at most: {}{rest}", names(true))
 }
 
 /// The peers of all models, in order.
@@ -80,6 +101,15 @@ pub fn milliseconds(ms: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn narrow_vectors_are_told() {
+        let mut comparison = super::super::result::example();
+        comparison.vector_bits = 256;
+        comparison.models[0].sides[0].vector_bits = Some(256);
+        let want = "\nvectors of 256 bits at most: inkle; as wide as the processor has them: onnxruntime";
+        assert_eq!(vectors_text(&comparison), want);
+    }
 
     #[test]
     fn a_row_for_each_model() {

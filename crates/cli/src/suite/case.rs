@@ -202,7 +202,7 @@ enum Model {
     Compiled(Box<Compiled>),
     Interpreted(Box<Compiled>, Interpreter),
     /// Imported only: it need not compile.
-    Graph(Graph),
+    Graph(Box<Graph>),
 }
 
 impl Model {
@@ -213,7 +213,7 @@ impl Model {
         let compile = || compile_for(&source, options.clone(), given).map(|(compiled, _)| Box::new(compiled));
         Ok(match level {
             None => Model::Compiled(compile()?),
-            Some(Interpret::Graph) => Model::Graph(import_for(path, options, given)?),
+            Some(Interpret::Graph) => Model::Graph(Box::new(import_for(path, options, given)?)),
             Some(Interpret::Program) => Model::Interpreted(compile()?, Interpreter::Program),
             Some(Interpret::Nest) => Model::Interpreted(compile()?, Interpreter::Nest),
             Some(Interpret::Kernel) => Model::Interpreted(compile()?, Interpreter::Kernel),

@@ -179,8 +179,11 @@ pub fn support(generator: &mut Generator) -> Option<Id> {
 /// A tree as lists: a branch has a feature, a mode, a threshold and children, a leaf has none.
 #[derive(Default)]
 struct Tree {
-    nodes: Vec<Option<(i64, usize, f32, [usize; 2])>>,
+    nodes: Vec<Option<Branch>>,
 }
+
+/// Feature, mode, threshold, children.
+type Branch = (i64, usize, f32, [usize; 2]);
 
 const MODES: [&str; 6] = ["BRANCH_LEQ", "BRANCH_LT", "BRANCH_GTE", "BRANCH_GT", "BRANCH_EQ", "BRANCH_NEQ"];
 
@@ -231,7 +234,7 @@ fn scores(generator: &Generator, x: Id, columns: i64, most: f64) -> Form {
 /// The nodes with the tree and the number of each.
 fn nodes(trees: &[Tree]) -> Vec<AttributeProto> {
     let all = || trees.iter().enumerate().flat_map(|(tree, own)| own.nodes.iter().enumerate().map(move |(at, node)| (tree, at, node)));
-    let ints = |name: &str, of: &dyn Fn(&(i64, usize, f32, [usize; 2])) -> i64| {
+    let ints = |name: &str, of: &dyn Fn(&Branch) -> i64| {
         draft::ints(name, &all().map(|(_, _, node)| node.as_ref().map_or(0, of)).collect::<Vec<i64>>())
     };
     let modes: Vec<&str> = all().map(|(_, _, node)| node.map_or("LEAF", |(_, mode, ..)| MODES[mode])).collect();

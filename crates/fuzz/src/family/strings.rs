@@ -16,7 +16,7 @@ pub fn strings(generator: &mut Generator) -> Option<Id> {
     let joins = generator.opset >= 20 && generator.random.chance(60);
     let text = if joins { joined(generator, &written) } else { written.clone() };
     let bools = Form { dtype: DType::Bool, interval: Interval::BOOL, exact: true, ..form.clone() };
-    match generator.random.below(6) {
+    match generator.random.below(7) {
         0 => Some(result(generator, "Cast", vec![written], vec![draft::int("to", draft::data_type(form.dtype) as i64)], form)),
         1 if generator.opset >= 20 => {
             let pattern = generator.random.one_of(["-?[0-9]*[02468]", r"\d+", ".", "[^1]*(3|x)?"]);
@@ -28,11 +28,15 @@ pub fn strings(generator: &mut Generator) -> Option<Id> {
             let other = constant(generator);
             Some(result(generator, "Equal", vec![text, other], vec![], bools))
         }
-        _ => {
-            let keys = draft::texts("keys_strings", &["0", "1", "-1", "2x", "0"]);
-            let values = draft::ints("values_int64s", &[3, 2, 1, 0, -1]);
+        other => {
+            let texts = ["0", "1", "-1", "2x", "0"];
             let labels = Form { dtype: DType::I64, interval: Interval::new(-1.0, 3.0), exact: true, ..form };
-            Some(result(generator, "ai.onnx.ml.LabelEncoder", vec![text], vec![keys, values], labels))
+            if other == 5 {
+                let attributes = vec![draft::texts("cats_strings", &texts[..4]), draft::ints("cats_int64s", &[3, 2, 1, 0])];
+                return Some(result(generator, "ai.onnx.ml.CategoryMapper", vec![text], attributes, labels));
+            }
+            let attributes = vec![draft::texts("keys_strings", &texts), draft::ints("values_int64s", &[3, 2, 1, 0, -1])];
+            Some(result(generator, "ai.onnx.ml.LabelEncoder", vec![text], attributes, labels))
         }
     }
 }

@@ -246,7 +246,7 @@ fn graph(depth: u32) -> BoxedStrategy<Graph> {
 
 /// Strings out of what was drawn anyway.
 fn texts(hint: &str, seed: u64) -> Texts {
-    let table = if seed % 2 == 0 { vec![format!("{hint}.").into(), format!("{hint}\n\u{e9}").into()] } else { vec![] };
+    let table = if seed.is_multiple_of(2) { vec![format!("{hint}.").into(), format!("{hint}\n\u{e9}").into()] } else { vec![] };
     Texts { inputs: table.iter().map(|text: &Arc<str>| text.to_string()).take(1).collect(), table, ..Texts::default() }
 }
 

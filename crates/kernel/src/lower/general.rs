@@ -31,8 +31,8 @@ pub struct General {
     names: BTreeMap<Sym, Sym>,
 }
 
-/// None where the group has no such form: it has several stages, pads, indices read from data, or writes that do not always store; or where an address is not linear in the
-/// iterators.
+/// None where the group has no such form: it has several stages, pads, indices read from data, or writes that do not always store; or where
+/// an address is not linear in the iterators.
 pub fn general(group: &PhysicalGroup) -> Option<General> {
     let mut group = flat(group);
     let [stage] = group.stages.as_mut_slice() else { return None };
@@ -161,7 +161,8 @@ impl Sizes {
         Some(())
     }
 
-    /// An address with parameters for its strides and its offset. None where it is not linear, or walks backwards: a parameter is at least 1.
+    /// An address with parameters for its strides and its offset. None where it is not linear, or walks backwards: a parameter is at least
+    /// 1.
     fn address(&mut self, nest: &Nest, ranges: &Ranges, address: &Expr) -> Option<Expr> {
         let (mut rest, mut out) = (address.clone(), Expr::zero());
         for iter in &nest.iters {

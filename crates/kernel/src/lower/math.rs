@@ -1,8 +1,9 @@
 //! Scalar functions as ops of a kernel: the meaning of [`nest::Func`] on f32, f64, integers and bool, in any number of lanes.
 //!
-//! Transcendental functions are inlined polynomials without tables or calls. Their coefficients are minimax fits of the relative error, made
-//! by `scripts/fit_math.py`; each file tells its form. Errors in f32, in units of the last place, over all floats: exp 0.84, log 0.9, erf 0.9,
-//! tanh 1.3, sigmoid 1.9, sin and cos 1.5, atan 1.3, pow and rem correctly rounded; in f64 they are within the bounds of the tests.
+//! Transcendental functions are inlined polynomials without tables or calls. Their coefficients are minimax fits of the relative error,
+//! made by `scripts/fit_math.py`; each file tells its form. Errors in f32, in units of the last place, over all floats: exp 0.84, log 0.9,
+//! erf 0.9, tanh 1.3, sigmoid 1.9, sin and cos 1.5, atan 1.3, pow and rem correctly rounded; in f64 they are within the bounds of the
+//! tests.
 //!
 //! - [`float`]: short names for arithmetic on one float type
 //! - [`exp`]: exp, tanh, sigmoid

@@ -146,7 +146,8 @@ impl RowsSchedule {
     /// - R6: a tile is of another parallel iterator, of which a task has more than one point; sizes are positive.
     /// - R7: a block is of an iterator of the group's, and there is no piece beside it.
     /// - R10: what stands in the code once for each vector and point of a tile is not too long.
-    /// - R9: spread iterators are other parallel ones of the stage alone, of known extents, with no more points than [`MOST_CHOICES`] together.
+    /// - R9: spread iterators are other parallel ones of the stage alone, of known extents, with no more points than [`MOST_CHOICES`]
+    ///   together.
     /// - R8: a stage by tiles is a contraction that they serve, with the block's points as its rows and panels of the right width.
     pub fn faults(&self, group: &PhysicalGroup) -> Vec<String> {
         if let Some(block) = &self.block {

@@ -11,7 +11,8 @@ use crate::schedule::Schedule;
 use program::PhysicalGroup;
 use target::Target;
 
-/// The kernel of a group. The schedule is legal for it ([`Schedule::faults`]). Parameters are the group's buffers in order, locals left out.
+/// The kernel of a group. The schedule is legal for it ([`Schedule::faults`]). Parameters are the group's buffers in order, locals left
+/// out.
 pub fn lower(name: &str, group: &PhysicalGroup, schedule: &Schedule, target: &Target) -> Kernel {
     match schedule {
         Schedule::Rows(schedule) => rows::lower(name, group, schedule, target),

@@ -9,8 +9,8 @@ use std::ffi::{CStr, CString};
 use std::ptr;
 use std::sync::{Mutex, Once, PoisonError};
 
-/// The triple with a word for each of its four parts. LLVM passes floats in their own registers where the last one says so, and looks for it
-/// in its place.
+/// The triple with a word for each of its four parts. LLVM passes floats in their own registers where the last one says so, and looks for
+/// it in its place.
 pub fn normalised(triple: &CStr) -> CString {
     // SAFETY: LLVM gives a string that is ours to free.
     unsafe {
@@ -23,8 +23,8 @@ pub fn normalised(triple: &CStr) -> CString {
 
 /// The code generator of a triple, or LLVM's message that there is none.
 ///
-/// Loop strength reduction is turned off: kernels come with their addresses shaped, and it takes up to four fifths of a kernel's time. So is
-/// scheduling after the registers are chosen: these machines reorder instructions themselves, and it takes a tenth.
+/// Loop strength reduction is turned off: kernels come with their addresses shaped, and it takes up to four fifths of a kernel's time. So
+/// is scheduling after the registers are chosen: these machines reorder instructions themselves, and it takes a tenth.
 pub fn generator(triple: &CStr) -> Result<LLVMTargetRef, String> {
     // one thread at a time: who looks a target up walks a list that another one may be added to
     static TABLES: Mutex<()> = Mutex::new(());

@@ -1,7 +1,8 @@
 //! Entries: the functions that run a program's steps, as `kernel::module` describes them.
 //!
-//! A launch stores its arguments into one array on the stack and calls [`LAUNCH`], which is printed once a module. Launches that may run
-//! at the same time become one, of the kernel [`TOGETHER`]. An entry is long and each of its instructions runs once, so LLVM is told not to optimise it: that halves its compile time.
+//! A launch stores its arguments into one array on the stack and calls [`LAUNCH`], which is printed once a module. Launches that may run at
+//! the same time become one, of the kernel [`TOGETHER`]. An entry is long and each of its instructions runs once, so LLVM is told not to
+//! optimise it: that halves its compile time.
 
 use super::debug::mark;
 use super::scope::{Bound, Code, Kind, Scope};

@@ -118,7 +118,7 @@ pub fn check_on(machines: &[EmitOptions], kernel: &Kernel, buffers: &[Vec<u8>], 
     // what is printed for lesser machines runs here too
     let spelled_out = PrintOptions { soft_half: true, narrow_words: true, ..PrintOptions::default() };
     let printed =
-        machines.iter().map(|machine| (machine, PrintOptions::default())).chain(machines.iter().take(1).map(|m| (m, spelled_out)));
+        machines.iter().map(|machine| (machine, PrintOptions::default())).chain(machines.iter().take(1).map(|m| (m, spelled_out.clone())));
     for (machine, options) in printed {
         let mut native = Native::printed(kernel, machine, &options, sizes);
         let mut found: Vec<AlignedBuffer> = buffers.iter().map(|bytes| AlignedBuffer::copy_of(bytes).unwrap()).collect();

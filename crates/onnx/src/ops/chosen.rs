@@ -13,7 +13,7 @@ use sym::Expr;
 pub const OPS: &[Entry] = &[Entry("NonZero", 9, non_zero), Entry("Compress", 9, compress), Entry("Unique", 11, unique)];
 
 /// The most elements of which all pairs are compared.
-const MOST_PAIRED: i64 = 128;
+const MOST_PAIRED: i64 = 1024;
 
 type Result<T> = std::result::Result<T, Diagnostic>;
 
@@ -127,7 +127,7 @@ fn unique(call: &mut Call) -> Outcome {
     let values = compacted(b, first, rank, turned, &count)?;
     let back: Vec<usize> = (0..first_axis.len()).map(|to| first_axis.iter().position(|from| *from == to).unwrap_or(to)).collect();
     let values = if axis.is_some() { b.transpose(values, &back)? } else { values };
-    let places = b.iota(&[size.clone()], 0, DType::I64)?;
+    let places = b.iota(std::slice::from_ref(&size), 0, DType::I64)?;
     let indices = compacted(b, first, rank, places, &count)?;
     let (zero, one) = (b.number(DType::I64, 0.0), b.number(DType::I64, 1.0));
     let (none, each) = (b.broadcast(zero, std::slice::from_ref(&size))?, b.broadcast(one, &[size])?);
@@ -180,7 +180,8 @@ fn distinct_elements(b: &mut Builder, x: ValueId, sorted: bool) -> Result<Distin
 /// The elements of `x`, each at its own of the places.
 fn turned_back(b: &mut Builder, places: ValueId, x: ValueId) -> Result<ValueId> {
     let zero = b.number(b.dtype(x), 0.0);
-    let room = b.broadcast(zero, &b.dims(x).to_vec())?;
+    let size = b.dims(x)[0].clone();
+    let room = b.broadcast(zero, &[size])?;
     b.scatter_elements([room, places, x], 0, None)
 }
 

@@ -28,7 +28,7 @@ fn repeat(call: &mut Call) -> Outcome {
         return unrolled(call, graph, carried);
     }
     let runs = call.constant(0).map(|runs| runs.as_i64());
-    if !runs.is_some_and(|runs| runs <= FEW_RUNS) {
+    if runs.is_none_or(|runs| runs > FEW_RUNS) {
         return in_region(call, graph);
     }
     let before = call.cx.problems().clone();

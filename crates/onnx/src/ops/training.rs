@@ -27,7 +27,7 @@ struct Optimized<const N: usize> {
 /// Operands are all tensors, then all gradients, and so on.
 fn optimized<const N: usize>(call: &mut Call) -> Result<Optimized<N>> {
     let count = call.operand_count().saturating_sub(2);
-    if count == 0 || count % N != 0 {
+    if count == 0 || !count.is_multiple_of(N) {
         let message = format!("{} has {count} operands behind `R` and `T`, not {N} for each tensor", call.node.op_type);
         return Err(call.error(Code::Malformed, message));
     }

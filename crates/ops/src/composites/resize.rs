@@ -9,8 +9,9 @@
 //! - C4: with `antialias`, `scale` is not below [`LEAST_SCALE`], unless it is 0.
 //!
 //! `out[.., i, ..] = sum over taps t of weight(t, c(i)) * x[.., clamp(place(t, c(i))), ..]`: one tap of weight 1 at the rounded coordinate,
-//! two around it, or four of the cubic convolution. With `antialias` and a scale below 1, the filter of mode linear or cubic is
-//! stretched by the scale's inverse, and its weights are divided by their sum. With `tf_crop_and_resize` a coordinate outside of the axis gives `extrapolation`.
+//! two around it, or four of the cubic convolution. With `antialias` and a scale below 1, the filter of mode linear or cubic is stretched
+//! by the scale's inverse, and its weights are divided by their sum. With `tf_crop_and_resize` a coordinate outside of the axis gives
+//! `extrapolation`.
 //!
 //! Between two elements, rounding decides which is nearest. So mode nearest says how coordinates are rounded: each operation's result to
 //! f32, as ONNX's runtimes compute. The decomposition computes them in f64 and rounds by arithmetic, since interpreters know f64 alone.

@@ -4,9 +4,9 @@
 //! - C1: `stream` is in `0..2^32`, `half` is 0 or 1.
 //! - C2: the operand is a scalar i64.
 //!
-//! `out[i..]`, a u64, is one half of the 128 bits that Philox4x32-10 [Salmon, Moraes, Dror, Shaw, Parallel random numbers: as easy as 1, 2, 3,
-//! 2011] makes of the counter (low and high half of the row-major place, `stream`, the low half of the run's number) under the key `seed`:
-//! its words 0 and 1, or 2 and 3, the lower one first. Equal on all machines, at any number of threads and in any order.
+//! `out[i..]`, a u64, is one half of the 128 bits that Philox4x32-10 [Salmon, Moraes, Dror, Shaw, Parallel random numbers: as easy as 1, 2,
+//! 3, 2011] makes of the counter (low and high half of the row-major place, `stream`, the low half of the run's number) under the key
+//! `seed`: its words 0 and 1, or 2 and 3, the lower one first. Equal on all machines, at any number of threads and in any order.
 
 use crate::attrs;
 use crate::def::{ConcreteType, InferCx, Inferred, Kind, LowerCx, OpDef, OpError};

@@ -1,8 +1,8 @@
 //! Keeps a worker off the processor of its caller.
 //!
-//! Schedulers that look for warm caches, or that pack what seems idle onto few processors, may wake a worker where its caller is at work. There it
-//! waits until the caller's job is over, and comes too late for every job. So a worker that finds itself beside its caller moves, and
-//! does not come back.
+//! Schedulers that look for warm caches, or that pack what seems idle onto few processors, may wake a worker where its caller is at work.
+//! There it waits until the caller's job is over, and comes too late for every job. So a worker that finds itself beside its caller moves,
+//! and does not come back.
 
 use std::mem::{size_of, zeroed};
 

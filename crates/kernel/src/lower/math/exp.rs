@@ -55,7 +55,8 @@ fn reduce(f: &mut Float, x: ValueId) -> Reduced {
 fn mantissa(f: &mut Float, r: ValueId, p: ValueId) -> ValueId {
     let one = f.c(1.0);
     let u = f.mul_add(p, r, one);
-    f.mul_add(r, u, one)
+    // whole powers of whole numbers are to come out whole
+    if f.is_f64() { f.fma(r, u, one) } else { f.mul_add(r, u, one) }
 }
 
 /// `2^(n - bias)` for integers `0 < n < 2 bias + 1`.

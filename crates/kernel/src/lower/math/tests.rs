@@ -102,7 +102,7 @@ const UNFUSED: f64 = 0.8;
 fn check(func: Func, dtype: DType, x: Vec<f64>, limit: f64, want: impl Fn(f64) -> f64) {
     let unfused = if limit == 0.0 { 0.0 } else { limit + UNFUSED };
     for (target, limit) in [(Target::x86_64_v3(), limit), (Target::wasm32(), unfused)] {
-        let (error, at) = worst(&target, func, dtype, &[x.clone()], |x| want(x[0]));
+        let (error, at) = worst(&target, func, dtype, std::slice::from_ref(&x), |x| want(x[0]));
         println!("{} {dtype} on {}: {error:.3} ulp at {at:?}", func.name(), target.name);
         assert!(error <= limit, "{} {dtype} on {}: {error} ulp at {at:?}", func.name(), target.name);
     }

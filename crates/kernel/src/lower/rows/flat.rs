@@ -1,7 +1,7 @@
 //! Fewer, longer iterators: the first step of the template, which schedules refer to.
 //!
-//! before: `c[b, i, j] = a[b, i, j] + 1` over `b: 4, i: 8, j: 16` -> after: the same over `j: 512`, with `j/128`, `j/16%8`, `j%16` in the maps,
-//! so that each address is `j` alone.
+//! before: `c[b, i, j] = a[b, i, j] + 1` over `b: 4, i: 8, j: 16` -> after: the same over `j: 512`, with `j/128`, `j/16%8`, `j%16` in the
+//! maps, so that each address is `j` alone.
 //!
 //! 0. A group of one stage needs no outer iterators.
 //! 1. Iterators of extent 1 are 0.

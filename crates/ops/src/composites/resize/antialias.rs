@@ -6,8 +6,8 @@ use ir::{DType, Diagnostic, ValueId};
 use nest::{Func, Monoid};
 use sym::Expr;
 
-/// Smaller weights, before they are divided by their sum, are taken as 0, and their elements do not count: at the ends of the filter, rounding
-/// decides whether a weight is 0 or nearly so, and an element there may be infinite.
+/// Smaller weights, before they are divided by their sum, are taken as 0, and their elements do not count: at the ends of the filter,
+/// rounding decides whether a weight is 0 or nearly so, and an element there may be infinite.
 const LEAST_WEIGHT: f64 = 1.0 / (1u64 << 21) as f64;
 
 /// How far the filter reaches before it is stretched.
