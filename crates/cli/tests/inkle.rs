@@ -138,7 +138,7 @@ fn inspection_shows_every_level() {
         ("nest", "/table/Gather"),
         ("kernel", "kernel"),
         ("schedule", "/table/Gather"),
-        ("llvm", "define i32"),
+        ("llvm", "define signext i32"),
         ("asm", ".text"),
     ] {
         let output = folder.inkle(&format!("inspect small.graph --at {at}"));
