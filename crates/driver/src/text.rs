@@ -36,12 +36,13 @@ pub fn weights_of(graph: &Graph) -> HashMap<String, Tensor> {
     graph.values.iter().filter_map(weight).chain(inner).collect()
 }
 
-/// Parses and verifies a graph.
+/// Parses and verifies a graph, and adds the guards that its nodes need.
 pub fn graph(text: &str, weight: Weight) -> Result<Graph, Error> {
-    let graph = ir::text::parse_graph(text, &ops::intern, weight).map_err(parse_error)?;
+    let mut graph = ir::text::parse_graph(text, &ops::intern, weight).map_err(parse_error)?;
     let problems: Vec<String> = ir::verify::verify(&graph).iter().map(|p| p.to_string()).collect();
     well_formed(problems)?;
     ops::verify(&graph)?;
+    ops::verify::add_guards(&mut graph);
     Ok(graph)
 }
 

@@ -8,7 +8,7 @@
 //! Regions are verified as graphs, with the guards of those around them.
 
 use crate::def::InferCx;
-use ir::guard::Condition;
+use ir::guard::{Condition, Guard};
 use ir::{Code, Diagnostic, Diagnostics, Graph, Node, TensorType};
 use sym::Expr;
 
@@ -17,6 +17,23 @@ pub fn verify(graph: &Graph) -> Result<(), Diagnostics> {
     let mut problems = Diagnostics::default();
     verify_nodes(graph, &[], &mut problems);
     if problems.0.is_empty() { Ok(()) } else { Err(problems) }
+}
+
+/// Adds what the nodes' shape rules demand of sizes where no guard says it yet: a graph that comes from a text may lack guards.
+pub fn add_guards(graph: &mut Graph) {
+    let mut missing: Vec<Guard> = Vec::new();
+    for node in &graph.nodes {
+        let inputs: Vec<TensorType> = node.inputs.iter().map(|id| graph.ty(*id).clone()).collect();
+        let cx = InferCx { inputs: &inputs, attrs: &node.attrs, regions: &node.regions };
+        let demanded = crate::find(node.op).and_then(|def| (def.infer)(&cx).ok()).map_or(vec![], |inferred| inferred.guards);
+        for condition in demanded {
+            if !graph.guards.iter().chain(&missing).any(|guard| guard.condition == condition) {
+                missing.push(Guard { condition, location: node.location.clone() });
+            }
+        }
+    }
+    graph.guards.extend(missing);
+    graph.nodes.iter_mut().flat_map(|node| &mut node.regions).for_each(add_guards);
 }
 
 fn verify_nodes(graph: &Graph, outer: &[&Condition], problems: &mut Diagnostics) {

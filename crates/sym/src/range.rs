@@ -15,6 +15,9 @@ pub struct Ranges {
     pub size_floor: i64,
 }
 
+/// The longest product of sizes whose factors are shifted.
+const MOST_FACTORS: usize = 10;
+
 impl Ranges {
     pub fn new(size_floor: i64) -> Ranges {
         Ranges { size_floor, ..Ranges::default() }
@@ -126,10 +129,12 @@ impl Ranges {
         }
     }
 
-    /// Shifts every size by its floor; the polynomial is nonnegative where no coefficient is then negative.
+    /// Shifts every size by its floor; the polynomial is nonnegative where no coefficient is then negative. Products of more sizes than
+    /// [`MOST_FACTORS`] stay as they are, since shifting doubles their terms with each.
     fn size_polynomial_nonnegative(&self, expr: &Expr) -> bool {
         let floor = |sym: &Sym| if self.positive.contains(sym) { self.size_floor.max(1) } else { self.size_floor };
-        let shifts = expr.mentions_any(&|sym| floor(sym) != 0);
+        let degree = expr.terms().iter().map(|(monomial, _)| monomial.len()).max().unwrap_or(0);
+        let shifts = degree <= MOST_FACTORS && expr.mentions_any(&|sym| floor(sym) != 0);
         let shifted = if shifts { expr.substitute(&|sym| Some(Expr::sym(sym) + floor(sym))) } else { expr.clone() };
         let from_zero = Ranges::new(0);
         shifted.terms().iter().all(|(monomial, c)| *c >= 0 && from_zero.monomial_nonnegative(monomial))
@@ -253,6 +258,15 @@ mod tests {
 
     fn check(ranges: &Ranges, text: &str, want: &str) {
         assert_eq!(ranges.simplify(&text.parse().unwrap()), want.parse().unwrap(), "{text}");
+    }
+
+    #[test]
+    fn long_products_are_decided_in_time() {
+        let names: Vec<String> = (0..40).map(|at| format!("n{at}")).collect();
+        let product = Expr::product(&names.iter().map(|name| Expr::sym(&Sym::new(name))).collect::<Vec<_>>());
+        let ranges = Ranges::new(1);
+        assert!(ranges.nonnegative(&product));
+        assert!(!ranges.nonnegative(&-&product));
     }
 
     #[test]

@@ -233,6 +233,16 @@ impl<'a> Call<'a, '_> {
         }
     }
 
+    /// As [`Call::scalars`], of integers.
+    pub fn integers(&mut self, at: usize, what: &str) -> Result<Vec<ValueId>> {
+        let dtype = self.ty(at)?.dtype;
+        if dtype.is_int() {
+            self.scalars(at, what)
+        } else {
+            Err(self.error(Code::Type, format!("the elements of `{what}` are {dtype}, not integers")))
+        }
+    }
+
     /// The elements of an operand that is a list of few numbers, each as an i64 scalar.
     pub fn scalars(&mut self, at: usize, what: &str) -> Result<Vec<ValueId>> {
         let ty = self.ty(at)?.clone();

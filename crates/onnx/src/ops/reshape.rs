@@ -56,7 +56,7 @@ fn reshape(call: &mut Call) -> Outcome {
 
 /// The same to a shape that depends on data.
 fn computed_reshape(call: &mut Call, given: &[Expr], allow_zero: bool) -> Outcome {
-    let wanted = call.scalars(1, "shape")?;
+    let wanted = call.integers(1, "shape")?;
     let b = call.b();
     let (zero, one_more) = (b.number(DType::I64, 0.0), b.number(DType::I64, 1.0));
     let (mut sizes, mut product) = (Vec::new(), one_more);

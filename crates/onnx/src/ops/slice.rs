@@ -35,7 +35,7 @@ fn slice_operands(call: &mut Call) -> Outcome {
     match (call.known(1), call.known(2)) {
         (Some(starts), Some(ends)) => slice(call, Ends::Known(starts.values, ends.values), axes, steps),
         _ => {
-            let (starts, ends) = (call.scalars(1, "starts")?, call.scalars(2, "ends")?);
+            let (starts, ends) = (call.integers(1, "starts")?, call.integers(2, "ends")?);
             slice(call, Ends::Data(starts, ends), axes, steps)
         }
     }
