@@ -117,8 +117,7 @@ pub fn print_artefact<'a>(
     functions.extend(entry::together_function([main], options));
     functions.push(facade::facade_text(facade, main, options));
     let mut metadata = Metadata::default();
-    let kernels = entry::launched(main).into_iter().map(|at| function::function(kernels(at), &mut metadata, options));
-    let text = kernels.collect::<Vec<_>>().into_iter().chain(functions).collect::<Vec<_>>().join("\n");
+    let text = definitions(entry::launched(main).into_iter().map(kernels), &functions, options, &mut metadata);
     let text = debug::annotated(&text, origins, &mut metadata);
     format!("{text}\n{}{}", attributes(options), metadata.text())
 }
@@ -131,12 +130,23 @@ pub fn print_dispatch(dispatch: &Dispatch) -> String {
 /// Kernels and finished functions, with what they share.
 fn assembled<'a>(kernels: impl IntoIterator<Item = &'a Kernel>, functions: &[String], options: &PrintOptions) -> String {
     let mut metadata = Metadata::default();
-    let mut all: Vec<String> = kernels.into_iter().map(|kernel| function::function(kernel, &mut metadata, options)).collect();
+    let text = definitions(kernels, functions, options, &mut metadata);
+    format!("{text}\n{}{}", attributes(options), metadata.text())
+}
+
+/// The functions of a module, and those that they call where the machine lacks an instruction.
+fn definitions<'a>(
+    kernels: impl IntoIterator<Item = &'a Kernel>,
+    functions: &[String],
+    options: &PrintOptions,
+    metadata: &mut Metadata,
+) -> String {
+    let mut all: Vec<String> = kernels.into_iter().map(|kernel| function::function(kernel, metadata, options)).collect();
     all.extend_from_slice(functions);
     if options.narrow_words {
         all.extend(wide::functions(&all));
     }
-    format!("{}\n{}{}", all.join("\n"), attributes(options), metadata.text())
+    all.join("\n")
 }
 
 fn declaration(kernel: &Interface) -> String {
