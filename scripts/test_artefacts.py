@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Compiles models ahead of time, calls the artefacts, and compares each output with what `inkle run` gives: bit for bit.
 
-Models are the .onnx files of a folder; inputs are io/NAME.npz beside them. Times are of one thread, of both by turns.
+Models are the .onnx files of a folder; inputs are io/NAME.npz beside them. Times are of one thread, of both by turns. With `--emit c` the
+artefact is C source, which `cc` makes a library of, and code in place is that for the same record.
 """
 
 import argparse
@@ -24,6 +25,8 @@ def main():
     parser.add_argument("--zoo", required=True, type=pathlib.Path)
     parser.add_argument("--inputs", type=pathlib.Path, help="the folder with NAME.npz; by default ZOO/io")
     parser.add_argument("--time", action="store_true", help="time calls beside those of `inkle bench`")
+    parser.add_argument("--emit", choices=["object", "c"], default="object", help="what the artefact's code is written as")
+    parser.add_argument("--flags", default="-O2", help="for `cc`, where the code is C")
     parser.add_argument("names", nargs="*", help="models; by default all of the folder")
     arguments = parser.parse_args()
     names = arguments.names or sorted(path.stem for path in arguments.zoo.glob("*.onnx"))
@@ -38,18 +41,22 @@ def compared(arguments, name):
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
         start = time.monotonic()
-        compiled = subprocess.run([arguments.inkle, "compile", model, "-o", folder / "a", "--json"], capture_output=True, text=True)
+        command = [arguments.inkle, "compile", model, "-o", folder / "a", "--emit", arguments.emit, "--json"]
+        compiled = subprocess.run(command, capture_output=True, text=True)
         seconds = time.monotonic() - start
         if compiled.returncode:
             print(f"{name}: {compiled.stderr.strip()}")
             return False
         command = [arguments.inkle, "run", model, "--outputs", folder / "out.npz", "--threads", "1", "--json"]
         command += ["--inputs", inputs] if inputs.exists() else []
+        command += ["--target", "c"] if arguments.emit == "c" else []
         ran = subprocess.run(command, capture_output=True, text=True)
         if ran.returncode or not inputs.exists():
             print(f"{name}: {ran.stderr.strip() or f'{inputs} is missing'}")
             return False
         given, wanted = dict(np.load(inputs)), dict(np.load(folder / "out.npz"))
+        if arguments.emit == "c":
+            built(folder / "a", json.loads(compiled.stdout)["files"], arguments.flags.split())
         artefact = Artefact(folder / "a")
         start = time.monotonic()
         run = artefact.prepare(**given)
@@ -57,11 +64,18 @@ def compared(arguments, name):
         got = run()
         same = all(np.array_equal(bits(wanted[key]), bits(got[key])) for key in wanted)
         files = {file["name"]: file["bytes"] for file in json.loads(compiled.stdout)["files"]}
-        library = files[f"lib{artefact.prefix}.so"]
-        code = library - artefact.manifest["weights_bytes"]
+        library = (folder / "a" / f"lib{artefact.prefix}.so").stat().st_size
+        code = library - (0 if f"{artefact.prefix}.weights" in files else artefact.manifest["weights_bytes"])
         timed = times(arguments, model, inputs, artefact, run, folder) if arguments.time else ""
         print(f"{name:22} {'same bits' if same else 'DIFFERS  '} compiled in {seconds:5.2f} s, code {code / 1024:6.0f} KiB, first call {first * 1e3:7.2f} ms{timed}", flush=True)
         return same
+
+
+def built(folder, files, flags):
+    """The library of an artefact in C; warnings are errors."""
+    source = next(folder / file["name"] for file in files if file["name"].endswith(".c"))
+    strict = ["-std=c11", "-pedantic", "-Wall", "-Wextra", "-Werror", "-ffp-contract=off", "-fPIC", "-shared"]
+    subprocess.run(["cc", *strict, *flags, source, "-o", folder / f"lib{source.stem}.so"], check=True)
 
 
 def times(arguments, model, inputs, artefact, run, folder):

@@ -18,6 +18,16 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use target::Target;
 
+/// What code is written as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Emit {
+    /// An object, and what is linked of it.
+    #[default]
+    Object,
+    /// A file in C11.
+    C,
+}
+
 /// What is to be made.
 pub struct Request {
     /// The name for people.
@@ -28,6 +38,7 @@ pub struct Request {
     pub weights_inside: Option<bool>,
     /// Whether there is a wrapper in Rust too.
     pub rust: bool,
+    pub emit: Emit,
     /// What the manifest says of where the artefact came from.
     pub hashes: Vec<(String, Value)>,
     /// What the model carries for its users, such as names of classes.
@@ -61,24 +72,30 @@ pub struct Interface {
 /// The most bytes of weights that code reaches where they are linked in.
 const MOST_INSIDE: i64 = 3 << 29;
 
+/// The most that C compilers read as an array in reasonable memory.
+const MOST_IN_SOURCE: i64 = 64 << 20;
+
 /// Writes the artefact of a model into a folder; files of the same names are replaced. The model is given for each target, the least
 /// demanding first; only x86-64 has several.
 pub fn build(request: Request, assembled: Vec<(Assembled, Options)>, folder: &Path) -> Result<Artefact, Error> {
     let prefix = request.prefix.unwrap_or_else(|| names::prefix(&request.model));
     let (mut weights, mut versions, several) = (Weights::default(), Vec::new(), assembled.len() > 1);
+    if several && request.emit == Emit::C {
+        return Err(Error::input("C source is for one target"));
+    }
     let mut inside = true;
     for (assembled, options) in assembled {
         if several && !options.target.triple.starts_with("x86_64") {
             return Err(Error::input(format!("only levels of x86-64 can share an artefact, which {} is not", options.target.name)));
         }
-        inside = weights_inside(request.weights_inside, &options)?;
+        inside = weights_inside(request.weights_inside, request.emit, &options)?;
         let own = if several { format!("{prefix}_{}", names::prefix(&options.target.name)) } else { prefix.clone() };
         let mut version = Version::new(assembled, &options, (&request.model, &own), &mut weights)?;
         version.facade.hidden = several;
         versions.push(version);
     }
     if inside {
-        within(weights.bytes())?;
+        within(weights.bytes(), if request.emit == Emit::C { MOST_IN_SOURCE } else { MOST_INSIDE })?;
     }
     for version in &mut versions {
         let own = &mut version.facade.weights;
@@ -90,12 +107,15 @@ pub fn build(request: Request, assembled: Vec<(Assembled, Options)>, folder: &Pa
     if request.rust {
         texts.push((format!("{prefix}.rs"), wrapper(&interface)));
     }
-    let written = write(folder, &prefix, &interface, &texts, &versions, &weights)?;
+    let written = write(folder, &interface, request.emit, &texts, &versions, &weights)?;
     Ok(Artefact { folder: folder.to_path_buf(), files: written.0, manifest: written.1, interface })
 }
 
 /// E006 where they are to be part of what can't have them.
-fn weights_inside(wanted: Option<bool>, options: &Options) -> Result<bool, Error> {
+fn weights_inside(wanted: Option<bool>, emit: Emit, options: &Options) -> Result<bool, Error> {
+    if emit == Emit::C {
+        return Ok(wanted.unwrap_or(false));
+    }
     let target = &options.target;
     let can_be = Form::of(target).holds_weights();
     if wanted == Some(true) && !can_be {
@@ -105,8 +125,8 @@ fn weights_inside(wanted: Option<bool>, options: &Options) -> Result<bool, Error
     Ok(wanted.unwrap_or(can_be))
 }
 
-fn within(bytes: i64) -> Result<(), Error> {
-    if bytes <= MOST_INSIDE {
+fn within(bytes: i64, most: i64) -> Result<(), Error> {
+    if bytes <= most {
         return Ok(());
     }
     let why = format!("weights of {bytes} bytes can't be linked in; with --weights-in file they are a file of their own");
@@ -151,20 +171,23 @@ type Written = (Vec<File>, Value);
 /// All files; `texts` are those for users, with their names.
 fn write(
     folder: &Path,
-    prefix: &str,
     interface: &Interface,
+    emit: Emit,
     texts: &[(String, String)],
     versions: &[Version],
     weights: &Weights,
 ) -> Result<Written, Error> {
     fs::create_dir_all(folder).map_err(LinkError::file(folder)).map_err(error)?;
-    let path = |name: &str| folder.join(name);
+    let (prefix, path) = (interface.facade.prefix.as_str(), |name: &str| folder.join(name));
     let mut names = Vec::new();
     for (name, text) in texts {
         put(&path(name), text.as_bytes()).map_err(error)?;
         names.push(name.clone());
     }
-    names.extend(code_files(folder, prefix, interface, versions, weights)?);
+    names.extend(match emit {
+        Emit::Object => code_files(folder, prefix, interface, versions, weights)?,
+        Emit::C => source_files(folder, prefix, &versions[0], weights).map_err(error)?,
+    });
     let own = format!("{prefix}.json");
     let manifest = manifest(interface, versions, &names);
     put(&path(&own), format!("{manifest:#}\n").as_bytes()).map_err(error)?;
@@ -205,6 +228,29 @@ fn code_files(folder: &Path, prefix: &str, interface: &Interface, versions: &[Ve
     }
     let linked = linked(folder, prefix, target, &parts.0).map_err(error)?;
     Ok(linked.into_iter().chain(names).collect())
+}
+
+/// C source, and the weights where they are a file.
+fn source_files(folder: &Path, prefix: &str, version: &Version, weights: &Weights) -> Result<Vec<String>, LinkError> {
+    let mut names = vec![format!("{prefix}.c")];
+    let path = folder.join(&names[0]);
+    let text = version.source();
+    let write = |out: &mut dyn Write| -> std::io::Result<()> {
+        out.write_all(text.as_bytes())?;
+        if let Some(symbol) = &version.facade.weights.symbol {
+            let mut array = csource::Bytes::new(out, symbol, weights.bytes())?;
+            weights.write(&mut array)?;
+            array.end()?;
+        }
+        out.flush()
+    };
+    let file = fs::File::create(&path).map_err(LinkError::file(&path))?;
+    write(&mut BufWriter::new(file)).map_err(LinkError::file(&path))?;
+    if version.facade.weights.symbol.is_none() {
+        names.push(format!("{prefix}.weights"));
+        weights_file(&folder.join(&names[1]), weights)?;
+    }
+    Ok(names)
 }
 
 /// Files that are there until they are linked.

@@ -25,5 +25,5 @@ pub mod version;
 pub mod weights;
 pub mod wrapper;
 
-pub use build::{Artefact, File, Request, build};
+pub use build::{Artefact, Emit, File, Request, build};
 pub use call::{CallError, Library};

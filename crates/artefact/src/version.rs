@@ -1,6 +1,7 @@
 //! The code for one target: the entry that the compiler in place would call, the functions around it, and the bytes that it reads.
 
 use crate::link;
+use crate::names::comment;
 use crate::room::{largest_symbol, most};
 use crate::weights::Weights;
 use arena::{Arena, Effort};
@@ -57,6 +58,18 @@ impl Version {
             steps: self.facade.steps.iter().cloned().collect(),
         };
         llvm::print_artefact(&|at| lowered[at].kernel(), &module.kernels, &self.main, &self.facade, &origins, &options)
+    }
+
+    /// The text in C.
+    pub fn source(&self) -> String {
+        let Assembly { lowered, module, .. } = &self.assembled.assembly;
+        let origins = csource::Origins {
+            model: comment(&self.model),
+            target: comment(&self.target().name),
+            kernels: self.nodes().into_iter().map(|(at, nodes)| (at, comment(&together(&nodes)))).collect(),
+            steps: self.facade.steps.iter().map(|(step, node)| (*step, comment(node))).collect(),
+        };
+        csource::print_artefact(&|at| lowered[at].kernel(), &module.kernels, &self.main, &self.facade, &origins)
     }
 
     /// E006 where the code would call functions that nobody has: the machine lacks an instruction that the printer counts on.

@@ -2,7 +2,7 @@
 //! processors.
 
 use artefact::explain::Explainer;
-use artefact::{Artefact, CallError, Library, Request, build};
+use artefact::{Artefact, CallError, Emit, Library, Request, build};
 use driver::compile::assembled_graph;
 use driver::{Options, compile_graph};
 use ir::graph::SymbolFact;
@@ -19,7 +19,15 @@ fn ty(text: &str) -> TensorType {
 }
 
 fn request(inside: bool) -> Request {
-    Request { model: "Layer 1".to_string(), prefix: None, weights_inside: Some(inside), rust: false, hashes: vec![], metadata: vec![] }
+    Request {
+        model: "Layer 1".to_string(),
+        prefix: None,
+        weights_inside: Some(inside),
+        rust: false,
+        emit: Emit::Object,
+        hashes: vec![],
+        metadata: vec![],
+    }
 }
 
 fn made(graph: &Graph, targets: &[Target], inside: bool, folder: &Path) -> Artefact {

@@ -136,7 +136,7 @@ pub struct MachineArgs {
     pub threads: Option<u16>,
 
     /// The machine to generate for: native, x86-64-v2, x86-64-v3, x86-64-v4, with +vnni and +bf16 for instructions beyond that level,
-    /// aarch64, riscv64, wasm32, cortex-m7, or a file with a target record. What is for another machine than this one can be compiled to
+    /// aarch64, riscv64, wasm32, cortex-m7, c, or a file with a target record. What is for another machine than this one can be compiled to
     /// files, and inspected. `inkle compile` takes several levels of x86-64 with commas between, the least demanding first: the artefact
     /// has code for each and uses the best for the processor that it is loaded on
     #[arg(long, value_name = "TARGET", default_value = "native")]
@@ -210,7 +210,8 @@ pub struct RunArgs {
 const FILES: &str = "The folder gets NAME.h, NAME.o, libNAME.so (NAME.wasm for WebAssembly, neither for a machine without a system) and \
 NAME.json, where NAME is the model's in letters that C allows. The header tells how to call the model: a context and scratch of the \
 caller's, no allocation, no state, no threads but the caller's. The code is the one that `inkle run` would call, with weights packed as \
-it wants them. docs/artefacts.md has the whole interface.";
+it wants them. With --emit c the code is NAME.c, for any C compiler, and is made for a record of 128-bit vectors where --target does not \
+say another. docs/artefacts.md has the whole interface.";
 
 #[derive(Debug, Args)]
 #[command(after_help = FILES)]
@@ -226,8 +227,12 @@ pub struct CompileArgs {
     #[arg(long, value_name = "NAME", value_parser = parse::prefix)]
     pub name: Option<String>,
 
-    /// Where the weights go: into the object, or to a file NAME.weights that the caller reads or maps. By default into the object, but for
-    /// WebAssembly, which knows the file alone
+    /// What the code is written as: an object and a shared library, or C source (C11) for machines that neither is made for
+    #[arg(long, value_name = "WHAT", default_value = "object")]
+    pub emit: EmitAs,
+
+    /// Where the weights go: into the code, or to a file NAME.weights that the caller reads or maps. By default into the code, but for C
+    /// source, and for WebAssembly, which knows the file alone
     #[arg(long, value_name = "WHERE")]
     pub weights_in: Option<WeightsIn>,
 
@@ -244,6 +249,12 @@ pub struct CompileArgs {
 
     #[command(flatten)]
     pub form: FormArgs,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum EmitAs {
+    Object,
+    C,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -1,23 +1,27 @@
 //! `inkle compile`: a model as files that stand by themselves.
 
-use crate::args::{CompileArgs, WeightsIn};
+use crate::args::{CompileArgs, EmitAs, WeightsIn};
 use crate::failure::Failure;
 use crate::inputs::given;
 use crate::model::{self, Machine};
 use crate::progress::Progress;
 use crate::report::{self, BOLD, Report};
-use artefact::{Artefact, Request};
+use artefact::{Artefact, Emit, Request};
 use driver::values::assembled_for;
 use driver::{Options, Source};
 use onnx::ModelFile;
 use serde_json::{Value, json};
+use target::Target;
 
 pub fn compile(arguments: &CompileArgs) -> Result<Report, Failure> {
     let source = model::source(&arguments.model, arguments.compile.weights.as_deref())?;
     let progress = Progress::new("compiling");
     let mut versions = Vec::new();
     for target in arguments.compile.machine.target.split(',') {
-        let machine = Machine::for_target(&arguments.compile.machine, target)?;
+        let mut machine = Machine::for_target(&arguments.compile.machine, target)?;
+        if arguments.emit == EmitAs::C {
+            machine.target = if target == "native" { Target::c() } else { machine.target.in_c() };
+        }
         let options = model::options(&arguments.compile, &machine)?;
         versions.push(assembled_for(&source, options, || given(arguments.inputs.as_deref(), &source))?);
     }
@@ -26,6 +30,10 @@ pub fn compile(arguments: &CompileArgs) -> Result<Report, Failure> {
         prefix: arguments.name.clone(),
         weights_inside: arguments.weights_in.map(|place| place == WeightsIn::Inside),
         rust: arguments.rust,
+        emit: match arguments.emit {
+            EmitAs::Object => Emit::Object,
+            EmitAs::C => Emit::C,
+        },
         hashes: hashes(&source, &versions[0].1)?,
         metadata: metadata(&source)?,
     };

@@ -3,7 +3,7 @@
 use crate::check::{Call, Check, Checked, Expected, Failure, Kind};
 use crate::levels;
 use crate::reference::Reference;
-use artefact::{Library, Request};
+use artefact::{Emit, Library, Request};
 use driver::{Compiled, Error, Options, Selection, Tuned, compile_graph};
 use ir::array::Data;
 use ir::{Array, Graph, Tensor};
@@ -98,7 +98,15 @@ fn check_artefact(graph: &Graph, compiled: &Compiled, calls: &[Call], options: &
     let bug = |what: &str, why: &dyn std::fmt::Display| (Kind::Bug, format!("artefact: {what}: {why}"));
     let folder = tempfile::tempdir().map_err(|why| bug("folder", &why))?;
     let assembled = driver::compile::assembled_graph(graph.clone(), options).map_err(|why| bug("compile", &why))?;
-    let request = Request { model: "model".to_string(), prefix: None, weights_inside: None, rust: false, hashes: vec![], metadata: vec![] };
+    let request = Request {
+        model: "model".to_string(),
+        prefix: None,
+        weights_inside: None,
+        rust: false,
+        emit: Emit::Object,
+        hashes: vec![],
+        metadata: vec![],
+    };
     let made = artefact::build(request, vec![(assembled, options.clone())], folder.path()).map_err(|why| bug("build", &why))?;
     let mut library = Library::open(&made).map_err(|why| bug("load", &why))?;
     let executable = compiled.load(1).map_err(|why| bug("code in place", &why))?;

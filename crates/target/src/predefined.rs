@@ -17,10 +17,10 @@ impl Target {
         ]
     }
 
-    /// A record by its name; a level of x86-64 may have the instructions for short dot products: `x86-64-v4+vnni+bf16`.
+    /// A record by its name, `c` too; a level of x86-64 may have the instructions for short dot products: `x86-64-v4+vnni+bf16`.
     pub fn named(name: &str) -> Option<Target> {
         let (base, more) = name.split_once('+').map_or((name, None), |(base, more)| (base, Some(more)));
-        let mut target = Target::predefined().into_iter().find(|target| target.name == base)?;
+        let mut target = Target::predefined().into_iter().chain([Target::c()]).find(|target| target.name == base)?;
         for word in more.into_iter().flat_map(|more| more.split('+')) {
             let (has, feature) = match word {
                 "vnni" => (&mut target.int8_dot, "avx512vnni"),
@@ -41,6 +41,17 @@ impl Target {
     pub fn x86_64_v2() -> Target {
         let (name, cpu) = ("x86-64-v2".to_string(), "x86-64-v2".to_string());
         Target { name, cpu, vector_bits: 128, fma: false, half: false, ..Target::x86_64_v3() }
+    }
+
+    /// What C source is made for where nothing else is said: vectors of 128 bits, which most machines have. Code in place for it runs on
+    /// any x86-64 with SSE4.2.
+    pub fn c() -> Target {
+        Target { name: "c".to_string(), cores: 4, l3_bytes: 4 << 20, ..Target::x86_64_v2() }
+    }
+
+    /// The numbers of a record without what C has no words for, so that its mathematics are not called.
+    pub fn in_c(self) -> Target {
+        Target { fma: false, half: false, bf16_dot: false, int8_dot: false, ..self }
     }
 
     /// Any x86-64 with AVX2 and FMA.
