@@ -67,7 +67,7 @@ class Artefact:
         (manifest,) = folder.glob("*.json")
         self.manifest = json.loads(manifest.read_text())
         self.prefix = self.manifest["prefix"]
-        self.library = ctypes.CDLL(str(folder / f"lib{self.prefix}.so"))
+        self.loaded = ctypes.CDLL(str(folder / f"lib{self.prefix}.so"))
         for name, result in [("scratch_bytes", ctypes.c_int64), ("message", ctypes.c_char_p)]:
             self._function(name).restype = result
         self.context = aligned(self.manifest["context_bytes"])
@@ -80,7 +80,7 @@ class Artefact:
         self.scratch = aligned(0)
 
     def _function(self, name):
-        return getattr(self.library, f"{self.prefix}_{name}")
+        return getattr(self.loaded, f"{self.prefix}_{name}")
 
     def _call(self, name, *arguments):
         words = [a if isinstance(a, ctypes.c_int32) else ctypes.c_void_p(pointer(a)) if not isinstance(a, int) else ctypes.c_int64(a) for a in arguments]
