@@ -3,6 +3,7 @@
 use crate::build::Artefact;
 use ir::{Tensor, TensorType};
 use kernel::facade::{ABI, Facade};
+use kernel::module::SIZE_FAULT;
 use runtime::AlignedBuffer;
 use std::ffi::{CStr, CString, c_char, c_void};
 use std::os::unix::ffi::OsStrExt;
@@ -131,7 +132,7 @@ impl Library {
 
     /// The computed size that needs more room than it had.
     fn beyond(&self, code: i32, room: &[i64], dims: &[i64]) -> Option<usize> {
-        let at = usize::try_from(-65537i64 - i64::from(code)).ok()?;
+        let at = usize::try_from(i64::from(SIZE_FAULT) - i64::from(code)).ok()?;
         let size = self.facade.sizes.get(at)?;
         (size.computed && dims[at] > room[at] && dims[at] <= size.high).then_some(at)
     }

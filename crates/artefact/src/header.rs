@@ -90,7 +90,11 @@ fn results(text: &mut String, facade: &Facade, big: &str) {
         ("ERROR_CONTEXT", code::CONTEXT, "the context is too small, or init has not made it"),
         ("ERROR_WEIGHTS", code::WEIGHTS, "the weights are not those of this code"),
         ("ERROR_PROCESSOR", code::PROCESSOR, "the processor lacks what the code needs"),
-        ("ERROR_SIZE", -65537, "this minus n: size n of `dims` is out of its bounds, or a computed one beyond the room"),
+        (
+            "ERROR_SIZE",
+            kernel::module::SIZE_FAULT,
+            "this minus n: size n of `dims` is out of its bounds, or a computed one beyond the room",
+        ),
         ("ERROR_VALUE", code::VALUE, "this minus n: input n does not hold what the code was made for"),
     ];
     for (name, code, what) in own {

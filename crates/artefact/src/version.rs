@@ -11,7 +11,7 @@ use driver::{Error, Options};
 use ir::graph::SymbolFact;
 use ir::{Code, Diagnostics, Guard, Location, Tensor};
 use kernel::facade::{self, Facade, Size, Value};
-use kernel::module::{Entry, EntryStep, Place, Times};
+use kernel::module::{Entry, EntryStep, Place, SIZE_FAULT, Times};
 use llvm::{Origins, PrintOptions};
 use program::memory::MemoryPlan;
 use program::{BufferId, Program, Role};
@@ -296,7 +296,7 @@ fn messages(program: &Program, assembly: &Assembly, sizes: &[Size]) -> Vec<(i32,
     let size = |(at, size): (usize, &Size)| {
         let Size { symbol, low, high, computed } = size;
         let room = if *computed { ", or beyond the room that was given" } else { "" };
-        (-65537 - at as i32, format!("{symbol} is not from {low} to {high}{room}"))
+        (SIZE_FAULT - at as i32, format!("{symbol} is not from {low} to {high}{room}"))
     };
     let guards = program.guards.iter().chain(&assembly.step_guards).enumerate().map(guard);
     guards.chain(sizes.iter().enumerate().map(size)).collect()

@@ -3,15 +3,12 @@
 use crate::text::{Code, mentions};
 use ir::guard::Condition;
 use kernel::Interface;
-use kernel::module::{Entry, EntryStep, Launch, Loop, Place, Times};
+use kernel::module::{Entry, EntryStep, Launch, Loop, Place, SIZE_FAULT, Times};
 use std::collections::BTreeMap;
 use sym::{Expr, Sym};
 
 /// The word of a context in front of which the constants' pointers end: they stand from here on.
 pub const TABLE: usize = 8;
-
-/// The result where the size in word 0 of `dims` leaves its bounds.
-pub const SIZES: i64 = -65537;
 
 /// The parameters of an entry.
 pub const PARAMETERS: &str = "const uint64_t *context, const void *const *inputs, void *const *outputs, int64_t *dims, \
@@ -122,7 +119,7 @@ impl Writer<'_> {
         self.code.line(&format!("const uint64_t {own} = (uint64_t){};", self.read("int64_t", from)));
         self.code.line(&format!("dims[{word}] = (int64_t){own};"));
         let outside = format!("(int64_t){own} < {} || (int64_t){own} > {}", self.code.index(&Expr::from(least)), room(word));
-        self.code.line(&format!("if ({outside}) return {};", SIZES - word as i64));
+        self.code.line(&format!("if ({outside}) return {};", SIZE_FAULT - word as i32));
         self.code.bind(symbol, &own);
     }
 

@@ -1,9 +1,9 @@
 //! The functions around an entry that is called from C, as `kernel::facade` describes them.
 
-use crate::entry::{SIZES, TABLE};
+use crate::entry::TABLE;
 use crate::text::{Code, mentions, quoted};
 use kernel::facade::{ABI, Facade, HEADER_BYTES, Tensor, code};
-use kernel::module::Entry;
+use kernel::module::{Entry, SIZE_FAULT};
 use sym::Expr;
 
 /// Words of a context.
@@ -83,7 +83,7 @@ fn sizes(facade: &Facade, c: &mut Code) {
         let own = c.fresh(size.symbol.name());
         c.line(&format!("const uint64_t {own} = (uint64_t)dims[{at}];"));
         let (low, high) = (c.index(&Expr::from(size.low)), c.index(&Expr::from(size.high)));
-        c.line(&format!("if ((int64_t){own} < {low} || (int64_t){own} > {high}) return {};", SIZES - at as i64));
+        c.line(&format!("if ((int64_t){own} < {low} || (int64_t){own} > {high}) return {};", SIZE_FAULT - at as i32));
         c.bind(&size.symbol, &own);
     }
 }
@@ -188,32 +188,16 @@ fn values(facade: &Facade, c: &mut Code) {
 
 /// The texts of results.
 fn message(facade: &Facade) -> String {
-    let values = facade.values.iter().map(|value| {
-        let text = format!("the model was compiled for another value of input {}", value.input);
-        (code::VALUE - value.input as i32, text)
-    });
-    let own = OWN_MESSAGES.map(|(code, text)| (code, text.to_string()));
-    let codes = own.into_iter().chain(values).chain(facade.messages.iter().cloned());
-    let steps = facade.steps.iter().map(|(step, label)| (*step as i32 + 1, label.clone()));
     let mut c = Code::new();
-    switch(&mut c, "result", codes);
-    switch(&mut c, "result / 65536", steps);
+    switch(&mut c, "result", facade.texts());
+    switch(&mut c, "result / 65536", facade.step_texts());
     c.line("return \"no code of this model\";");
     function("const char *", facade, "message", "int32_t result", c)
 }
 
-const OWN_MESSAGES: [(i32, &str); 6] = [
-    (0, "fine"),
-    (code::ABI, "the caller was compiled for another version of this interface"),
-    (code::POINTER, "a pointer is null or not 64-byte aligned"),
-    (code::SCRATCH, "the scratch is too small"),
-    (code::CONTEXT, "the context is too small, or was not made by init"),
-    (code::WEIGHTS, "the weights are not those that the code was made for"),
-];
-
-fn switch(c: &mut Code, value: &str, cases: impl Iterator<Item = (i32, String)>) {
+fn switch(c: &mut Code, value: &str, cases: Vec<(i32, String)>) {
     let block = c.open(&format!("switch ({value})"));
-    cases.for_each(|(code, text)| c.line(&format!("case {code}: return {};", quoted(&text))));
+    cases.into_iter().for_each(|(code, text)| c.line(&format!("case {code}: return {};", quoted(&text))));
     c.line("default: break;");
     c.close(block);
 }

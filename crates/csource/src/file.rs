@@ -30,12 +30,9 @@ pub fn print_artefact<'a>(
     facade: &Facade,
     origins: &Origins,
 ) -> String {
-    let mut launched: Vec<usize> = main.launches().into_iter().map(|launch| launch.kernel).collect();
-    launched.sort_unstable();
-    launched.dedup();
     let mut functions: Vec<String> =
         facade.weights.symbol.iter().map(|symbol| format!("{};\n", array(symbol, facade.weights.bytes))).collect();
-    for at in launched {
+    for at in main.launched() {
         let node = origins.kernels.get(&at).map(|node| format!("/* {node} */\n")).unwrap_or_default();
         functions.push(format!("{node}{}", function(kernels(at), &kernel_name(at))));
     }

@@ -123,6 +123,30 @@ pub struct Value {
 }
 
 impl Facade {
+    /// The texts of results that are no step's.
+    pub fn texts(&self) -> Vec<(i32, String)> {
+        let own = [
+            (0, "fine"),
+            (code::ABI, "the caller was compiled for another version of this interface"),
+            (code::POINTER, "a pointer is null or not 64-byte aligned"),
+            (code::SCRATCH, "the scratch is too small"),
+            (code::CONTEXT, "the context is too small, or was not made by init"),
+            (code::WEIGHTS, "the weights are not those that the code was made for"),
+            (code::PROCESSOR, "the processor lacks what the code needs"),
+        ];
+        let own = own.map(|(code, text)| (code, text.to_string()));
+        let value = |value: &Value| {
+            let text = format!("the model was compiled for another value of input {}", value.input);
+            (code::VALUE - value.input as i32, text)
+        };
+        own.into_iter().chain(self.values.iter().map(value)).chain(self.messages.iter().cloned()).collect()
+    }
+
+    /// The texts of failed steps, by the result divided by 65536.
+    pub fn step_texts(&self) -> Vec<(i32, String)> {
+        self.steps.iter().map(|(step, label)| (*step as i32 + 1, label.clone())).collect()
+    }
+
     /// Bytes of a context.
     pub fn context_bytes(&self) -> i64 {
         64 + 8 * self.weights.constants.len() as i64

@@ -57,6 +57,9 @@ pub struct Entry {
 /// The code of a step of the host that failed; the host keeps why.
 pub const HOST_FAULT: i32 = 65535;
 
+/// The result where the size in word 0 of `dims` leaves its bounds; that of word n is n less.
+pub const SIZE_FAULT: i32 = -65537;
+
 #[derive(Clone, Debug, PartialEq)]
 pub enum EntryStep {
     Launch(Launch),
@@ -131,6 +134,11 @@ impl EntryStep {
 }
 
 impl Entry {
+    /// The numbers of the kernels that are launched, in order, each once.
+    pub fn launched(&self) -> BTreeSet<usize> {
+        self.launches().into_iter().map(|launch| launch.kernel).collect()
+    }
+
     pub fn launches(&self) -> Vec<&Launch> {
         self.steps.iter().flat_map(EntryStep::launches).collect()
     }

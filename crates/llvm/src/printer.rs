@@ -86,7 +86,7 @@ pub fn print_kernels<'a>(kernels: impl IntoIterator<Item = &'a Kernel>, options:
 
 /// The LLVM module of an entry; `kernels` are those of its module, which it declares where it calls them.
 pub fn print_entry(entry: &Entry, kernels: &[Interface], options: &PrintOptions) -> String {
-    let declared = entry::launched(entry).into_iter().map(|at| declaration(&kernels[at]));
+    let declared = entry.launched().into_iter().map(|at| declaration(&kernels[at]));
     let mut functions: Vec<String> = vec![entry::launch_function(options), entry::entry_function(entry, kernels, options)];
     functions.extend(entry::together_function([entry], options));
     functions.extend(entry::host_function([entry], options));
@@ -117,7 +117,7 @@ pub fn print_artefact<'a>(
     functions.extend(entry::together_function([main], options));
     functions.push(facade::facade_text(facade, main, options));
     let mut metadata = Metadata::default();
-    let text = definitions(entry::launched(main).into_iter().map(kernels), &functions, options, &mut metadata);
+    let text = definitions(main.launched().into_iter().map(kernels), &functions, options, &mut metadata);
     let text = debug::annotated(&text, origins, &mut metadata);
     format!("{text}\n{}{}", attributes(options), metadata.text())
 }

@@ -10,7 +10,7 @@ use super::text::global;
 use super::{PrintOptions, linkage};
 use ir::guard::Condition;
 use kernel::Interface;
-use kernel::module::{Entry, EntryStep, HostLaunch, Launch, Loop, Place, Times};
+use kernel::module::{Entry, EntryStep, HostLaunch, Launch, Loop, Place, SIZE_FAULT, Times};
 use std::collections::BTreeMap;
 use sym::{Expr, Sym};
 
@@ -27,9 +27,6 @@ const HOST: &str = "inkle.host";
 /// The kernel that is several: its arguments are their number, then for each its address, that of its arguments, the end of its tasks among
 /// all, and what its number adds to that of the first in result codes.
 const TOGETHER: &str = "inkle.together";
-
-/// The result where the size in word 0 of `dims` leaves its bounds.
-const SIZES: i64 = -65537;
 
 struct Writer<'a> {
     entry: &'a Entry,
@@ -74,14 +71,6 @@ leave:
   ret i32 %code
 ";
 
-/// The numbers of the kernels that the entry launches, in order, each once.
-pub fn launched(entry: &Entry) -> Vec<usize> {
-    let mut kernels: Vec<usize> = entry.launches().into_iter().map(|launch| launch.kernel).collect();
-    kernels.sort_unstable();
-    kernels.dedup();
-    kernels
-}
-
 /// The array's words for the arguments of a launch.
 fn words(launch: &Launch) -> usize {
     launch.args.len() + launch.sizes.len()
@@ -124,7 +113,7 @@ impl Writer<'_> {
         let place = self.place(from);
         let value = self.code.temp(format!("load i64, ptr {place}, align 8"));
         let Computed { word, slot, most } = &self.computed[symbol];
-        let (code, few) = (SIZES - *word as i64, format!("icmp sle i64 {value}, {most}"));
+        let (code, few) = (SIZE_FAULT - *word as i32, format!("icmp sle i64 {value}, {most}"));
         self.code.line(&format!("store i64 {value}, ptr {slot}, align 8"));
         let enough = self.code.temp(format!("icmp sge i64 {value}, {least}"));
         let few = self.code.temp(few);

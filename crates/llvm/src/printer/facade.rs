@@ -4,7 +4,7 @@ use super::PrintOptions;
 use super::scope::{Bound, Code};
 use super::text::global;
 use kernel::facade::{ABI, ALIGNMENT, Facade, HEADER_BYTES, Tensor, code};
-use kernel::module::Entry;
+use kernel::module::{Entry, SIZE_FAULT};
 use std::fmt::Write;
 use sym::Expr;
 use target::processor::Question;
@@ -16,9 +16,6 @@ const POOL: i64 = 16;
 const SCRATCH: i64 = 24;
 const COOKIE: i64 = 32;
 const TABLE: i64 = 64;
-
-/// The result where the size in word 0 of `dims` leaves its bounds.
-const SIZES: i64 = -65537;
 
 /// The functions that callers see: result, name, parameters.
 pub const FUNCTIONS: [(&str, &str, &str); 8] = [
@@ -43,8 +40,8 @@ pub fn facade_text(facade: &Facade, main: &Entry, options: &PrintOptions) -> Str
     for function in [
         fits(facade, options),
         init(facade, options),
-        count(facade, options, "scratch_bytes", &|_, arena, scratch| arena + scratch),
-        count(facade, options, "thread_scratch_bytes", &|_, _, scratch| scratch.clone()),
+        count(facade, options, "scratch_bytes", &(&facade.arena_bytes + &facade.scratch_bytes)),
+        count(facade, options, "thread_scratch_bytes", &facade.scratch_bytes),
         output_bytes(facade, options),
         dims_of(facade, options, "input_dims", &facade.inputs),
         dims_of(facade, options, "output_dims", &facade.outputs),
@@ -117,7 +114,7 @@ impl Function<'_> {
             let value = self.load("i64", "%dims", 8 * at as i64);
             let (low, high) = (self.compare("sge", &value, &size.low.to_string()), self.compare("sle", &value, &size.high.to_string()));
             let fine = self.code.temp(format!("and i1 {low}, {high}"));
-            self.leave_unless(&fine, &format!("{ty} {}", SIZES - at as i64));
+            self.leave_unless(&fine, &format!("{ty} {}", SIZE_FAULT - at as i32));
             self.code.bind(0, &size.symbol, Bound { operand: value, nonnegative: size.low >= 0 });
         }
     }
@@ -252,12 +249,12 @@ impl Function<'_> {
     }
 }
 
-/// A function of the sizes; `made` gets the offsets' symbols, and the bytes of arena and scratch.
-fn count(facade: &Facade, options: &PrintOptions, name: &str, made: &dyn Fn(&Facade, &Expr, &Expr) -> Expr) -> String {
+/// A function that gives a number of bytes, which is over the sizes and the places.
+fn count(facade: &Facade, options: &PrintOptions, name: &str, bytes: &Expr) -> String {
     let mut f = Function::new(facade, options);
     f.sizes("i64");
     f.places();
-    let bytes = f.code.index(&made(facade, &facade.arena_bytes, &facade.scratch_bytes));
+    let bytes = f.code.index(bytes);
     f.code.line(&format!("ret i64 {bytes}"));
     f.text(name)
 }
@@ -339,22 +336,7 @@ impl Function<'_> {
 
 /// The texts of results.
 fn message(facade: &Facade, options: &PrintOptions) -> String {
-    let own = [
-        (0, "fine"),
-        (code::ABI, "the caller was compiled for another version of this interface"),
-        (code::POINTER, "a pointer is null or not 64-byte aligned"),
-        (code::SCRATCH, "the scratch is too small"),
-        (code::CONTEXT, "the context is too small, or was not made by init"),
-        (code::WEIGHTS, "the weights are not those that the code was made for"),
-        (code::PROCESSOR, "the processor lacks what the code needs"),
-    ];
-    let own = own.map(|(code, text)| (code, text.to_string()));
-    let values = facade
-        .values
-        .iter()
-        .map(|v| (code::VALUE - v.input as i32, format!("the model was compiled for another value of input {}", v.input)));
-    let codes: Vec<(i32, String)> = own.into_iter().chain(values).chain(facade.messages.iter().cloned()).collect();
-    let steps: Vec<(i32, String)> = facade.steps.iter().map(|(step, label)| (*step as i32 + 1, label.clone())).collect();
+    let (codes, steps) = (facade.texts(), facade.step_texts());
     let mut texts = String::new();
     let mut switch = |name: &str, cases: &[(i32, String)], other: &str| {
         let (mut targets, mut blocks) = (String::new(), String::new());
