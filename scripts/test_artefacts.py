@@ -26,6 +26,7 @@ def main():
     parser.add_argument("--inputs", type=pathlib.Path, help="the folder with NAME.npz; by default ZOO/io")
     parser.add_argument("--time", action="store_true", help="time calls beside those of `inkle bench`")
     parser.add_argument("--emit", choices=["object", "c"], default="object", help="what the artefact's code is written as")
+    parser.add_argument("--weights-in", choices=["inside", "file"], default="inside", help="where the weights are")
     parser.add_argument("--flags", default="-O2", help="for `cc`, where the code is C")
     parser.add_argument("names", nargs="*", help="models; by default all of the folder")
     arguments = parser.parse_args()
@@ -41,7 +42,7 @@ def compared(arguments, name):
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
         start = time.monotonic()
-        command = [arguments.inkle, "compile", model, "-o", folder / "a", "--emit", arguments.emit, "--json"]
+        command = [arguments.inkle, "compile", model, "-o", folder / "a", "--emit", arguments.emit, "--weights-in", arguments.weights_in, "--json"]
         compiled = subprocess.run(command, capture_output=True, text=True)
         seconds = time.monotonic() - start
         if compiled.returncode:
@@ -89,7 +90,8 @@ def times(arguments, model, inputs, artefact, run, folder):
         files.append(folder / f"input{at}")
         files[-1].write_bytes(array.tobytes())
     library = folder / "a" / f"lib{artefact.prefix}.so"
-    command = [program, library, artefact.prefix, artefact.manifest["context_bytes"], artefact.manifest["abi"], 1]
+    weights = folder / "a" / f"{artefact.prefix}.weights"
+    command = [program, library, weights if weights.exists() else "-", artefact.prefix, artefact.manifest["context_bytes"], artefact.manifest["abi"], 1]
     command += [*artefact.sizes(arrays), "--", *(result.nbytes for result in results), "--", *files]
     timed = [str(word) for word in command]
     ours, theirs = [], []

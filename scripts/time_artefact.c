@@ -1,4 +1,5 @@
-/* Times calls of an artefact by one thread: time_artefact LIBRARY PREFIX CONTEXT_BYTES ABI SECONDS DIMS.. -- OUTPUT_BYTES.. -- INPUT_FILE..
+/* Times calls of an artefact by one thread: time_artefact LIBRARY WEIGHTS PREFIX CONTEXT_BYTES ABI SECONDS DIMS.. -- OUTPUT_BYTES.. -- INPUT_FILE..
+   WEIGHTS is their file, or - where the library has them. Large memory is on huge pages, as the compiler has it where it calls in place.
    Prints the median of a call's milliseconds, or what failed. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -30,6 +31,24 @@ static void *room(size_t bytes) {
     return memory;
 }
 
+static void *content(const char *path, size_t *bytes) {
+    FILE *file = fopen(path, "rb");
+    if (!file) {
+        perror(path);
+        exit(1);
+    }
+    fseek(file, 0, SEEK_END);
+    *bytes = ftell(file);
+    rewind(file);
+    void *memory = room(*bytes);
+    if (fread(memory, 1, *bytes, file) != *bytes) {
+        perror(path);
+        exit(1);
+    }
+    fclose(file);
+    return memory;
+}
+
 static double now(void) {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
@@ -42,18 +61,18 @@ static int ascending(const void *a, const void *b) {
 }
 
 int main(int count, char **words) {
-    if (count < 6) return 2;
+    if (count < 7) return 2;
     void *library = dlopen(words[1], RTLD_NOW);
     if (!library) return fprintf(stderr, "%s\n", dlerror()), 1;
-    int32_t (*init)(void *, int64_t, const void *, int64_t, int32_t) = symbol(library, words[2], "init");
-    int64_t (*scratch_bytes)(const int64_t *) = symbol(library, words[2], "scratch_bytes");
-    int32_t (*run)(void *, void *const *, void *const *, int64_t *, void *, int64_t, void *, void *) = symbol(library, words[2], "run");
-    int64_t context_bytes = atoll(words[3]);
-    double seconds = atof(words[5]);
+    int32_t (*init)(void *, int64_t, const void *, int64_t, int32_t) = symbol(library, words[3], "init");
+    int64_t (*scratch_bytes)(const int64_t *) = symbol(library, words[3], "scratch_bytes");
+    int32_t (*run)(void *, void *const *, void *const *, int64_t *, void *, int64_t, void *, void *) = symbol(library, words[3], "run");
+    int64_t context_bytes = atoll(words[4]);
+    double seconds = atof(words[6]);
     static int64_t given[MOST], dims[MOST];
     static void *inputs[MOST], *outputs[MOST];
     int part = 0, at = 0;
-    for (int i = 6; i < count; i++) {
+    for (int i = 7; i < count; i++) {
         if (!strcmp(words[i], "--")) {
             part++, at = 0;
         } else if (part == 0) {
@@ -61,18 +80,14 @@ int main(int count, char **words) {
         } else if (part == 1) {
             outputs[at++] = room(atoll(words[i]));
         } else {
-            FILE *file = fopen(words[i], "rb");
-            if (!file) return perror(words[i]), 1;
-            fseek(file, 0, SEEK_END);
-            size_t bytes = ftell(file);
-            rewind(file);
-            inputs[at] = room(bytes);
-            if (fread(inputs[at++], 1, bytes, file) != bytes) return perror(words[i]), 1;
-            fclose(file);
+            size_t bytes;
+            inputs[at++] = content(words[i], &bytes);
         }
     }
     void *context = room(context_bytes);
-    int32_t result = init(context, context_bytes, NULL, 0, atoi(words[4]));
+    size_t weight_bytes = 0;
+    void *weights = strcmp(words[2], "-") ? content(words[2], &weight_bytes) : NULL;
+    int32_t result = init(context, context_bytes, weights, weight_bytes, atoi(words[5]));
     int64_t scratch = scratch_bytes(given);
     if (result || scratch < 0) return fprintf(stderr, "init %d, scratch %lld\n", result, (long long)scratch), 1;
     void *memory = room(scratch);

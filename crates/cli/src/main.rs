@@ -59,6 +59,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use watchdog::{Limits, Watchdog};
 
+/// Passes make and drop many small values; the system's allocator takes a quarter of their time.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let started = Started::now();
     let Arguments { command } = Arguments::parse();

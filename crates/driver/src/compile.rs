@@ -119,7 +119,7 @@ fn from_core(core: Graph, options: &Options, mut clock: Clock) -> Result<Assembl
     let mut program = clock.time("lower", || lower::lower(&core))?;
     program = crate::sabotage::program("lower", program, options)?;
     for pass in options.selection.program_passes(options) {
-        program = clock.time(pass.name, || (pass.run)(&program, options));
+        program = clock.time(pass.name, || (pass.run)(program, options));
         program = crate::sabotage::program(pass.name, program, options)?;
     }
     let faults = clock.time("verify", || program::verify::verify_flow(&program));

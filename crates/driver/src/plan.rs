@@ -7,7 +7,7 @@ use program::{Program, fuse, layouts, lower, pack, precision, prepare, winograd}
 /// A pass from program to program.
 pub struct ProgramPass {
     pub name: &'static str,
-    pub run: fn(&Program, &Options) -> Program,
+    pub run: fn(Program, &Options) -> Program,
 }
 
 /// The pass that only runs where products of bf16 are asked for.
@@ -20,7 +20,7 @@ pub const WINOGRAD: &str = "winograd";
 pub const PASSES: [ProgramPass; 6] = [
     ProgramPass { name: "fuse", run: |program, _| fuse::fuse(program) },
     ProgramPass { name: "prepare", run: |program, _| prepare::hoist(program) },
-    ProgramPass { name: PRECISION, run: |program, options| precision::narrow(program, &options.target, options.winograd) },
+    ProgramPass { name: PRECISION, run: |program, options| precision::narrow(&program, &options.target, options.winograd) },
     ProgramPass { name: WINOGRAD, run: |program, options| winograd::filter(program, &options.target) },
     ProgramPass { name: "layouts", run: |program, _| layouts::assign(program) },
     ProgramPass { name: "pack", run: |program, options| pack::pack(program, &options.target) },
@@ -29,5 +29,5 @@ pub const PASSES: [ProgramPass; 6] = [
 /// Core graph -> planned program.
 pub fn plan(graph: &Graph, options: &Options) -> Result<Program, Diagnostics> {
     let lowered = lower::lower(graph)?;
-    Ok(options.selection.program_passes(options).into_iter().fold(lowered, |program, pass| (pass.run)(&program, options)))
+    Ok(options.selection.program_passes(options).into_iter().fold(lowered, |program, pass| (pass.run)(program, options)))
 }

@@ -257,7 +257,7 @@ fn program_passes(core: &Graph, options: &Options, call: &Call, report: &mut Rep
             }
         }
         if let Some(pass) = pass {
-            program = sabotage::program(pass.name, (pass.run)(&program, options), options)?;
+            program = sabotage::program(pass.name, (pass.run)(program, options), options)?;
             name = pass.name;
         }
     }

@@ -84,7 +84,7 @@ fn param_bytes(compiled: &Compiled, launch: &Launch, size: &dyn Fn(&Sym) -> Opti
 pub fn call_work(compiled: &Compiled, sizes: &[i64]) -> Result<Work, Error> {
     let program = match compiled.core.outputs.is_empty() {
         true => compiled.program.clone(),
-        false => prepare::hoist(&lower::lower(&compiled.core)?),
+        false => prepare::hoist(lower::lower(&compiled.core)?),
     };
     let flops = steps_flops(&program.steps, &value(compiled, sizes));
     Ok(Work { flops, bytes: outside_bytes(compiled, sizes) })

@@ -4,7 +4,7 @@ use crate::graph::{Attrs, Def, Graph, Location, Node, NodeId, SymbolFact, Tensor
 use crate::guard::{Condition, Guard};
 use crate::strings::Texts;
 use crate::tensor::Tensor;
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::sync::Arc;
 use sym::Sym;
 
@@ -14,7 +14,7 @@ use sym::Sym;
 pub struct GraphBuilder {
     graph: Graph,
     /// Every name in use, with the last suffix tried for it.
-    names: BTreeMap<Arc<str>, usize>,
+    names: HashMap<Arc<str>, usize>,
 }
 
 /// What `add_node` adds; regions are empty for all ops but control flow.
@@ -33,6 +33,13 @@ pub struct NewNode<'a> {
 impl GraphBuilder {
     pub fn new(name: &str) -> GraphBuilder {
         GraphBuilder { graph: Graph { name: name.to_string(), ..Graph::default() }, ..GraphBuilder::default() }
+    }
+
+    /// Makes room for a graph about as large as another.
+    pub fn reserve(&mut self, like: &Graph) {
+        self.graph.values.reserve(like.values.len());
+        self.graph.nodes.reserve(like.nodes.len());
+        self.names.reserve(like.values.len());
     }
 
     /// The graph as it stands.

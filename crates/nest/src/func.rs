@@ -2,6 +2,8 @@
 
 use half::{bf16, f16};
 use ir::{DType, Literal};
+use std::collections::HashMap;
+use std::sync::LazyLock;
 
 /// A scalar function. Operands and result have one type, unless the line says otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -151,7 +153,8 @@ impl Func {
     }
 
     pub fn from_name(name: &str) -> Option<Func> {
-        Func::ALL.into_iter().find(|f| f.name() == name)
+        static BY_NAME: LazyLock<HashMap<&str, Func>> = LazyLock::new(|| Func::ALL.into_iter().map(|f| (f.name(), f)).collect());
+        BY_NAME.get(name).copied()
     }
 
     pub fn arity(self) -> usize {

@@ -61,6 +61,8 @@ pub mod units;
 mod window;
 
 use crate::import::{Call, Narrow, Outcome};
+use std::collections::HashMap;
+use std::sync::LazyLock;
 
 /// The latest opset of the default domain whose operators have been looked through.
 pub const LATEST_OPSET: i64 = 28;
@@ -222,15 +224,25 @@ fn entries() -> impl Iterator<Item = (&'static str, &'static Entry)> {
     FAMILIES.iter().flat_map(|(domain, entries)| entries.iter().map(move |entry| (*domain, entry)))
 }
 
+/// The entries of each domain and name.
+static BY_NAME: LazyLock<HashMap<(&str, &str), Vec<&Entry>>> = LazyLock::new(|| {
+    let mut named: HashMap<_, Vec<_>> = HashMap::new();
+    entries().for_each(|(domain, entry)| named.entry((domain, entry.0)).or_default().push(entry));
+    named
+});
+
+fn named<'a>(domain: &'a str, op_type: &'a str) -> impl Iterator<Item = &'static Entry> {
+    BY_NAME.get(&(domain, op_type)).into_iter().flatten().copied()
+}
+
 /// The function for an operator as of an opset.
 pub(crate) fn find(domain: &str, op_type: &str, opset: i64) -> Option<Import> {
-    let same = entries().filter(|(found, entry)| *found == domain && entry.0 == op_type && entry.1 <= opset);
-    same.max_by_key(|(_, entry)| entry.1).map(|(_, entry)| entry.2)
+    named(domain, op_type).filter(|entry| entry.1 <= opset).max_by_key(|entry| entry.1).map(|entry| entry.2)
 }
 
 /// The first opset whose form of the operator is supported.
 pub(crate) fn oldest(domain: &str, op_type: &str) -> Option<i64> {
-    entries().filter(|(found, entry)| *found == domain && entry.0 == op_type).map(|(_, entry)| entry.1).min()
+    named(domain, op_type).map(|entry| entry.1).min()
 }
 
 /// A supported operator.

@@ -1,8 +1,9 @@
 //! `cse`: computes and stores equal things once.
 
 use crate::rewrite::Rewriter;
-use ir::{Graph, Location, Node, Tensor, TensorType, ValueId};
-use std::collections::BTreeMap;
+use ir::{Attr, DType, Graph, Location, Node, Tensor, TensorType, ValueId};
+use std::collections::{BTreeMap, HashMap};
+use sym::Expr;
 
 /// How many different constants with equal samples are told apart; more are left alone.
 const MOST_ALIKE: usize = 8;
@@ -45,7 +46,7 @@ impl Merged {
         let mut merged = Merged { constants: equal_constants(graph), nodes: Vec::new(), locations: BTreeMap::new() };
         let mut same: Vec<ValueId> = (0..graph.values.len() as u32).map(ValueId).collect();
         merged.constants.iter().for_each(|(duplicate, first)| same[duplicate.0 as usize] = *first);
-        let mut seen: BTreeMap<Key, usize> = BTreeMap::new();
+        let mut seen: HashMap<Key, usize> = HashMap::new();
         for (at, node) in graph.nodes.iter().enumerate() {
             let first = if node.regions.is_empty() { *seen.entry(key(graph, node, &same)).or_insert(at) } else { at };
             merged.nodes.push((first != at).then_some(first));
@@ -72,17 +73,42 @@ impl Merged {
 }
 
 /// What equal nodes have in common: op, attributes, operands, types.
-type Key = (&'static str, String, Vec<ValueId>, Vec<TensorType>);
+type Key<'a> = (&'static str, Vec<(&'static str, Exact<'a>)>, Vec<ValueId>, Vec<&'a TensorType>);
 
-fn key(graph: &Graph, node: &Node, same: &[ValueId]) -> Key {
+/// An attribute; floats are equal where their bits are.
+#[derive(PartialEq, Eq, Hash)]
+enum Exact<'a> {
+    Int(i64),
+    Float(u64),
+    Text(&'a str),
+    Ints(&'a [i64]),
+    Exprs(&'a [Expr]),
+    DType(DType),
+}
+
+impl Exact<'_> {
+    fn of(attr: &Attr) -> Exact<'_> {
+        match attr {
+            Attr::Int(value) => Exact::Int(*value),
+            Attr::Float(value) => Exact::Float(value.to_bits()),
+            Attr::Text(text) => Exact::Text(text),
+            Attr::Ints(values) => Exact::Ints(values),
+            Attr::Exprs(exprs) => Exact::Exprs(exprs),
+            Attr::DType(dtype) => Exact::DType(*dtype),
+        }
+    }
+}
+
+fn key<'a>(graph: &'a Graph, node: &'a Node, same: &[ValueId]) -> Key<'a> {
+    let attrs = node.attrs.iter().map(|(name, attr)| (*name, Exact::of(attr))).collect();
     let inputs = node.inputs.iter().map(|id| same[id.0 as usize]).collect();
-    let types = node.outputs.iter().map(|id| graph.ty(*id).clone()).collect();
-    (node.op, format!("{:?}", node.attrs), inputs, types)
+    let types = node.outputs.iter().map(|id| graph.ty(*id)).collect();
+    (node.op, attrs, inputs, types)
 }
 
 /// Constants that repeat another, with the first of their kind. Samples of the bytes are compared before all of them.
 fn equal_constants(graph: &Graph) -> BTreeMap<ValueId, ValueId> {
-    let mut seen: BTreeMap<(&TensorType, Vec<u8>), Vec<ValueId>> = BTreeMap::new();
+    let mut seen: HashMap<(&TensorType, Vec<u8>), Vec<ValueId>> = HashMap::new();
     let mut equal = BTreeMap::new();
     for id in (0..graph.values.len() as u32).map(ValueId) {
         let Some(tensor) = graph.constant(id) else { continue };

@@ -1,13 +1,13 @@
 //! The names of a rebuilt graph's values.
 
 use ir::{Graph, ValueId};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 /// Names every value of `graph` that has a namesake in `before` as it was called there. The others keep their derived names, with
 /// another number where a value before had that name: it would be taken for that one.
 pub fn settle_names(graph: &mut Graph, before: &Graph, namesakes: &BTreeMap<ValueId, ValueId>) {
-    let mut names = Names { taken: before.values.iter().map(|value| value.name.clone()).collect(), last: BTreeMap::new() };
+    let mut names = Names { taken: before.values.iter().map(|value| value.name.clone()).collect(), last: HashMap::new() };
     for (at, value) in graph.values.iter_mut().enumerate() {
         value.name = match namesakes.get(&ValueId(at as u32)) {
             Some(id) => before.value(*id).name.clone(),
@@ -17,9 +17,9 @@ pub fn settle_names(graph: &mut Graph, before: &Graph, namesakes: &BTreeMap<Valu
 }
 
 struct Names {
-    taken: BTreeSet<Arc<str>>,
+    taken: HashSet<Arc<str>>,
     /// The last number tried for a name.
-    last: BTreeMap<String, usize>,
+    last: HashMap<String, usize>,
 }
 
 impl Names {

@@ -51,6 +51,7 @@ impl<'a> Rewriter<'a> {
     pub fn new(before: &'a Graph) -> Rewriter<'a> {
         let after = vec![None; before.values.len()];
         let mut rewriter = Rewriter { before, b: Builder::new(&before.name), after, namesakes: BTreeMap::new(), scanned: 0 };
+        rewriter.b.graph.reserve(before);
         for id in &before.inputs {
             let value = before.value(*id);
             let input = rewriter.b.input(&value.name, value.ty.clone());

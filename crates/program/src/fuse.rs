@@ -16,25 +16,26 @@ use crate::work::{Slot, Work, step_uses, use_counts};
 use ir::TensorType;
 use nest::{Func, Index, Nest, Read, ScalarOp, contraction, rewrite};
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use sym::{Expr, Ranges};
 
 /// The most scalars of a nest that fusion makes: far more than any model's own chains have, and few enough that long chains take time in
 /// proportion to their length.
 const LARGEST_BODY: usize = 512;
 
-pub fn fuse(program: &Program) -> Program {
-    let mut fused = program.clone();
-    let steps = Sources::new(program).inline(&[], &program.steps);
+pub fn fuse(mut program: Program) -> Program {
+    let steps = std::mem::take(&mut program.steps);
+    let steps = Sources::new(&program, &steps).inline(&[], steps);
     let uses = use_counts(program.prepare.iter().chain(&steps));
-    fused.steps = fuse_steps(program, &uses, &steps);
-    rows::mark_locals(&mut fused);
-    fused
+    program.steps = fuse_steps(&program, &uses, steps);
+    rows::mark_locals(&mut program);
+    program
 }
 
-fn fuse_steps(program: &Program, uses: &HashMap<BufferId, usize>, steps: &[Step]) -> Vec<Step> {
-    let inside = |step: &Step| step.clone().with_blocks(&mut |block| fuse_steps(program, uses, &block));
-    let steps: Vec<Step> = steps.iter().map(inside).collect();
-    let mut work = Work::new(program, uses, &steps);
+fn fuse_steps(program: &Program, uses: &HashMap<BufferId, usize>, steps: Vec<Step>) -> Vec<Step> {
+    let inside = |step: Step| step.with_blocks(&mut |block| fuse_steps(program, uses, block));
+    let steps = steps.into_iter().map(inside).collect();
+    let mut work = Work::new(program, uses, steps);
     inline_views(&mut work);
     append_epilogues(&mut work);
     inline_widenings(&mut work);
@@ -53,24 +54,24 @@ struct Sources<'a> {
 }
 
 impl<'a> Sources<'a> {
-    fn new(program: &'a Program) -> Sources<'a> {
+    fn new(program: &'a Program, steps: &[Step]) -> Sources<'a> {
         let mut writes = HashMap::new();
-        program.steps.iter().flat_map(|step| step_uses(step).1).for_each(|id| *writes.entry(id).or_default() += 1);
-        Sources { program, uses: use_counts(&program.steps), writes }
+        steps.iter().flat_map(|step| step_uses(step).1).for_each(|id| *writes.entry(id).or_default() += 1);
+        Sources { program, uses: use_counts(steps), writes }
     }
 
     /// `outer` are the sources in front of the steps.
-    fn inline(&self, outer: &[Stage], steps: &[Step]) -> Vec<Step> {
+    fn inline(&self, outer: &[Arc<Stage>], steps: Vec<Step>) -> Vec<Step> {
         if outer.is_empty() && steps.iter().all(|step| step.blocks().is_empty()) {
-            return steps.to_vec();
+            return steps;
         }
         let mut work = Work::new(self.program, &self.uses, steps);
         outer.iter().for_each(|source| {
             inline_view(&mut work, source);
         });
-        let own = (0..steps.len()).filter_map(|at| work.stage(at)).filter(|stage| self.is_source(stage));
-        let sources: Vec<Stage> = outer.iter().chain(own).cloned().collect();
-        let inside = |step: Step| step.with_blocks(&mut |block| self.inline(&sources, &block));
+        let own = (0..work.slots.len()).filter_map(|at| work.stage(at)).filter(|stage| self.is_source(stage));
+        let sources: Vec<Arc<Stage>> = outer.iter().chain(own).cloned().collect();
+        let inside = |step: Step| step.with_blocks(&mut |block| self.inline(&sources, block));
         work.finish().into_iter().map(inside).collect()
     }
 
@@ -198,7 +199,7 @@ fn set_apart(work: &mut Work) {
     let known = known_buffers(work);
     for at in 0..work.slots.len() {
         if let Some(stage) = work.stage(at).filter(|stage| is_prepared(work, stage, &known)).cloned() {
-            work.set(at, Slot::Fixed(Step::Group(Group { outer: vec![], stages: vec![stage] })));
+            work.set(at, Slot::Fixed(Step::Group(Group { outer: vec![], stages: vec![Stage::clone(&stage)] })));
         }
     }
 }

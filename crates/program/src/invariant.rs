@@ -7,8 +7,10 @@ use nest::Index;
 use std::collections::BTreeSet;
 
 /// before: `loop t0 { p = pack(w); y[t0 - 1] = x[t0 - 1] * p }` -> after: `p = pack(w); loop t0 { y[t0 - 1] = x[t0 - 1] * p }`.
-pub fn hoist(program: &Program) -> Program {
-    Program { steps: hoisted(program, program.steps.clone()), ..program.clone() }
+pub fn hoist(mut program: Program) -> Program {
+    let steps = std::mem::take(&mut program.steps);
+    program.steps = hoisted(&program, steps);
+    program
 }
 
 fn hoisted(program: &Program, steps: Vec<Step>) -> Vec<Step> {

@@ -15,21 +15,20 @@ use nest::{Contraction, Index, Nest, Read, contraction, rewrite};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use sym::{Atom, Expr, Sym};
 
-pub fn assign(program: &Program) -> Program {
-    let mut out = program.clone();
-    copy_outside_operands(&mut out);
-    copy_folded_constants(&mut out);
-    let votes = votes(&out);
-    let fixed = of_host_steps(&out);
+pub fn assign(mut program: Program) -> Program {
+    copy_outside_operands(&mut program);
+    copy_folded_constants(&mut program);
+    let votes = votes(&program);
+    let fixed = of_host_steps(&program);
     for (id, dim) in votes.into_iter().filter(|(id, _)| !fixed.contains(id)) {
-        let buffer = &mut out.buffers[id.0 as usize];
+        let buffer = &mut program.buffers[id.0 as usize];
         let mut order: Vec<usize> = (0..buffer.ty.rank()).filter(|d| *d != dim).collect();
         order.push(dim);
         buffer.layout = Layout::permuted(&order);
     }
-    add_halos(&mut out);
-    add_pads(&mut out);
-    out
+    add_halos(&mut program);
+    add_pads(&mut program);
+    program
 }
 
 /// What steps of the host read and write stays row-major.
@@ -335,12 +334,13 @@ const MAX_HALO: i64 = 16;
 fn halo(program: &Program, stage: &Stage, read: &Read) -> Option<Vec<(i64, i64)>> {
     let ranges = stage.nest.ranges();
     let dims = &program.buffer(stage.operands[read.operand]).ty.dims;
-    let reach = |out: &dyn Fn(i64) -> Expr| (0..=MAX_HALO).find(|h| ranges.nonnegative(&out(*h)));
+    let reach = |inside: &Expr| match ranges.lower_bound(inside)?.as_const() {
+        Some(least) => Some(least.saturating_neg().max(0)).filter(|h| *h <= MAX_HALO),
+        None => (0..=MAX_HALO).find(|h| ranges.nonnegative(&(inside + &Expr::from(*h)))),
+    };
     let side = |(index, dim): (&Index, &Expr)| {
         let map = index.as_map()?;
-        let low = reach(&|h| map + &Expr::from(h))?;
-        let high = reach(&|h| dim - &(map - &Expr::from(h)) - 1)?;
-        Some((low, high))
+        Some((reach(map)?, reach(&(dim - map - 1))?))
     };
     read.index.iter().zip(dims).map(side).collect()
 }

@@ -22,15 +22,13 @@ use sym::{Expr, Sym};
 use target::Target;
 use target::costs::hundredths;
 
-pub fn pack(program: &Program, target: &Target) -> Program {
-    let mut out = program.clone();
+pub fn pack(mut program: Program, target: &Target) -> Program {
     let mut packed = Packed { uses: use_counts(program.prepare.iter().chain(&program.steps)), copies: HashMap::new() };
-    let steps = std::mem::take(&mut out.steps);
-    for step in steps {
-        let step = pack_step(&mut out, step, target, &mut packed);
-        out.steps.push(step);
+    for step in std::mem::take(&mut program.steps) {
+        let step = pack_step(&mut program, step, target, &mut packed);
+        program.steps.push(step);
     }
-    invariant::hoist(&out)
+    invariant::hoist(program)
 }
 
 /// What is packed so far.

@@ -7,23 +7,20 @@ use crate::work::step_uses;
 
 /// Moves invariant steps out of loops, and then those that read only constants and prepared buffers to `prepare`; what they write becomes
 /// `Prepared`. before: steps `s = w * scale; y = conv(x, s)` -> after: prepare `s = w * scale`, steps `y = conv(x, s)`.
-pub fn hoist(program: &Program) -> Program {
+pub fn hoist(program: Program) -> Program {
     let mut out = invariant::hoist(program);
-    let program = &out.clone();
-    let partial = written_elsewhere(program);
-    let mut steps = Vec::new();
-    for step in &program.steps {
-        let (reads, writes) = step_uses(step);
+    let partial = written_elsewhere(&out);
+    for step in std::mem::take(&mut out.steps) {
+        let (reads, writes) = step_uses(&step);
         let known = |id: &BufferId| matches!(out.buffer(*id).role, Role::Constant { .. } | Role::Prepared);
         let fixed = |id: &BufferId| out.buffer(*id).role == Role::Temp && constant_size(&out, *id) && !partial[id.0 as usize];
-        if mentions_no_size(&out, step) && reads.iter().all(known) && writes.iter().all(fixed) {
+        if reads.iter().all(known) && writes.iter().all(fixed) && mentions_no_size(&out, &step) {
             writes.iter().for_each(|id| out.buffers[id.0 as usize].role = Role::Prepared);
-            out.prepare.push(step.clone());
+            out.prepare.push(step);
         } else {
-            steps.push(step.clone());
+            out.steps.push(step);
         }
     }
-    out.steps = steps;
     out
 }
 

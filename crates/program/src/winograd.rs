@@ -30,13 +30,12 @@ use target::costs::hundredths;
 
 /// Nothing is filtered for targets without fused multiply-adds: the transforms, rounded after each product too, would lose another half of
 /// what direct sums do there.
-pub fn filter(program: &Program, target: &Target) -> Program {
-    if !target.fma {
-        return program.clone();
+pub fn filter(mut program: Program, target: &Target) -> Program {
+    if target.fma {
+        let steps = std::mem::take(&mut program.steps);
+        program.steps = steps.into_iter().map(|step| filter_step(&mut program, step, target)).collect();
     }
-    let mut out = program.clone();
-    out.steps = std::mem::take(&mut out.steps).into_iter().map(|step| filter_step(&mut out, step, target)).collect();
-    out
+    program
 }
 
 fn filter_step(program: &mut Program, step: Step, target: &Target) -> Step {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 /// One place in the order: a stage that may be rewritten, a group, branch or loop that stands as it is, or nothing any more.
 #[derive(Clone, Debug)]
 pub enum Slot {
-    Stage(Stage),
+    Stage(Arc<Stage>),
     Fixed(Step),
     Gone,
 }
@@ -48,14 +48,16 @@ pub struct Work<'a> {
 
 impl<'a> Work<'a> {
     /// `uses` counts the uses of each buffer in the whole program.
-    pub fn new(program: &'a Program, uses: &HashMap<BufferId, usize>, steps: &[Step]) -> Work<'a> {
-        let used_elsewhere = use_counts(steps).into_iter().filter(|(id, count)| uses.get(id) > Some(count)).map(|(id, _)| id).collect();
+    pub fn new(program: &'a Program, uses: &HashMap<BufferId, usize>, steps: Vec<Step>) -> Work<'a> {
+        let used_elsewhere = use_counts(&steps).into_iter().filter(|(id, count)| uses.get(id) > Some(count)).map(|(id, _)| id).collect();
         let slots = vec![Slot::Gone; steps.len()];
         let mut work = Work { program, slots, used_elsewhere, readers: Places::default(), writers: Places::default() };
-        for (at, step) in steps.iter().enumerate() {
+        for (at, step) in steps.into_iter().enumerate() {
             let slot = match step {
-                Step::Group(group) if group.stages.len() == 1 && group.outer.is_empty() => Slot::Stage(group.stages[0].clone()),
-                step => Slot::Fixed(step.clone()),
+                Step::Group(Group { outer, mut stages }) if stages.len() == 1 && outer.is_empty() => {
+                    Slot::Stage(Arc::new(stages.remove(0)))
+                }
+                step => Slot::Fixed(step),
             };
             work.set(at, slot);
         }
@@ -81,7 +83,7 @@ impl<'a> Work<'a> {
         self.slots[at] = slot;
     }
 
-    pub fn stage(&self, at: usize) -> Option<&Stage> {
+    pub fn stage(&self, at: usize) -> Option<&Arc<Stage>> {
         match &self.slots[at] {
             Slot::Stage(stage) => Some(stage),
             Slot::Fixed(_) | Slot::Gone => None,
@@ -105,19 +107,19 @@ impl<'a> Work<'a> {
     }
 
     /// A stage made of a rewritten nest, whose operands and writes are found again by their names.
-    pub fn bind(&self, nest: Nest, candidates: &[&Stage]) -> Stage {
+    pub fn bind(&self, nest: Nest, candidates: &[&Stage]) -> Arc<Stage> {
         let all = candidates.iter().flat_map(|s| s.operands.iter().chain(&s.writes));
         let named: HashMap<&str, BufferId> = all.map(|id| (&*self.program.buffer(*id).name, *id)).collect();
         let find = |name: &str| named.get(name).copied().unwrap_or(BufferId(u32::MAX));
         let operands = nest.operands.iter().map(|o| find(&o.name)).collect();
         let writes = nest.writes.iter().map(|w| find(&w.name)).collect();
         let location = ir::Location::all(candidates.iter().map(|s| &s.location));
-        Stage { nest, operands, writes, location }
+        Arc::new(Stage { nest, operands, writes, location })
     }
 
     pub fn finish(self) -> Vec<Step> {
         let step = |slot| match slot {
-            Slot::Stage(stage) => Some(Step::Group(Group { outer: vec![], stages: vec![stage] })),
+            Slot::Stage(stage) => Some(Step::Group(Group { outer: vec![], stages: vec![Arc::unwrap_or_clone(stage)] })),
             Slot::Fixed(step) => Some(step),
             Slot::Gone => None,
         };

@@ -132,14 +132,16 @@ impl Ranges {
     /// Shifts every size by its floor; the polynomial is nonnegative where no coefficient is then negative. Products of more sizes than
     /// [`MOST_FACTORS`] stay as they are, since shifting doubles their terms with each.
     fn size_polynomial_nonnegative(&self, expr: &Expr) -> bool {
+        let from_zero = Ranges::new(0);
+        let no_negative = |expr: &Expr| expr.terms().iter().all(|(monomial, c)| *c >= 0 && from_zero.monomial_nonnegative(monomial));
+        if self.size_floor >= 0 && no_negative(expr) {
+            return true;
+        }
         let floor = |sym: &Sym| if self.positive.contains(sym) { self.size_floor.max(1) } else { self.size_floor };
         let degree = expr.terms().iter().map(|(monomial, _)| monomial.len()).max().unwrap_or(0);
         let shifts = degree <= MOST_FACTORS && expr.mentions_any(&|sym| floor(sym) != 0);
         let shifted = if shifts { expr.substitute(&|sym| Some(Expr::sym(sym) + floor(sym))) } else { expr.clone() };
-        let from_zero = Ranges::new(0);
-        shifted.terms().iter().all(|(monomial, c)| *c >= 0 && from_zero.monomial_nonnegative(monomial))
-            || from_zero.bounded_by_parts(&shifted)
-            || self.bounded_by_choice(expr)
+        no_negative(&shifted) || from_zero.bounded_by_parts(&shifted) || self.bounded_by_choice(expr)
     }
 
     /// `x - min(a, b)` is at least `x - a` and at least `x - b`; `x + max(a, b)` likewise.

@@ -34,14 +34,16 @@ pub struct General {
 /// None where the group has no such form: it has several stages, pads, indices read from data, or writes that do not always store; or where
 /// an address is not linear in the iterators.
 pub fn general(group: &PhysicalGroup) -> Option<General> {
+    if !may_be_general(group) {
+        return None;
+    }
     let mut group = flat(group);
     let [stage] = group.stages.as_mut_slice() else { return None };
-    let always = stage.nest.writes.iter().all(|write| write.only.is_empty());
-    if group.buffers.iter().any(|buffer| buffer.role == PhysicalRole::Local) || stage.nest.iters.is_empty() || !always {
+    if stage.nest.iters.is_empty() {
         return None;
     }
     let lens: Vec<Expr> = group.buffers.iter().map(|buffer| Expr::product(&buffer.ty.dims)).collect();
-    linearise(stage, &lens)?;
+    linearise(stage, &lens);
     let names: BTreeMap<Sym, Sym> =
         stage.nest.iters.iter().enumerate().map(|(at, iter)| (iter.sym.clone(), Sym::new(&format!("i{at}")))).collect();
     stage.nest = rewrite::rename(&stage.nest, &names);
@@ -53,6 +55,15 @@ pub fn general(group: &PhysicalGroup) -> Option<General> {
     group.outer.clear();
     let fits = group.sizes().iter().all(|size| sizes.values.iter().any(|(known, _)| known == size));
     fits.then_some(General { group, values: sizes.values, names })
+}
+
+fn may_be_general(group: &PhysicalGroup) -> bool {
+    let [stage] = group.stages.as_slice() else { return false };
+    let plain = |read: &Read| read.fill.is_none() && read.index.iter().all(|index| index.as_map().is_some());
+    !group.buffers.iter().any(|buffer| buffer.role == PhysicalRole::Local)
+        && stage.nest.writes.iter().all(|write| write.only.is_empty())
+        && !stage.nest.updates()
+        && stage.nest.reads().all(|(_, read)| plain(read))
 }
 
 impl General {
@@ -81,12 +92,8 @@ fn rounded(mut rows: RowsSchedule) -> RowsSchedule {
 }
 
 /// Indexes all memory by addresses.
-fn linearise(stage: &mut PhysicalStage, lens: &[Expr]) -> Option<()> {
+fn linearise(stage: &mut PhysicalStage, lens: &[Expr]) {
     let cx = StageCx::new(stage, &[], 0);
-    let plain = |read: &Read| read.fill.is_none() && read.index.iter().all(|index| index.as_map().is_some());
-    if stage.nest.updates() || !stage.nest.reads().all(|(_, read)| plain(read)) {
-        return None;
-    }
     let address = |access| cx.ranges.simplify(&cx.address(access));
     let mut nest = stage.nest.clone();
     for (id, _) in stage.nest.reads() {
@@ -102,7 +109,6 @@ fn linearise(stage: &mut PhysicalStage, lens: &[Expr]) -> Option<()> {
         operand.ty.dims = vec![lens[*at].clone()];
     }
     stage.nest = nest;
-    Some(())
 }
 
 /// The parameters so far, with their values.
