@@ -1,5 +1,5 @@
 /* Times calls of an artefact by one thread: time_artefact LIBRARY WEIGHTS PREFIX CONTEXT_BYTES ABI SECONDS DIMS.. -- OUTPUT_BYTES.. -- INPUT_FILE..
-   WEIGHTS is their file, or - where the library has them. Large memory is on huge pages, as the compiler has it where it calls in place.
+   WEIGHTS is their file, or - where the library has them. All memory is on huge pages: what a caller does to whom speed matters.
    Prints the median of a call's milliseconds, or what failed. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -12,6 +12,8 @@
 
 enum { MOST = 256, CALLS = 1 << 20 };
 
+static const size_t ADDRESSES = (size_t)1 << 36;
+
 static void *symbol(void *library, const char *prefix, const char *name) {
     char full[512];
     snprintf(full, sizeof full, "%s_%s", prefix, name);
@@ -23,11 +25,20 @@ static void *symbol(void *library, const char *prefix, const char *name) {
     return found;
 }
 
+/* Zeroed, aligned to 64 bytes. */
 static void *room(size_t bytes) {
-    size_t huge = (size_t)2 << 20, all = (bytes + huge) / huge * huge;
-    void *memory = aligned_alloc(all > huge ? huge : 64, all);
-    if (all > huge) madvise(memory, all, MADV_HUGEPAGE);
-    memset(memory, 0, all);
+    static char *all;
+    static size_t used;
+    if (!all) {
+        all = mmap(NULL, ADDRESSES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        madvise(all, ADDRESSES, MADV_HUGEPAGE);
+    }
+    if (all == MAP_FAILED || bytes > ADDRESSES - used) {
+        fprintf(stderr, "no memory for %zu bytes\n", bytes);
+        exit(1);
+    }
+    void *memory = memset(all + used, 0, bytes);
+    used += (bytes + 63) / 64 * 64;
     return memory;
 }
 
