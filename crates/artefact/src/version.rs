@@ -178,12 +178,17 @@ fn constant(program: &Program, id: BufferId) -> Option<&Tensor> {
     }
 }
 
-/// The prepared memory, filled by code for this machine: what preparation computes does not depend on who computes it.
+/// The prepared memory, filled by the code that would fill it in place. What this machine can't run it fills by code of its own, which may
+/// round sums in another order.
 fn prepared(assembled: &Assembled, options: &Options) -> Result<Vec<u8>, Error> {
     let program =
         Program { symbols: BTreeMap::new(), guards: vec![], steps: vec![], inputs: vec![], outputs: vec![], ..assembled.program.clone() };
     let memory = MemoryPlan { tenants: Arena::default(), offsets: vec![], ..assembled.memory.clone() };
-    let options = Options { target: Target::native(), tuned: None, profile: false, values: BTreeMap::new(), ..options.clone() };
+    let mut options = Options { profile: false, values: BTreeMap::new(), ..options.clone() };
+    let here = Target::native();
+    if options.target.missing_on(&here).is_some() {
+        (options.target, options.tuned) = (here, None);
+    }
     let assembly = assemble::assemble(&program, &memory, &options, options.store.as_deref());
     let compiled = driver::compile::from_parts(program, memory, assembly, &options)?;
     let executable = Executable::load(compiled.image, options.threads).map_err(|why| match why {

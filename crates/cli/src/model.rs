@@ -52,17 +52,8 @@ impl Machine {
 
     /// E006 where the target has what this machine lacks, as far as the records tell.
     fn check_runs_here(&self) -> Result<(), Failure> {
-        let here = Target::native();
-        if self.target.architecture() != here.architecture() {
-            let why = format!("{} is no machine of this kind; `inkle compile` writes code for it to files", self.target.name);
-            return Err(Failure::user(Code::Unsupported, why));
-        }
-        let missing: Vec<&str> = self.target.features.iter().filter(|f| !here.features.contains(f)).map(String::as_str).collect();
-        if self.target.vector_bits > here.vector_bits || !missing.is_empty() {
-            let lacks = if missing.is_empty() { format!("{} bit vectors", self.target.vector_bits) } else { missing.join(", ") };
-            return Err(Failure::user(Code::Unsupported, format!("this machine lacks {lacks}, which {} has", self.target.name)));
-        }
-        Ok(())
+        let why = |missing| Failure::user(Code::Unsupported, format!("{missing}; `inkle compile` writes code for it to files"));
+        self.target.missing_on(&Target::native()).map_or(Ok(()), |missing| Err(why(missing)))
     }
 }
 

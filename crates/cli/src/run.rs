@@ -19,6 +19,7 @@ use driver::values::{compile_for, import_for};
 use driver::verify::{self, Given, Sample};
 use driver::{Compiled, Options, Sabotage, Source};
 use ir::{Graph, Strings, Tensor};
+use ops::interp::Floats;
 use runtime::Image;
 use serde_json::{Value, json};
 use std::time::Instant;
@@ -170,7 +171,7 @@ fn interpreted_graph(arguments: &RunArgs, graph: &Graph, draw: Draw, progress: &
 pub fn graph_outputs(graph: &Graph, inputs: &[Tensor], strings: &Strings) -> Result<Vec<Tensor>, Failure> {
     let sizes = ops::interp::bind_symbols(graph, &inputs.iter().map(|tensor| tensor.dims().to_vec()).collect::<Vec<_>>())?;
     let arrays: Vec<_> = inputs.iter().map(Tensor::to_array).collect();
-    Ok(interpret::graph(graph, &arrays, &sizes, strings)?.iter().map(Tensor::from_array).collect())
+    Ok(interpret::graph(graph, &arrays, &sizes, strings, Floats::Rounded)?.iter().map(Tensor::from_array).collect())
 }
 
 fn outputs_report(arguments: &RunArgs, image: &Image, outputs: &[Tensor], strings: &Strings) -> Result<Report, Failure> {

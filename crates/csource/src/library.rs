@@ -83,6 +83,7 @@ fn rounding(dtype: DType) -> Vec<Helper> {
         _ => ("inkle_bits64", "uint64_t", "UINT64_C(0x8000000000000000)"),
     };
     let limit = format!("{}{suffix}", finite(if dtype == DType::F32 { 8388608.0 } else { 4503599627370496.0 }));
+    let least = format!("{}{suffix}", finite(dtype.least_normal()));
     let of_bits = format!("inkle_{name}");
     let helper = |what: &str, parameters: &str, body: String| Helper {
         name: format!("inkle_{what}_{name}"),
@@ -113,6 +114,7 @@ fn rounding(dtype: DType) -> Vec<Helper> {
         helper("floor", &x, stepped(">", "-")),
         helper("ceil", &x, stepped("<", "+")),
         helper("trunc", &x, format!("    return inkle_signed_{name}(inkle_floor_{name}(inkle_abs_{name}(x)), x);\n")),
+        helper("flush", &x, format!("    return inkle_abs_{name}(x) < {least} ? inkle_signed_{name}(0, x) : x;\n")),
     ]
 }
 

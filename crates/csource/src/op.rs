@@ -99,6 +99,7 @@ fn unary(op: Unary, dtype: DType, a: &str) -> String {
         Unary::Ceil => call("ceil"),
         Unary::Round => call("round"),
         Unary::Trunc => call("trunc"),
+        Unary::Flush => call("flush"),
         Unary::Not if dtype == DType::Bool => format!("!{a}"),
         Unary::Not => format!("({own})~({wide}){a}"),
     }

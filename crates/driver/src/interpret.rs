@@ -8,6 +8,7 @@ use ir::{Array, Code, Diagnostics, Graph, Location, Strings, Tensor, TensorType}
 use kernel::interp::{Compiled as CompiledKernel, Memory};
 use kernel::kernel::Space;
 use kernel::module::{Entry, EntryStep, HostLaunch, Launch, Loop, Place, Times};
+use ops::interp::Floats;
 use program::{Program, Role};
 use std::collections::{BTreeMap, HashMap, hash_map};
 use std::sync::Arc;
@@ -34,7 +35,7 @@ pub fn interpret(compiled: &Compiled, how: Interpreter, inputs: &[Tensor], strin
     let arrays: Vec<Array> = inputs.iter().map(Tensor::to_array).collect();
     let round = |arrays: Vec<Array>| arrays.iter().map(Tensor::from_array).collect();
     match how {
-        Interpreter::Graph => Ok(round(graph(&compiled.graph, &arrays, &sizes, strings)?)),
+        Interpreter::Graph => Ok(round(graph(&compiled.graph, &arrays, &sizes, strings, Floats::Rounded)?)),
         Interpreter::Program => Ok(round(program(&compiled.program, &arrays, &sizes, strings)?)),
         Interpreter::Nest => Ok(round(program(&program::lower::lower(&compiled.core)?, &arrays, &sizes, strings)?)),
         Interpreter::Kernel => {
@@ -46,8 +47,8 @@ pub fn interpret(compiled: &Compiled, how: Interpreter, inputs: &[Tensor], strin
     }
 }
 
-pub fn graph(graph: &Graph, inputs: &[Array], sizes: &Sizes, strings: &Strings) -> Result<Vec<Array>, Error> {
-    ops::interp::outputs_with(graph, inputs, sizes, strings).map_err(|problem| Error::Diagnostics(problem.into()))
+pub fn graph(graph: &Graph, inputs: &[Array], sizes: &Sizes, strings: &Strings, floats: Floats) -> Result<Vec<Array>, Error> {
+    ops::interp::outputs_with(graph, inputs, sizes, strings, floats).map_err(|problem| Error::Diagnostics(problem.into()))
 }
 
 pub fn program(program: &Program, inputs: &[Array], sizes: &Sizes, strings: &Strings) -> Result<Vec<Array>, Error> {

@@ -17,7 +17,7 @@ use crate::sabotage;
 use ir::array::Data;
 use ir::{Array, DType, Graph, Literal, Strings, Tensor, ValueId};
 use kernel::module::{Entry, EntryStep, HostLaunch, Launch};
-use ops::interp::Values;
+use ops::interp::{Floats, Values};
 use program::layout::from_physical;
 use program::{BufferId, Group, HostStep, PhysicalGroup, Program, Step, physical};
 use runtime::Executable;
@@ -119,7 +119,7 @@ struct Call {
 
 impl Call {
     fn graph(&self, graph: &Graph) -> Result<Vec<Array>, Error> {
-        interpret::graph(graph, &self.arrays, &self.sizes, &self.strings)
+        interpret::graph(graph, &self.arrays, &self.sizes, &self.strings, Floats::Exact)
     }
 }
 
@@ -189,7 +189,7 @@ fn rounded_constants(graph: &Graph, call: &Call) -> Result<Vec<Array>, Error> {
     for node in &graph.nodes {
         ops::interp::compute_sizes(graph, &values, &mut sizes).map_err(diagnosed)?;
         let known = node.inputs.iter().all(|id| constant[id.0 as usize]);
-        let results = ops::interp::node_results(graph, node, &values, &sizes, &call.strings).map_err(diagnosed)?;
+        let results = ops::interp::node_results(graph, node, &values, &sizes, &call.strings, Floats::Exact).map_err(diagnosed)?;
         for (id, result) in node.outputs.iter().zip(results) {
             constant[id.0 as usize] = known;
             values[id.0 as usize] = Some(if known { Tensor::from_array(&result).to_array() } else { result });
@@ -237,7 +237,7 @@ fn apart(a: f64, b: f64) -> f64 {
 }
 
 fn program_passes(core: &Graph, options: &Options, call: &Call, report: &mut Report) -> Result<Option<Program>, Error> {
-    let values = ops::interp::interpret_keeping(core, &call.arrays, &call.sizes, &call.strings, &|_| true);
+    let values = ops::interp::interpret_keeping(core, &call.arrays, &call.sizes, &call.strings, Floats::Exact, &|_| true);
     let values = values.map_err(|p| Error::Diagnostics(p.into()))?;
     let mut want: HashMap<Arc<str>, Array> =
         core.values.iter().zip(values).filter_map(|(value, array)| Some((value.name.clone(), array?))).collect();

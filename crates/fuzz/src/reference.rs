@@ -22,9 +22,9 @@
 
 use ir::array::Data;
 use ir::graph::{Attr, Node};
-use ir::{Array, DType, Diagnostic, Graph, Strings, ValueId};
+use ir::{Array, DType, Diagnostic, Graph, Literal, Strings, ValueId};
 use nest::Func;
-use ops::interp::{self, Values};
+use ops::interp::{self, Floats, Values};
 use random::Random;
 use std::collections::BTreeMap;
 use sym::Sym;
@@ -42,6 +42,8 @@ pub struct Reference {
 const RUNS: u64 = 2;
 /// The least perturbation, in roundings; the largest is twice that.
 const STEP: f64 = 2.0;
+/// The roundings of a sum one by one, of equal terms, are all of one sign for a while: so many for each term.
+const BIAS: f64 = 0.125;
 const FACTOR: f64 = 16.0;
 const LEAST_ROUNDINGS: f64 = 64.0;
 
@@ -52,11 +54,12 @@ pub fn reference(graph: &Graph, inputs: &[Array], sizes: &BTreeMap<Sym, i64>, se
     let exact = interp::outputs(graph, inputs, sizes)?;
     let mut differences = vec![0.0f64; outputs.len()];
     let mut open: Vec<Vec<bool>> = outputs.iter().map(|output| vec![false; output.count()]).collect();
-    let mut leaves_range = false;
+    let (mut leaves_range, mut meets_infinity) = (false, inputs.iter().any(has_infinity));
     for (run, turn) in (0..RUNS).flat_map(|run| [(run, 1.0), (run, -1.0)]) {
         let mut perturbed = Changed::new(Change::Perturb { random: Random::named(seed + run, "perturbation"), turn }, graph);
         let others = perturbed.outputs(graph, inputs, sizes)?;
         leaves_range |= perturbed.leaves_range;
+        meets_infinity |= perturbed.meets_infinity;
         for (at, (exact, other)) in exact.iter().zip(&others).enumerate() {
             differences[at] = differences[at].max(largest_difference(exact, other));
             mark(&mut open[at], exact, other, |exact, other| class(exact) != class(other));
@@ -70,7 +73,18 @@ pub fn reference(graph: &Graph, inputs: &[Array], sizes: &BTreeMap<Sym, i64>, se
             mark(&mut open[at], exact, other, |exact, other| class(exact) != class(other) || (exact - other).abs() > bounds[at]);
         }
     }
+    // a difference that is zero by chance turns an infinite factor into NaN
+    if meets_infinity || leaves_range {
+        let others = Changed::new(Change::Cancel, graph).outputs(graph, inputs, sizes)?;
+        for (at, (exact, other)) in exact.iter().zip(&others).enumerate() {
+            mark(&mut open[at], exact, other, |exact, other| class(exact) != class(other));
+        }
+    }
     Ok(Reference { outputs, bounds, open })
+}
+
+fn has_infinity(array: &Array) -> bool {
+    matches!(array.data(), Data::Float(data) if data.iter().any(|x| x.is_infinite()))
 }
 
 /// Marks the elements that are apart.
@@ -118,6 +132,8 @@ enum Change {
     Cut,
     /// They become NaN.
     Spoil,
+    /// Sums and differences within some roundings of what they are made of become zero.
+    Cancel,
 }
 
 /// A run of a graph in which floats are changed.
@@ -125,12 +141,14 @@ struct Changed {
     change: Change,
     /// Whether a number was outside its type's range.
     leaves_range: bool,
+    /// Whether a number that a node computed was infinite.
+    meets_infinity: bool,
     strings: Strings,
 }
 
 impl Changed {
     fn new(change: Change, graph: &Graph) -> Changed {
-        Changed { change, leaves_range: false, strings: Strings::of(&graph.texts) }
+        Changed { change, leaves_range: false, meets_infinity: false, strings: Strings::of(&graph.texts) }
     }
 
     fn outputs(&mut self, graph: &Graph, inputs: &[Array], sizes: &BTreeMap<Sym, i64>) -> Result<Vec<Array>, Diagnostic> {
@@ -145,10 +163,10 @@ impl Changed {
             let exact = is_exact(graph, node);
             let kept: Vec<(ValueId, Option<Array>)> = node.inputs.iter().map(|id| (*id, values[id.0 as usize].clone())).collect();
             if !exact && node.op != "map" && node.regions.is_empty() && matches!(self.change, Change::Perturb { .. }) {
-                node.inputs.iter().for_each(|id| self.change(&mut values[id.0 as usize]));
+                node.inputs.iter().for_each(|id| self.change(&mut values[id.0 as usize], 0.0));
             }
             let results = match node.regions.is_empty() {
-                true => interp::node_results(graph, node, &values, &sizes, &self.strings)?,
+                true => interp::node_results(graph, node, &values, &sizes, &self.strings, Floats::Exact)?,
                 false => {
                     let operands: Vec<Array> = node.inputs.iter().filter_map(|id| values[id.0 as usize].clone()).collect();
                     let mut run = |region: &Graph, inputs: &[Array]| self.outputs(region, inputs, &sizes);
@@ -157,9 +175,12 @@ impl Changed {
             };
             kept.into_iter().for_each(|(id, value)| values[id.0 as usize] = value);
             for (id, result) in node.outputs.iter().zip(results) {
+                self.meets_infinity |= has_infinity(&result);
+                let result = if matches!(self.change, Change::Cancel) { cancelled(node, &values, result) } else { result };
                 values[id.0 as usize] = Some(result);
                 if !exact {
-                    self.change(&mut values[id.0 as usize]);
+                    let biased = BIAS * summands(node, &values);
+                    self.change(&mut values[id.0 as usize], biased);
                 }
             }
             interp::compute_sizes(graph, &values, &mut sizes)?;
@@ -167,15 +188,16 @@ impl Changed {
         Ok(graph.outputs.iter().filter_map(|(_, id)| values[id.0 as usize].clone()).collect())
     }
 
-    fn change(&mut self, value: &mut Option<Array>) {
+    /// Perturbations are larger by `biased` roundings.
+    fn change(&mut self, value: &mut Option<Array>, biased: f64) {
         let Some(array) = value else { return };
         let Data::Float(data) = array.data() else { return };
         let dtype = array.dtype();
-        let changed = data.iter().map(|x| self.changed(dtype, *x)).collect();
+        let changed = data.iter().map(|x| self.changed(dtype, *x, biased)).collect();
         *array = Array::floats(dtype, array.dims().to_vec(), changed);
     }
 
-    fn changed(&mut self, dtype: DType, x: f64) -> f64 {
+    fn changed(&mut self, dtype: DType, x: f64, biased: f64) -> f64 {
         let outside = x.is_finite() && x != 0.0 && (x.abs() > dtype.largest() || x.abs() <= dtype.half_smallest());
         self.leaves_range |= outside;
         match (&mut self.change, outside) {
@@ -184,12 +206,35 @@ impl Changed {
             (Change::Perturb { random, turn }, _) if x != 0.0 && x.abs() <= dtype.largest() => {
                 let bits = random.bits();
                 let part = (bits & 0xffff) as f64 / 65536.0;
-                let step = *turn * STEP * (1.0 + part) * dtype.rounding(x);
+                let step = *turn * (STEP * (1.0 + part) + biased) * dtype.rounding(x);
                 x + if bits >> 63 == 0 { step } else { -step }
             }
             (_, _) => x,
         }
     }
+}
+
+/// How many elements each element of a reduction's result is the sum of; 0 for other nodes.
+fn summands(node: &Node, values: &Values) -> f64 {
+    let count = |id: &ValueId| values[id.0 as usize].as_ref().map_or(0, Array::count) as f64;
+    match (node.attrs.get("kind"), node.inputs.first(), node.outputs.first()) {
+        (Some(Attr::Text(kind)), Some(from), Some(to)) if node.op == "reduce" && kind == "sum" => count(from) / count(to).max(1.0),
+        _ => 0.0,
+    }
+}
+
+/// The result of a sum or difference, zero where it is of the size of roundings.
+fn cancelled(node: &Node, values: &Values, result: Array) -> Array {
+    let sums = matches!(node.attrs.get("func"), Some(Attr::Text(func)) if func == "add" || func == "sub");
+    let [Some(a), Some(b)] = [0, 1].map(|at| node.inputs.get(at).and_then(|id| values[id.0 as usize].as_ref())) else { return result };
+    if node.op != "map" || !sums || !result.dtype().is_float() {
+        return result;
+    }
+    let dtype = result.dtype();
+    let noise = |at| LEAST_ROUNDINGS * [a, b].map(|operand| dtype.rounding(operand.get(at).as_f64())).into_iter().fold(0.0, f64::max);
+    Array::from_fn(dtype, result.dims().to_vec(), |at| {
+        if result.get(at).as_f64().abs() <= noise(at) { Literal::Float(0.0) } else { result.get(at) }
+    })
 }
 
 /// Whether a node rounds nothing.
@@ -214,7 +259,17 @@ fn is_exact(graph: &Graph, node: &Node) -> bool {
 fn is_exact_function(func: Func) -> bool {
     let exact = matches!(
         func,
-        Func::Neg | Func::Abs | Func::Sign | Func::Floor | Func::Ceil | Func::Round | Func::Trunc | Func::IsNan | Func::IsInf | Func::Not
+        Func::Neg
+            | Func::Abs
+            | Func::Sign
+            | Func::Floor
+            | Func::Ceil
+            | Func::Round
+            | Func::Trunc
+            | Func::Flush
+            | Func::IsNan
+            | Func::IsInf
+            | Func::Not
     );
     exact || func.is_comparison() || matches!(func, Func::Rem | Func::Max | Func::Min | Func::And | Func::Or | Func::Xor | Func::Select)
 }

@@ -1,5 +1,6 @@
 //! `decode_image`: the pixels of a picture in a file's bytes, `[height, width, channels]`; `image_size`: its height and width, 0 and 0
-//! where the bytes can't be decoded. Which format it is the bytes tell: PNG, JPEG, BMP, TIFF, WebP, PBM, PGM, PPM, PAM.
+//! where the bytes can't be decoded. Which format it is the bytes tell: PNG, JPEG, JPEG 2000, BMP, TIFF, WebP, PBM, PGM, PPM, PAM. JPEG is
+//! decoded as libjpeg-turbo does, whose upsampling of chroma the standard asks for.
 //!
 //! Attributes: `format` Text: RGB, BGR or Grayscale. Of `decode_image` also `dims` Exprs: height and width.
 
@@ -94,17 +95,85 @@ impl Pixels {
 
 /// None where the bytes can't be decoded; E008 where that would take too much.
 fn decoded(bytes: &[u8]) -> Result<Option<RgbImage>, Fault> {
-    let decode = || {
-        let mut limits = Limits::default();
-        (limits.max_image_width, limits.max_image_height, limits.max_alloc) = (Some(MOST_PIXELS), Some(MOST_PIXELS), Some(MOST_BYTES));
-        let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format()?;
-        reader.limits(limits);
-        reader.decode()
+    let decode = || match bytes {
+        [0xff, 0xd8, 0xff, ..] => jpeg(bytes),
+        [0, 0, 0, 12, b'j', b'P', ..] | [0xff, 0x4f, 0xff, 0x51, ..] => jpeg_2000(bytes),
+        _ => other(bytes),
     };
     match catch_unwind(decode) {
-        Ok(Ok(picture)) => Ok(Some(picture.to_rgb8())),
-        Ok(Err(ImageError::Limits(_))) => Err(Fault::new(Code::Limit, "the picture is too large")),
-        Ok(Err(_)) | Err(_) => Ok(None),
+        Ok(Ok(picture)) => Ok(Some(picture)),
+        Ok(Err(Refused::TooLarge)) => Err(Fault::new(Code::Limit, "the picture is too large")),
+        Ok(Err(Refused::NoPicture)) | Err(_) => Ok(None),
+    }
+}
+
+enum Refused {
+    TooLarge,
+    NoPicture,
+}
+
+impl<E: std::error::Error> From<E> for Refused {
+    fn from(_: E) -> Refused {
+        Refused::NoPicture
+    }
+}
+
+/// The height and width, where a decoder that needs so many bytes a pixel may start.
+fn within(width: usize, height: usize, bytes: u64) -> Result<(u32, u32), Refused> {
+    let most = MOST_PIXELS as usize;
+    if width > most || height > most || width as u64 * height as u64 * bytes > MOST_BYTES {
+        return Err(Refused::TooLarge);
+    }
+    Ok((width as u32, height as u32))
+}
+
+/// Coefficients of three components, and the pixels.
+const BYTES_OF_JPEG: u64 = 3 * 2 + 3;
+
+fn jpeg(bytes: &[u8]) -> Result<RgbImage, Refused> {
+    let picture = mozjpeg::Decompress::new_mem(bytes)?;
+    let (width, height) = within(picture.width(), picture.height(), BYTES_OF_JPEG)?;
+    let inks = matches!(picture.color_space(), mozjpeg::ColorSpace::JCS_CMYK | mozjpeg::ColorSpace::JCS_YCCK);
+    let mut rows = if inks { picture.to_colorspace(mozjpeg::ColorSpace::JCS_CMYK)? } else { picture.rgb()? };
+    let pixels: Vec<u8> = match inks {
+        true => rows.read_scanlines::<[u8; 4]>()?.iter().flat_map(|inks| [0, 1, 2].map(|at| product(inks[at], inks[3]))).collect(),
+        false => rows.read_scanlines()?,
+    };
+    RgbImage::from_raw(width, height, pixels).ok_or(Refused::NoPicture)
+}
+
+/// Of two numbers that stand for 0 to 1. Files keep inks as what is left of the light.
+fn product(a: u8, b: u8) -> u8 {
+    ((u32::from(a) * u32::from(b) + 127) / 255) as u8
+}
+
+/// Coefficients of four components, some of them twice, and the pixels.
+const BYTES_OF_JPEG_2000: u64 = 4 * 8 + 4;
+
+fn jpeg_2000(bytes: &[u8]) -> Result<RgbImage, Refused> {
+    let picture = hayro_jpeg2000::Image::new(bytes, &hayro_jpeg2000::DecodeSettings::default()).map_err(|_| Refused::NoPicture)?;
+    let (width, height) = within(picture.width() as usize, picture.height() as usize, BYTES_OF_JPEG_2000)?;
+    let channels = usize::from(picture.color_space().num_channels());
+    let pixels = picture.decode().map_err(|_| Refused::NoPicture)?;
+    let stride = channels + usize::from(picture.has_alpha());
+    let colours = |pixel: &[u8]| match channels {
+        1 => Some([pixel[0]; 3]),
+        3 => Some([pixel[0], pixel[1], pixel[2]]),
+        _ => None,
+    };
+    let pixels: Option<Vec<[u8; 3]>> = pixels.chunks_exact(stride).map(colours).collect();
+    RgbImage::from_raw(width, height, pixels.ok_or(Refused::NoPicture)?.concat()).ok_or(Refused::NoPicture)
+}
+
+fn other(bytes: &[u8]) -> Result<RgbImage, Refused> {
+    let mut limits = Limits::default();
+    (limits.max_image_width, limits.max_image_height, limits.max_alloc) = (Some(MOST_PIXELS), Some(MOST_PIXELS), Some(MOST_BYTES));
+    let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format()?;
+    reader.limits(limits);
+    match reader.decode() {
+        Ok(picture) => Ok(picture.to_rgb8()),
+        Err(ImageError::Limits(_)) => Err(Refused::TooLarge),
+        Err(_) => Err(Refused::NoPicture),
     }
 }
 

@@ -75,6 +75,16 @@ impl DType {
         }
     }
 
+    /// The least positive number of a float type that is not subnormal; 0 for exact types.
+    pub fn least_normal(self) -> f64 {
+        match self {
+            DType::F16 => 2f64.powi(-14),
+            DType::BF16 | DType::F32 => 2f64.powi(-126),
+            DType::F64 => f64::MIN_POSITIVE,
+            _ => 0.0,
+        }
+    }
+
     /// How far the nearest number of a float type lies from a value at most: infinitely far beyond the largest number; 0 for exact types
     /// and for what is no number.
     pub fn rounding(self, value: f64) -> f64 {

@@ -82,6 +82,8 @@ pub enum Unary {
     /// Half to even.
     Round,
     Trunc,
+    /// Subnormal numbers become zero of their sign.
+    Flush,
     /// Bitwise; of a Bool, logical.
     Not,
 }

@@ -37,6 +37,7 @@ mod text;
 mod wide;
 
 pub use debug::Origins;
+use ir::DType;
 use kernel::facade::{Dispatch, Facade};
 use kernel::module::{Entry, Module};
 use kernel::{Interface, Kernel};
@@ -58,6 +59,8 @@ pub struct PrintOptions {
     pub aligned: bool,
     /// Whether f16 is converted by operations on bits.
     pub soft_half: bool,
+    /// Whether the machine rounds f32 to bf16, but for subnormal numbers, which it takes for zero.
+    pub flushing_bf16: bool,
     /// Whether divisions and conversions of i64 are calls of functions in the module.
     pub narrow_words: bool,
 }
@@ -68,6 +71,7 @@ impl PrintOptions {
         PrintOptions {
             vector_width: Some(target.vector_bits),
             soft_half: !target.half,
+            flushing_bf16: target.dot_group(DType::BF16, DType::BF16) > 1,
             narrow_words: target.word_bits < 64,
             ..PrintOptions::default()
         }

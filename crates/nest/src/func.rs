@@ -27,6 +27,8 @@ pub enum Func {
     /// Half to even.
     Round,
     Trunc,
+    /// Subnormal numbers become zero of their sign; of f32 and f64.
+    Flush,
     /// Float to bool.
     IsNan,
     /// Float to bool.
@@ -64,7 +66,7 @@ pub enum Func {
 use Func::*;
 
 impl Func {
-    pub const ALL: [Func; 40] = [
+    pub const ALL: [Func; 41] = [
         Neg,
         Abs,
         Sign,
@@ -83,6 +85,7 @@ impl Func {
         Ceil,
         Round,
         Trunc,
+        Flush,
         IsNan,
         IsInf,
         Not,
@@ -127,6 +130,7 @@ impl Func {
             Ceil => "ceil",
             Round => "round",
             Trunc => "trunc",
+            Flush => "flush",
             IsNan => "is_nan",
             IsInf => "is_inf",
             Not => "not",
@@ -160,7 +164,7 @@ impl Func {
     pub fn arity(self) -> usize {
         match self {
             Neg | Abs | Sign | Exp | Log | Sqrt | Rsqrt | Reciprocal | Erf | Tanh | Sigmoid | Sin | Cos | Atan | Floor | Ceil | Round
-            | Trunc | IsNan | IsInf | Not => 1,
+            | Trunc | Flush | IsNan | IsInf | Not => 1,
             Add | Sub | Mul | Div | Rem | Pow | Max | Min | And | Or | Xor | Equal | NotEqual | Less | LessEqual | Greater
             | GreaterEqual => 2,
             Select | MulAdd => 3,
@@ -189,6 +193,7 @@ impl Func {
                 | Ceil
                 | Round
                 | Trunc
+                | Flush
                 | IsNan
                 | IsInf
                 | MulAdd
@@ -209,6 +214,7 @@ impl Func {
             Select => operands[0] == DType::Bool,
             And | Or | Xor | Not => !dtype.is_float(),
             Equal | NotEqual => true,
+            Flush => matches!(dtype, DType::F32 | DType::F64),
             Max | Min | Less | LessEqual | Greater | GreaterEqual => true,
             f if f.float_only() => dtype.is_float(),
             _ => dtype != DType::Bool,
@@ -232,10 +238,10 @@ impl Func {
 
     /// The meaning, in f64 or exact integers. `dtype` is the type of the data operands; integer results wrap to it.
     pub fn eval(self, dtype: DType, x: &[Literal]) -> Literal {
-        if dtype.is_float() { self.eval_float(x) } else { self.eval_int(dtype, x) }
+        if dtype.is_float() { self.eval_float(dtype, x) } else { self.eval_int(dtype, x) }
     }
 
-    fn eval_float(self, x: &[Literal]) -> Literal {
+    fn eval_float(self, dtype: DType, x: &[Literal]) -> Literal {
         let f = |i: usize| x[i].as_f64();
         let bool = |b: bool| Literal::Int(b as i64);
         let ordered = |pick: fn(f64, f64) -> f64| if f(0).is_nan() || f(1).is_nan() { f64::NAN } else { pick(f(0), f(1)) };
@@ -266,6 +272,8 @@ impl Func {
             Ceil => f(0).ceil(),
             Round => f(0).round_ties_even(),
             Trunc => f(0).trunc(),
+            Flush if f(0).abs() < dtype.least_normal() => 0.0f64.copysign(f(0)),
+            Flush => f(0),
             Add => f(0) + f(1),
             Sub => f(0) - f(1),
             Mul => f(0) * f(1),
@@ -355,8 +363,8 @@ impl Func {
                     i(2)
                 }
             }
-            Exp | Log | Sqrt | Rsqrt | Reciprocal | Erf | Tanh | Sigmoid | Sin | Cos | Atan | Floor | Ceil | Round | Trunc | IsNan
-            | IsInf | MulAdd => 0,
+            Exp | Log | Sqrt | Rsqrt | Reciprocal | Erf | Tanh | Sigmoid | Sin | Cos | Atan | Floor | Ceil | Round | Trunc | Flush
+            | IsNan | IsInf | MulAdd => 0,
         };
         Literal::Int(wrap(value, dtype))
     }

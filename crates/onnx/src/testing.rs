@@ -80,7 +80,8 @@ fn run(text: &str, inputs: &[&str], options: &ImportOptions) -> (Graph, Strings,
     let inputs: Vec<Array> = inputs.iter().map(|text| tensor_of(text, &strings).to_array()).collect();
     let dims: Vec<Vec<usize>> = inputs.iter().map(|array| array.dims().to_vec()).collect();
     let symbols = ::ops::interp::bind_symbols(&graph, &dims).unwrap_or_else(|problems| panic!("{problems}"));
-    let outputs = ::ops::interp::outputs_with(&graph, &inputs, &symbols, &strings).unwrap_or_else(|problem| panic!("{problem}"));
+    let outputs = ::ops::interp::outputs_with(&graph, &inputs, &symbols, &strings, ::ops::interp::Floats::Exact)
+        .unwrap_or_else(|problem| panic!("{problem}"));
     (graph, strings, outputs)
 }
 

@@ -4,9 +4,30 @@ pub mod regions;
 
 use crate::attrs::concrete;
 use crate::def::{ConcreteType, Kind};
-use ir::{Array, Code, Diagnostic, Diagnostics, Graph, Location, Node, Strings, TensorType, ValueId};
+use ir::array::Data;
+use ir::{Array, Code, DType, Diagnostic, Diagnostics, Graph, Location, Node, Strings, TensorType, ValueId};
 use std::collections::BTreeMap;
 use sym::{Expr, Sym};
+
+/// How floats are kept from node to node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Floats {
+    /// In double precision, whatever their type: what other results are measured against.
+    Exact,
+    /// Rounded to f32, but those of f64, as code computes them: a tie of a rounding to whole numbers may hang on it.
+    Rounded,
+}
+
+impl Floats {
+    fn kept(self, array: Array) -> Array {
+        match (self, array.data()) {
+            (Floats::Rounded, Data::Float(data)) if array.dtype() != DType::F64 => {
+                Array::floats(array.dtype(), array.dims().to_vec(), data.iter().map(|x| f64::from(*x as f32)).collect())
+            }
+            _ => array,
+        }
+    }
+}
 
 /// The values of a graph, by `ValueId`.
 pub type Values = Vec<Option<Array>>;
@@ -15,7 +36,7 @@ pub type Values = Vec<Option<Array>>;
 /// every symbol that is not computed (see [`bind_symbols`]). Errors: a guard that does not hold, a computed size outside its bounds (E009),
 /// an index outside its tensor (E010).
 pub fn interpret(graph: &Graph, inputs: &[Array], symbols: &BTreeMap<Sym, i64>) -> Result<Values, Diagnostic> {
-    interpret_keeping(graph, inputs, symbols, &Strings::of(&graph.texts), &|_| true)
+    interpret_keeping(graph, inputs, symbols, &Strings::of(&graph.texts), Floats::Exact, &|_| true)
 }
 
 /// Like [`interpret`], with a table of strings that begins with the graph's own; a value is dropped after its last use unless it is an
@@ -25,6 +46,7 @@ pub fn interpret_keeping(
     inputs: &[Array],
     symbols: &BTreeMap<Sym, i64>,
     strings: &Strings,
+    floats: Floats,
     keep: &dyn Fn(ValueId) -> bool,
 ) -> Result<Values, Diagnostic> {
     check_guards(graph, symbols)?;
@@ -39,8 +61,8 @@ pub fn interpret_keeping(
     compute_sizes(graph, &values, &mut symbols)?;
     for (at, node) in graph.nodes.iter().enumerate() {
         load_constants(graph, &node.inputs, &mut values);
-        for (id, array) in node.outputs.iter().zip(node_results(graph, node, &values, &symbols, strings)?) {
-            values[id.0 as usize] = Some(array);
+        for (id, array) in node.outputs.iter().zip(node_results(graph, node, &values, &symbols, strings, floats)?) {
+            values[id.0 as usize] = Some(floats.kept(array));
         }
         compute_sizes(graph, &values, &mut symbols)?;
         for id in node.inputs.iter().chain(&node.outputs).filter(|id| last_uses[id.0 as usize] <= at && !keep(**id)) {
@@ -70,12 +92,18 @@ pub fn compute_sizes(graph: &Graph, values: &Values, symbols: &mut BTreeMap<Sym,
 
 /// The graph's outputs alone, in order.
 pub fn outputs(graph: &Graph, inputs: &[Array], symbols: &BTreeMap<Sym, i64>) -> Result<Vec<Array>, Diagnostic> {
-    outputs_with(graph, inputs, symbols, &Strings::of(&graph.texts))
+    outputs_with(graph, inputs, symbols, &Strings::of(&graph.texts), Floats::Exact)
 }
 
 /// As [`outputs`], with a table of strings that begins with the graph's own.
-pub fn outputs_with(graph: &Graph, inputs: &[Array], symbols: &BTreeMap<Sym, i64>, strings: &Strings) -> Result<Vec<Array>, Diagnostic> {
-    let values = interpret_keeping(graph, inputs, symbols, strings, &|_| false)?;
+pub fn outputs_with(
+    graph: &Graph,
+    inputs: &[Array],
+    symbols: &BTreeMap<Sym, i64>,
+    strings: &Strings,
+    floats: Floats,
+) -> Result<Vec<Array>, Diagnostic> {
+    let values = interpret_keeping(graph, inputs, symbols, strings, floats, &|_| false)?;
     Ok(graph.outputs.iter().filter_map(|(_, id)| values[id.0 as usize].clone()).collect())
 }
 
@@ -86,6 +114,7 @@ pub fn node_results(
     values: &Values,
     symbols: &BTreeMap<Sym, i64>,
     strings: &Strings,
+    floats: Floats,
 ) -> Result<Vec<Array>, Diagnostic> {
     let error = |code: Code, message: String| Diagnostic::new(code, &node.location, message);
     let operands: Option<Vec<&Array>> = node.inputs.iter().map(|id| values[id.0 as usize].as_ref()).collect();
@@ -98,7 +127,7 @@ pub fn node_results(
     }
     if let Kind::Region = def.kind {
         let operands: Vec<Array> = operands.into_iter().cloned().collect();
-        return regions::results(node, &operands, symbols, &mut |region, inputs| outputs_with(region, inputs, symbols, strings));
+        return regions::results(node, &operands, symbols, &mut |region, inputs| outputs_with(region, inputs, symbols, strings, floats));
     }
     let attrs = concrete(&node.attrs, &|sym| symbols.get(sym).copied()).ok_or_else(unknown)?;
     let types = types.ok_or_else(unknown)?;

@@ -105,13 +105,22 @@ fn add_twin(program: &mut Program, of: BufferId, stage: &Stage) -> BufferId {
     let id = program.add_buffer(&name, "bf16.", ty.clone(), role);
     if known {
         let mut nest = rewrite::copy_nest(&name, &program.buffer(id).name, &program.buffer(of).ty);
-        nest.body.push(Scalar { op: ScalarOp::Convert(nest.writes[0].value), dtype: DType::BF16 });
-        nest.writes[0].value = ScalarId(nest.body.len() as u32 - 1);
+        let value = nest.writes[0].value;
+        nest.writes[0].value = narrowed(&mut nest, value);
         nest.writes[0].ty = ty;
         let stage = Stage { nest, operands: vec![of], writes: vec![id], location: stage.location.clone() };
         program.prepare.push(Step::Group(Group { outer: vec![], stages: vec![stage] }));
     }
     id
+}
+
+/// A factor of bf16. The machine's dot product takes subnormal numbers for zero, and so does its instruction that rounds to bf16; another
+/// way to round would take several.
+fn narrowed(nest: &mut Nest, value: ScalarId) -> ScalarId {
+    let flushed = ScalarId(nest.body.len() as u32);
+    nest.body.push(Scalar { op: ScalarOp::Apply(Func::Flush, vec![value]), dtype: DType::F32 });
+    nest.body.push(Scalar { op: ScalarOp::Convert(flushed), dtype: DType::BF16 });
+    ScalarId(flushed.0 + 1)
 }
 
 /// The stage with factors read from the twins, widened.
@@ -151,8 +160,7 @@ fn write_twins(program: &mut Program, twins: &BTreeMap<BufferId, BufferId>) {
         for at in 0..stage.writes.len() {
             let Some(twin) = twins.get(&stage.writes[at]) else { continue };
             let Write { index, only, finite, value, .. } = stage.nest.writes[at].clone();
-            stage.nest.body.push(Scalar { op: ScalarOp::Convert(value), dtype: DType::BF16 });
-            let value = ScalarId(stage.nest.body.len() as u32 - 1);
+            let value = narrowed(&mut stage.nest, value);
             let Buffer { name, ty, .. } = &buffers[twin.0 as usize];
             stage.nest.writes.push(Write { name: name.to_string(), ty: ty.clone(), index, only, combine: None, finite, value });
             stage.writes.push(*twin);

@@ -61,6 +61,19 @@ impl Target {
         }
     }
 
+    /// Why code for this target can't run on `machine`, as far as the records tell.
+    pub fn missing_on(&self, machine: &Target) -> Option<String> {
+        if self.architecture() != machine.architecture() {
+            return Some(format!("{} is no machine of this kind", self.name));
+        }
+        let missing: Vec<&str> = self.features.iter().filter(|f| !machine.features.contains(f)).map(String::as_str).collect();
+        if !missing.is_empty() {
+            return Some(format!("this machine lacks {}, which {} has", missing.join(", "), self.name));
+        }
+        let wider = self.vector_bits > machine.vector_bits;
+        wider.then(|| format!("this machine lacks {} bit vectors, which {} has", self.vector_bits, self.name))
+    }
+
     /// The first part of the triple: `x86_64`.
     pub fn architecture(&self) -> &str {
         self.triple.split('-').next().unwrap_or_default()

@@ -58,6 +58,7 @@ macro_rules! float_unary {
             Unary::Ceil => Some(map1!($t => $t, |a: $t| a.ceil())),
             Unary::Round => Some(map1!($t => $t, |a: $t| a.round_ties_even())),
             Unary::Trunc => Some(map1!($t => $t, |a: $t| a.trunc())),
+            Unary::Flush => Some(map1!($t => $t, |a: $t| if a.is_subnormal() { (0.0 as $t).copysign(a) } else { a })),
             Unary::Not => None,
         }
     };
@@ -68,7 +69,7 @@ macro_rules! int_unary {
         match $op {
             Unary::Neg => Some(map1!($t => $t, |a: $t| a.wrapping_neg())),
             Unary::Not => Some(map1!($t => $t, |a: $t| !a)),
-            Unary::Abs | Unary::Sqrt | Unary::Floor | Unary::Ceil | Unary::Round | Unary::Trunc => None,
+            Unary::Abs | Unary::Sqrt | Unary::Floor | Unary::Ceil | Unary::Round | Unary::Trunc | Unary::Flush => None,
         }
     };
 }

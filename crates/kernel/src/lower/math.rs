@@ -60,6 +60,7 @@ fn float(b: &mut KernelBuilder, func: Func, x: &[ValueId], constants: &[Option<L
         Ceil => unary(b, Unary::Ceil),
         Round => unary(b, Unary::Round),
         Trunc => unary(b, Unary::Trunc),
+        Flush => unary(b, Unary::Flush),
         Sign => float_sign(b, x[0]),
         Reciprocal => reciprocal(b, x[0]),
         Rsqrt => {
@@ -152,7 +153,7 @@ fn bool(b: &mut KernelBuilder, func: Func, x: &[ValueId]) -> ValueId {
         GreaterEqual => pair(b, Binary::Or, (x[0], false), (x[1], true)),
         Select => b.select(x[0], x[1], x[2]),
         Neg | Abs | Sign | Exp | Log | Sqrt | Rsqrt | Reciprocal | Erf | Tanh | Sigmoid | Sin | Cos | Atan | Floor | Ceil | Round
-        | Trunc | IsNan | IsInf | Add | Sub | Mul | Div | Rem | Pow | MulAdd => panic!("{} of bool", func.name()),
+        | Trunc | Flush | IsNan | IsInf | Add | Sub | Mul | Div | Rem | Pow | MulAdd => panic!("{} of bool", func.name()),
     }
 }
 
@@ -176,8 +177,8 @@ fn integer(b: &mut KernelBuilder, func: Func, x: &[ValueId]) -> ValueId {
         Pow => integer_pow(b, x[0], x[1]),
         Equal | NotEqual | Less | LessEqual | Greater | GreaterEqual => compare(b, func, x),
         Select => b.select(x[0], x[1], x[2]),
-        Exp | Log | Sqrt | Rsqrt | Reciprocal | Erf | Tanh | Sigmoid | Sin | Cos | Atan | Floor | Ceil | Round | Trunc | IsNan | IsInf
-        | MulAdd => panic!("{} of integers", func.name()),
+        Exp | Log | Sqrt | Rsqrt | Reciprocal | Erf | Tanh | Sigmoid | Sin | Cos | Atan | Floor | Ceil | Round | Trunc | Flush | IsNan
+        | IsInf | MulAdd => panic!("{} of integers", func.name()),
     }
 }
 

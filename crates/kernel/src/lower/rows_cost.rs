@@ -305,8 +305,8 @@ pub fn func_cycles(func: Func, dtype: DType) -> f64 {
     use Func::*;
     let wide = if dtype == DType::F64 { 2.0 } else { 1.0 };
     match func {
-        Neg | Abs | Sign | Floor | Ceil | Round | Trunc | IsNan | IsInf | Not | Add | Sub | Mul | And | Or | Xor | Equal | NotEqual
-        | Less | LessEqual | Greater | GreaterEqual | Select | MulAdd | Max | Min => 1.0,
+        Neg | Abs | Sign | Floor | Ceil | Round | Trunc | Flush | IsNan | IsInf | Not | Add | Sub | Mul | And | Or | Xor | Equal
+        | NotEqual | Less | LessEqual | Greater | GreaterEqual | Select | MulAdd | Max | Min => 1.0,
         Div | Rem if !dtype.is_float() => 40.0,
         Div | Sqrt | Reciprocal | Rsqrt => 8.0 * wide,
         Exp | Log => 10.0 * wide,

@@ -173,8 +173,8 @@ fn widen(b: &mut KernelBuilder, value: ValueId, constant: Option<Literal>, lanes
 fn leaves_type(func: Func) -> bool {
     use Func::*;
     match func {
-        Neg | Abs | Sign | Floor | Ceil | Round | Trunc | IsNan | IsInf | Not | Rem | Max | Min | And | Or | Xor | Equal | NotEqual
-        | Less | LessEqual | Greater | GreaterEqual | Select => false,
+        Neg | Abs | Sign | Floor | Ceil | Round | Trunc | Flush | IsNan | IsInf | Not | Rem | Max | Min | And | Or | Xor | Equal
+        | NotEqual | Less | LessEqual | Greater | GreaterEqual | Select => false,
         Exp | Log | Sqrt | Rsqrt | Reciprocal | Erf | Tanh | Sigmoid | Sin | Cos | Atan | Add | Sub | Mul | Div | Pow | MulAdd => true,
     }
 }

@@ -3,7 +3,8 @@
 use crate::kernel::{Binary, Compare, Space, Unary};
 
 impl Unary {
-    pub const ALL: [Unary; 8] = [Unary::Neg, Unary::Abs, Unary::Sqrt, Unary::Floor, Unary::Ceil, Unary::Round, Unary::Trunc, Unary::Not];
+    pub const ALL: [Unary; 9] =
+        [Unary::Neg, Unary::Abs, Unary::Sqrt, Unary::Floor, Unary::Ceil, Unary::Round, Unary::Trunc, Unary::Flush, Unary::Not];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -14,6 +15,7 @@ impl Unary {
             Unary::Ceil => "ceil",
             Unary::Round => "round",
             Unary::Trunc => "trunc",
+            Unary::Flush => "flush",
             Unary::Not => "not",
         }
     }

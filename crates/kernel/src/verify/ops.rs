@@ -81,7 +81,7 @@ fn computes_floats(dtype: DType) -> bool {
 fn unary_fits(op: Unary, dtype: DType) -> bool {
     match op {
         Unary::Neg => computes_floats(dtype) || dtype.is_int(),
-        Unary::Abs | Unary::Sqrt | Unary::Floor | Unary::Ceil | Unary::Round | Unary::Trunc => computes_floats(dtype),
+        Unary::Abs | Unary::Sqrt | Unary::Floor | Unary::Ceil | Unary::Round | Unary::Trunc | Unary::Flush => computes_floats(dtype),
         Unary::Not => !dtype.is_float(),
     }
 }

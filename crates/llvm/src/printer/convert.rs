@@ -1,6 +1,7 @@
 //! Conversions between element types, each rounded once.
 //!
-//! Nothing depends on what the target converts by itself: bf16 is made with integer instructions, and what is wider than
+//! Nothing depends on what the target converts by itself: bf16 is made with integer instructions, but for factors of the machine's own
+//! products (without subnormal numbers), and what is wider than
 //! f32 goes to the 16-bit floats through f32 rounded to odd, whose last bit then stands for all that was cut off.
 
 use super::function::{Function, Made};
@@ -21,6 +22,9 @@ impl Function<'_> {
         let (from, operand, lanes) = (self.ty(value).dtype, self.value(value), to.lanes);
         if from == to.dtype {
             return Made::Operand(operand);
+        }
+        if let Some(made) = self.flushing_brain_of(value, to) {
+            return made;
         }
         match Arithmetic::of(from) {
             Arithmetic::Bool | Arithmetic::Signed | Arithmetic::Unsigned => self.convert_integer(operand, from, to),
@@ -176,6 +180,18 @@ impl Function<'_> {
         let halves = widened("half", lanes);
         let half = self.code.temp(format!("fptrunc {} {single} to {halves}", widened("float", lanes)));
         Made::Instruction(format!("bitcast {halves} {half} to {}", widened("i16", lanes)))
+    }
+
+    /// The machine's instruction, where it does what is asked for.
+    fn flushing_brain_of(&mut self, value: ValueId, to: Ty) -> Option<Made> {
+        let from = *self.flushed.get(&value).filter(|from| self.options.flushing_bf16 && self.ty(**from).dtype == DType::F32)?;
+        if to.dtype != DType::BF16 || !matches!(to.lanes, 8 | 16) {
+            return None;
+        }
+        let (brains, bits) = (widened("bfloat", to.lanes), 32 * to.lanes);
+        let call = format!("call {brains} @llvm.x86.avx512bf16.cvtneps2bf16.{bits}({})", self.typed(from));
+        let brain = self.code.temp(call);
+        Some(Made::Instruction(format!("bitcast {brains} {brain} to {}", widened("i16", to.lanes))))
     }
 
     /// The upper half of the bits, rounded to nearest even; a NaN stays one.

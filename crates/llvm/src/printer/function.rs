@@ -5,7 +5,8 @@ use super::scope::{Bound, Code, Kind};
 use super::text::{global, local_stem, register_type};
 use super::{PrintOptions, linkage};
 use kernel::kernel::TASK;
-use kernel::{BufferId, Carried, Cond, Kernel, Op, Stmt, Ty, ValueId};
+use kernel::{BufferId, Carried, Cond, Kernel, Op, Stmt, Ty, Unary, ValueId};
+use std::collections::HashMap;
 use sym::{Expr, Sym};
 
 /// A kernel while it is written.
@@ -18,6 +19,8 @@ pub struct Function<'a> {
     buffers: Vec<String>,
     /// The metadata of accesses to each buffer.
     aliases: Vec<String>,
+    /// For values without subnormal numbers what they were made from.
+    pub flushed: HashMap<ValueId, ValueId>,
     pub options: &'a PrintOptions,
 }
 
@@ -46,6 +49,7 @@ pub fn function(kernel: &Kernel, metadata: &mut Metadata, options: &PrintOptions
         values: vec![String::new(); kernel.values.len()],
         buffers: vec![String::new(); kernel.buffers.len()],
         aliases: metadata.alias_scopes(kernel),
+        flushed: HashMap::new(),
     };
     function.arguments();
     function.scratch_buffers();
@@ -139,6 +143,9 @@ impl Function<'_> {
     }
 
     fn define(&mut self, value: ValueId, op: &Op) {
+        if let Op::Unary(Unary::Flush, from) = op {
+            self.flushed.insert(value, *from);
+        }
         let operand = match self.op(self.ty(value), op) {
             Made::Operand(operand) => operand,
             Made::Instruction(instruction) => {

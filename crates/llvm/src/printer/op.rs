@@ -6,7 +6,7 @@ use super::function::{Function, Made};
 use super::strided::shuffled;
 use super::text::{lane_type, list, literal, register_type, splat, suffix, widened};
 use super::wide;
-use ir::DType;
+use ir::{DType, Literal};
 use kernel::{Binary, Compare, Op, Ty, Unary, ValueId};
 use nest::Monoid;
 use sym::Expr;
@@ -98,10 +98,22 @@ impl Function<'_> {
             // the same where nobody changes the mode of rounding; LLVM has no instruction of 32-bit Arm for the other
             (Unary::Round, Arithmetic::Float) => call(if self.options.narrow_words { "rint" } else { "roundeven" }),
             (Unary::Trunc, Arithmetic::Float) => call("trunc"),
+            (Unary::Flush, Arithmetic::Float) => self.flushed(ty, &operand),
             (Unary::Not, Arithmetic::Bool) => format!("xor {typed}, {}", all_ones("true")),
             (Unary::Not, Arithmetic::Signed | Arithmetic::Unsigned) => format!("xor {typed}, {}", all_ones("-1")),
             (op, _) => panic!("{op:?} is not defined on {}", ty.dtype),
         })
+    }
+
+    fn flushed(&mut self, ty: Ty, operand: &str) -> String {
+        let (text, lane) = (register_type(ty), lane_type(ty.dtype));
+        let name = suffix(lane, ty.lanes);
+        let size = self.code.temp(format!("call {text} @llvm.fabs.{name}({text} {operand})"));
+        let least = literal(Literal::Float(ty.dtype.least_normal()), ty);
+        let subnormal = self.code.temp(format!("fcmp olt {text} {size}, {least}"));
+        let signed =
+            self.code.temp(format!("call {text} @llvm.copysign.{name}({text} {}, {text} {operand})", literal(Literal::Float(0.0), ty)));
+        format!("select {} {subnormal}, {text} {signed}, {text} {operand}", widened("i1", ty.lanes))
     }
 
     /// `a op b` of two operands of one type.

@@ -11,7 +11,7 @@ use ir::{DType, Literal};
 /// Whether the function adds no rounding of its own on a type.
 pub(super) fn is_exact(func: Func, dtype: DType) -> bool {
     match func {
-        Func::Neg | Func::Abs | Func::Sign | Func::Floor | Func::Ceil | Func::Round | Func::Trunc => true,
+        Func::Neg | Func::Abs | Func::Sign | Func::Floor | Func::Ceil | Func::Round | Func::Trunc | Func::Flush => true,
         Func::IsNan | Func::IsInf | Func::Not | Func::Max | Func::Min | Func::And | Func::Or | Func::Xor => true,
         Func::Equal | Func::NotEqual | Func::Less | Func::LessEqual | Func::Greater | Func::GreaterEqual | Func::Select => true,
         Func::Exp | Func::Log | Func::Sqrt | Func::Rsqrt | Func::Reciprocal | Func::Erf | Func::Tanh | Func::Sigmoid => false,
@@ -63,9 +63,16 @@ pub(super) fn propagated(func: Func, dtype: DType, x: &[Literal], error: &[f64],
         Func::Exp | Func::Log | Func::Sqrt | Func::Rsqrt | Func::Reciprocal | Func::Erf | Func::Tanh | Func::Sigmoid => {
             at_corners(x, error, value, |x| func.eval(dtype, x))
         }
-        Func::Atan | Func::Sign | Func::Floor | Func::Ceil | Func::Round | Func::Trunc | Func::Div | Func::Rem | Func::Pow => {
-            at_corners(x, error, value, |x| func.eval(dtype, x))
-        }
+        Func::Atan
+        | Func::Sign
+        | Func::Floor
+        | Func::Ceil
+        | Func::Round
+        | Func::Trunc
+        | Func::Flush
+        | Func::Div
+        | Func::Rem
+        | Func::Pow => at_corners(x, error, value, |x| func.eval(dtype, x)),
     }
 }
 

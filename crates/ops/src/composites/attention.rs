@@ -6,16 +6,16 @@
 //! - C3: q and k share D, k and v share N; mask has M and N.
 //!
 //! `out = softmax(scale * q k' + mask) v`, `[.., M, E]`; the softmax is along N. Scores and weights are rounded to the element type
-//! between the two products only where it is f16 or bf16.
+//! between the two products only where it is f16 or bf16; for other types the product is divided by the sums of the softmax.
 
 use super::check_float;
 use crate::attrs;
-use crate::build::Builder;
+use crate::build::{Builder, core::Folded};
 use crate::def::{ConcreteType, InferCx, Inferred, Kind, OpDef, OpError};
 use crate::dims::{Guards, rank_of, same_type};
 use crate::reference::{as_floats, dot};
-use ir::{Array, Attrs, Code, Diagnostic, TensorType, ValueId};
-use nest::Func;
+use ir::{Array, Attrs, Code, DType, Diagnostic, TensorType, ValueId};
+use nest::{Func, Monoid};
 
 pub const DEF: OpDef = OpDef { name: "attention", infer, reference, kind: Kind::Composite { decompose } };
 
@@ -84,9 +84,23 @@ fn decompose(b: &mut Builder, inputs: &[ValueId], attrs: &Attrs) -> Result<Vec<V
         let mask = b.widened(*mask)?;
         scores = b.map(Func::Add, &[scores, mask])?;
     }
-    let weights = b.softmax(scores, rank - 1)?;
-    let weights = b.convert(weights, dtype)?;
-    Ok(vec![b.contract(&format!("{lead}mn,{lead}ne->{lead}me"), weights, inputs[2])?])
+    let product = format!("{lead}mn,{lead}ne->{lead}me");
+    if matches!(dtype, DType::F16 | DType::BF16) {
+        let weights = b.softmax(scores, rank - 1)?;
+        let weights = b.convert(weights, dtype)?;
+        return Ok(vec![b.contract(&product, weights, inputs[2])?]);
+    }
+    // divided by the sums behind the product, which has fewer columns as a rule
+    let max = b.reduce(Monoid::Max, scores, &[rank - 1], Folded::Kept)?;
+    let shifted = b.map_broadcast(Func::Sub, &[scores, max])?;
+    let exp = b.map(Func::Exp, &[shifted])?;
+    let mut sum = b.reduce(Monoid::Sum, exp, &[rank - 1], Folded::Kept)?;
+    if b.dims(inputs[1])[rank - 2].as_const().is_none_or(|count| count == 0) {
+        // where there is a score, it is at least 1 anyway; without one the result is zero
+        sum = b.map_number(Func::Max, sum, 1.0)?;
+    }
+    let weighted = b.contract(&product, exp, inputs[2])?;
+    Ok(vec![b.map_broadcast(Func::Div, &[weighted, sum])?])
 }
 
 /// Letters for the leading axes, none of those used above.

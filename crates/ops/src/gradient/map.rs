@@ -87,6 +87,7 @@ pub fn cotangents(b: &mut Builder, func: Func, x: &[ValueId], y: ValueId, g: Val
             both
         }
         Floor | Ceil | Round | Trunc | Sign => vec![],
+        Flush => vec![Some(g)],
         IsNan | IsInf | Not | And | Or | Xor | Equal | NotEqual | Less | LessEqual | Greater | GreaterEqual => vec![],
         Rem => return Ok(None),
     }))

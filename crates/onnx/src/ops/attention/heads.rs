@@ -214,10 +214,12 @@ fn in_steps(call: &mut Call, heads: Heads, scores: &Scores, bias: Option<Bias>) 
     let logits = b.convert(biased, softmax_type(scores, dtype))?;
     let last = b.dims(logits).len() - 1;
     let weights = b.softmax(logits, last)?;
-    let weights = b.convert(weights, dtype)?;
+    let weights = b.convert(weights, computed(dtype))?;
     let weights = zero_where(call, bias.and_then(|bias| bias.barred), weights)?;
     let b = call.b();
-    let result = weighted(b, weights, heads.v)?;
+    let v = b.convert(heads.v, computed(dtype))?;
+    let result = weighted(b, weights, v)?;
+    let result = b.convert(result, dtype)?;
     let shown = scores.shown.map(|shown| match shown {
         Shown::Products => products,
         Shown::Capped => capped,
