@@ -214,4 +214,55 @@ mod tests {
         let case = Case::new(&OP, attrs("RGB", [7, 7]));
         assert_eq!(case.run(&[bytes(PICTURE)], &[vec![7, 7, 3]]).unwrap_err().code, Code::Shape);
     }
+
+    /// 7 by 6 pixels of `(36 x, 50 y, 9 x y)`, without loss.
+    const JPEG_2000: &str = "\
+        ff4fff51002f000000000007000000060000000000000000000000070000000600000000000000000003070101070101070101ff52000c0000000100\
+        0104040001ff5c00074040484850ff640025000143726561746564206279204f70656e4a5045472076657273696f6e20322e352e34ff90000a000000\
+        0000560001ff93df8050095ac9b116361b3d80dcdf805807a55297cc6477e0735020df806008ed81cba89aa8538a3924df80a1f502800cbdb31e7fc3\
+        ea039f80347e00401a7e3f214cc08a044f1a80ffd9\
+        ";
+
+    fn jpeg_2000_file() -> Vec<u8> {
+        let digits = JPEG_2000.as_bytes().chunks(2);
+        digits.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
+    }
+
+    /// 7 by 6 pixels of one colour.
+    fn jpeg_file() -> Vec<u8> {
+        let mut file = mozjpeg::Compress::new(mozjpeg::ColorSpace::JCS_RGB);
+        file.set_size(7, 6);
+        let mut file = file.start_compress(Vec::new()).unwrap();
+        file.write_scanlines(&[200u8, 100, 50].repeat(42)).unwrap();
+        file.finish().unwrap()
+    }
+
+    #[test]
+    fn photographs_are_decoded() {
+        let picture = decoded(&jpeg_2000_file()).unwrap().unwrap();
+        assert_eq!((picture.width(), picture.height()), (7, 6));
+        picture.enumerate_pixels().for_each(|(x, y, pixel)| assert_eq!(pixel.0, [36 * x, 50 * y, 9 * x * y].map(|part| part as u8)));
+        let picture = decoded(&jpeg_file()).unwrap().unwrap();
+        assert_eq!((picture.width(), picture.height()), (7, 6));
+        picture.pixels().for_each(|pixel| assert!(pixel.0.iter().zip([200u8, 100, 50]).all(|(got, want)| got.abs_diff(want) <= 2)));
+    }
+
+    #[test]
+    fn damage_is_refused_or_decoded() {
+        let mut state = 1u64;
+        let mut below = |limit: usize| {
+            state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            (state >> 33) as usize % limit
+        };
+        for file in [jpeg_file(), jpeg_2000_file()] {
+            for _ in 0..400 {
+                let mut damaged = file[..file.len() - below(file.len()) / 8].to_vec();
+                (0..=below(4)).for_each(|_| {
+                    let at = below(damaged.len());
+                    damaged[at] = below(256) as u8;
+                });
+                let _ = decoded(&damaged);
+            }
+        }
+    }
 }

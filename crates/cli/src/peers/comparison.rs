@@ -64,7 +64,7 @@ impl Bench<'_> {
         command
     }
 
-    fn start(&self, peer: Peer, path: &Path) -> Result<Running, Side> {
+    fn start(&self, peer: Peer, path: &Path) -> Result<Running, Box<Side>> {
         let mut command = Command::new(&self.python);
         command.args(["-I", "-c", DRIVER, "serve", peer.name()]).arg(path).arg("--folder").arg(self.folder.path());
         command.args(["--vector-bits", &self.vector_bits.to_string(), "--threads", &self.threads.to_string()]);
@@ -79,11 +79,11 @@ impl Bench<'_> {
         let started = Process::start(&mut command);
         started
             .map(|(process, ready)| Running::new(peer.name(), process, &ready))
-            .map_err(|why| Side::failed(peer.name(), text(&why["error"])))
+            .map_err(|why| Box::new(Side::failed(peer.name(), text(&why["error"]))))
     }
 
     /// Every round begins with another side. A side that fails is out.
-    fn rounds(&self, sides: &mut [Result<Running, Side>], name: &str, progress: &Progress) {
+    fn rounds(&self, sides: &mut [Result<Running, Box<Side>>], name: &str, progress: &Progress) {
         let count = sides.len();
         for round in 0..usize::from(self.arguments.rounds) {
             progress.now(format!("{name}: round {} of {}", round + 1, self.arguments.rounds));
@@ -105,16 +105,16 @@ impl Running {
 }
 
 /// Asks a side that has not failed yet; it has, where there is no answer.
-fn ask(side: &mut Result<Running, Side>, request: &Value, take: impl FnOnce(&mut Running, &Value)) {
+fn ask(side: &mut Result<Running, Box<Side>>, request: &Value, take: impl FnOnce(&mut Running, &Value)) {
     let Ok(running) = side else { return };
     match running.process.ask(request) {
         Ok(answer) => take(running, &answer),
-        Err(why) => *side = Err(Side::failed(&running.side.name, text(&why["error"]))),
+        Err(why) => *side = Err(Box::new(Side::failed(&running.side.name, text(&why["error"])))),
     }
 }
 
 /// As [`ask`], of a side whose calls are timed: these stay, with the failure beside them.
-fn ask_late(side: &mut Result<Running, Side>, request: &Value, take: impl FnOnce(&mut Running, &Value)) {
+fn ask_late(side: &mut Result<Running, Box<Side>>, request: &Value, take: impl FnOnce(&mut Running, &Value)) {
     let Ok(running) = side else { return };
     match running.process.ask(request) {
         Ok(answer) => take(running, &answer),
@@ -123,7 +123,7 @@ fn ask_late(side: &mut Result<Running, Side>, request: &Value, take: impl FnOnce
 }
 
 /// Memory of all, the peers' outputs against ours, and at last our profile, which compiles once more.
-fn finish(sides: &mut [Result<Running, Side>]) -> Result<Value, Value> {
+fn finish(sides: &mut [Result<Running, Box<Side>>]) -> Result<Value, Value> {
     for side in sides.iter_mut() {
         ask_late(side, &json!({ "memory": null }), |running, answer| {
             running.side.peak_rss_mib = answer["peak_rss_mib"].as_f64().unwrap_or(f64::NAN);
@@ -141,9 +141,9 @@ fn finish(sides: &mut [Result<Running, Side>]) -> Result<Value, Value> {
     ours.process.ask(&json!({ "profile": null }))
 }
 
-fn with_sides(result: ModelResult, sides: Vec<Result<Running, Side>>) -> ModelResult {
+fn with_sides(result: ModelResult, sides: Vec<Result<Running, Box<Side>>>) -> ModelResult {
     let mut ours: Vec<f64> = Vec::new();
-    let finished = |side: Result<Running, Side>| match side {
+    let finished = |side: Result<Running, Box<Side>>| match side {
         Ok(running) => {
             let side = running.side.with_rounds(&running.rounds, &ours);
             if ours.is_empty() {
@@ -151,7 +151,7 @@ fn with_sides(result: ModelResult, sides: Vec<Result<Running, Side>>) -> ModelRe
             }
             side
         }
-        Err(failed) => failed,
+        Err(failed) => *failed,
     };
     ModelResult { sides: sides.into_iter().map(finished).collect(), ..result }
 }
