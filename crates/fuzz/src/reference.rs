@@ -42,9 +42,10 @@ pub struct Reference {
 const RUNS: u64 = 2;
 /// The least perturbation, in roundings; the largest is twice that.
 const STEP: f64 = 2.0;
-/// The roundings of a sum one by one, of equal terms, are all of one sign for a while: so many for each term.
-const BIAS: f64 = 0.125;
 const FACTOR: f64 = 16.0;
+/// A sum of terms of one sign is off by a rounding for each term at most, and by a part of that where equal terms are added one by one:
+/// their roundings have one sign for a while.
+const BIAS: f64 = 1.0 / FACTOR;
 const LEAST_ROUNDINGS: f64 = 64.0;
 
 pub fn reference(graph: &Graph, inputs: &[Array], sizes: &BTreeMap<Sym, i64>, seed: u64) -> Result<Reference, Diagnostic> {
@@ -246,7 +247,7 @@ fn is_exact(graph: &Graph, node: &Node) -> bool {
     match node.op {
         "bitcast" | "broadcast" | "reshape" | "transpose" | "slice" | "concat" | "pad" | "gather" | "gather_nd" | "iota" | "sizes"
         | "clamp" => true,
-        "map" => Func::from_name(text("func")).is_some_and(is_exact_function),
+        "map" => Func::from_name(text("func")).is_some_and(|func| is_exact_function(func, graph.ty(node.inputs[0]).dtype)),
         "reduce" | "reduce_window" => matches!(text("kind"), "max" | "min" | "and" | "or"),
         "convert" => {
             let [from, to] = [node.inputs[0], node.outputs[0]].map(|id| graph.ty(id).dtype);
@@ -256,22 +257,9 @@ fn is_exact(graph: &Graph, node: &Node) -> bool {
     }
 }
 
-fn is_exact_function(func: Func) -> bool {
-    let exact = matches!(
-        func,
-        Func::Neg
-            | Func::Abs
-            | Func::Sign
-            | Func::Floor
-            | Func::Ceil
-            | Func::Round
-            | Func::Trunc
-            | Func::Flush
-            | Func::IsNan
-            | Func::IsInf
-            | Func::Not
-    );
-    exact || func.is_comparison() || matches!(func, Func::Rem | Func::Max | Func::Min | Func::And | Func::Or | Func::Xor | Func::Select)
+/// A remainder of floats is a float.
+fn is_exact_function(func: Func, dtype: DType) -> bool {
+    func == Func::Rem || func.is_exact(dtype)
 }
 
 #[cfg(test)]

@@ -171,6 +171,18 @@ impl Func {
         }
     }
 
+    /// Whether the function adds no rounding of its own on a type.
+    pub fn is_exact(self, dtype: DType) -> bool {
+        match self {
+            Neg | Abs | Sign | Floor | Ceil | Round | Trunc | Flush => true,
+            IsNan | IsInf | Not | Max | Min | And | Or | Xor => true,
+            Equal | NotEqual | Less | LessEqual | Greater | GreaterEqual | Select => true,
+            Exp | Log | Sqrt | Rsqrt | Reciprocal | Erf | Tanh | Sigmoid => false,
+            Sin | Cos | Atan => false,
+            Add | Sub | Mul | Div | Rem | Pow | MulAdd => !dtype.is_float(),
+        }
+    }
+
     pub fn is_comparison(self) -> bool {
         matches!(self, Equal | NotEqual | Less | LessEqual | Greater | GreaterEqual)
     }

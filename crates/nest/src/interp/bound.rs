@@ -8,18 +8,6 @@
 use crate::func::{Func, convert};
 use ir::{DType, Literal};
 
-/// Whether the function adds no rounding of its own on a type.
-pub(super) fn is_exact(func: Func, dtype: DType) -> bool {
-    match func {
-        Func::Neg | Func::Abs | Func::Sign | Func::Floor | Func::Ceil | Func::Round | Func::Trunc | Func::Flush => true,
-        Func::IsNan | Func::IsInf | Func::Not | Func::Max | Func::Min | Func::And | Func::Or | Func::Xor => true,
-        Func::Equal | Func::NotEqual | Func::Less | Func::LessEqual | Func::Greater | Func::GreaterEqual | Func::Select => true,
-        Func::Exp | Func::Log | Func::Sqrt | Func::Rsqrt | Func::Reciprocal | Func::Erf | Func::Tanh | Func::Sigmoid => false,
-        Func::Sin | Func::Cos | Func::Atan => false,
-        Func::Add | Func::Sub | Func::Mul | Func::Div | Func::Rem | Func::Pow | Func::MulAdd => !dtype.is_float(),
-    }
-}
-
 /// Whether every value of `from` is one of `to`.
 pub(super) fn widens(from: DType, to: DType) -> bool {
     matches!((from, to), (DType::F16 | DType::BF16, DType::F32 | DType::F64) | (DType::F32, DType::F64) | (DType::Bool, _))
@@ -30,7 +18,7 @@ pub(super) fn widens(from: DType, to: DType) -> bool {
 
 /// The function's own rounding at a value of a type.
 pub(super) fn own(func: Func, dtype: DType, value: Literal) -> f64 {
-    if is_exact(func, dtype) { 0.0 } else { 2.0 * func.ulp() * dtype.rounding(value.as_f64()) }
+    if func.is_exact(dtype) { 0.0 } else { 2.0 * func.ulp() * dtype.rounding(value.as_f64()) }
 }
 
 /// The error of `value = func(x..)` where each `x[i]` has an error of `error[i]` and the function itself is exact.

@@ -205,7 +205,7 @@ impl Compiler<'_> {
                 self.code.reads[*read].uncertain || self.code.reads[*read].indices().any(|index| self.code.inexact[index])
             }
             OpKind::Literal(_) | OpKind::Index(_) => false,
-            OpKind::Apply { func, dtype, args } => !bound::is_exact(*func, *dtype) || args.iter().any(|arg| self.code.inexact[*arg]),
+            OpKind::Apply { func, dtype, args } => !func.is_exact(*dtype) || args.iter().any(|arg| self.code.inexact[*arg]),
             OpKind::Bits { from, arg, .. } => from.is_float() || self.code.inexact[*arg],
             OpKind::Convert { from, to, arg } => !bound::widens(*from, *to) || self.code.inexact[*arg],
         }
