@@ -4,6 +4,7 @@ use crate::build::Interface;
 use crate::names::{comment, identifiers};
 use ir::{DType, TensorType};
 use kernel::facade::ABI;
+use kernel::module::SIZE_FAULT;
 use std::collections::BTreeMap;
 use std::fmt::{Display, Write};
 use sym::{Expr, Sym};
@@ -73,7 +74,7 @@ fn constants(interface: &Interface) -> String {
     let first = facade.sizes.iter().map(|size| if size.computed { 1024.clamp(size.low, size.high) } else { 0 });
     let computed = facade.sizes.iter().map(|size| size.computed);
     let mut text = format!(
-        "    const ABI: i32 = {ABI};\n    const ERROR_SIZE: i32 = -65537;\n    const CONTEXT_BYTES: i64 = {};\n    const WEIGHTS_BYTES: i64 = {};\n",
+        "    const ABI: i32 = {ABI};\n    const ERROR_SIZE: i32 = {SIZE_FAULT};\n    const CONTEXT_BYTES: i64 = {};\n    const WEIGHTS_BYTES: i64 = {};\n",
         facade.context_bytes(),
         facade.weights.bytes
     );
