@@ -2,7 +2,7 @@
 
 use object::read::{Object as _, ObjectSymbol as _};
 use object::write::{Object, StandardSection, Symbol, SymbolSection};
-use object::{Architecture, BinaryFormat, Endianness, FileFlags, SymbolFlags, SymbolKind, SymbolScope, elf};
+use object::{Architecture, BinaryFormat, Endianness, FileFlags, SectionKind, SymbolFlags, SymbolKind, SymbolScope, elf};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -65,6 +65,9 @@ fn architecture(target: &Target) -> Result<(Architecture, u32), LinkError> {
     })
 }
 
+/// The empty section by which an object says that its stack holds no code.
+const NO_EXECUTABLE_STACK: &[u8] = b".note.GNU-stack";
+
 /// The symbols that an ELF object wants from others; none of a WebAssembly object, whose linker tells.
 pub fn undefined(object: &[u8]) -> Result<Vec<String>, String> {
     if object.starts_with(b"\0asm") {
@@ -92,6 +95,8 @@ pub fn write_bytes(path: &Path, target: &Target, symbol: &str, bytes: &[u8], ali
         section: SymbolSection::Section(section),
         flags: SymbolFlags::None,
     });
+    // without it GNU's linker takes the whole for code that runs on its stack
+    object.add_section(vec![], NO_EXECUTABLE_STACK.to_vec(), SectionKind::Other);
     let file = std::fs::File::create(path).map_err(LinkError::file(path))?;
     let mut out = BufWriter::new(file);
     object.write_stream(&mut out).map_err(|why| LinkError::Format(why.to_string()))?;
@@ -148,6 +153,7 @@ fn linker(target: &Target) -> Result<String, LinkError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use object::read::ObjectSection as _;
 
     #[test]
     fn each_target_has_its_form() {
@@ -167,6 +173,9 @@ mod tests {
                 written.unwrap();
                 let bytes = std::fs::read(&path).unwrap();
                 assert_eq!(undefined(&bytes), Ok(vec![]), "{}", target.name);
+                let file = object::File::parse(bytes.as_slice()).unwrap();
+                let note = file.section_by_name_bytes(NO_EXECUTABLE_STACK).expect("the stack holds no code");
+                assert_eq!(note.flags(), object::SectionFlags::Elf { sh_flags: 0 }, "{}", target.name);
                 std::fs::remove_file(path).unwrap();
             } else {
                 assert!(matches!(written, Err(LinkError::Format(_))));
