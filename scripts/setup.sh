@@ -14,6 +14,7 @@ as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
 
 rust=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 newer_rust() { printf '%s\n' "$rust" "$(rustc --version | cut -d' ' -f2)" | sort -CV; }
+has_llvm() { compgen -G "/usr/lib/*/libLLVM.so.19.1" >/dev/null || [ -e /usr/lib/llvm-19/lib/libLLVM.so.19.1 ] || [ -n "${INKLE_LLVM-}" ]; }
 
 install_packages() {
     has apt-get || fail "no apt-get here; install by hand what these packages hold: $*"
@@ -24,7 +25,7 @@ install_packages() {
 
 install_build_needs() {
     local packages=()
-    has llvm-config-19 || packages+=(llvm-19-dev)
+    has_llvm || packages+=(libllvm19)
     has cc || packages+=(build-essential)
     [ ${#packages[@]} = 0 ] || install_packages "${packages[@]}"
     has cargo && newer_rust || fail "no Rust $rust or later here; see https://rustup.rs"

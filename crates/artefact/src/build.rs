@@ -296,7 +296,7 @@ fn linked(folder: &Path, prefix: &str, target: &Target, parts: &[PathBuf]) -> Re
 /// For any x86-64: it runs before it is known what the processor has.
 fn dispatch_object(dispatch: &Dispatch) -> Result<Vec<u8>, Error> {
     let options = EmitOptions { cpu: "x86-64".to_string(), features: String::new(), triple: Target::x86_64_v2().triple };
-    llvm::emit_object(&llvm::print_dispatch(dispatch), &options).map_err(|why| Error::Bug(format!("code generation: {why}")))
+    Ok(llvm::emit_object(&llvm::print_dispatch(dispatch), &options)?)
 }
 
 fn put(path: &Path, bytes: &[u8]) -> Result<(), LinkError> {

@@ -5,8 +5,7 @@ use ir::{Tensor, TensorType};
 use kernel::facade::{ABI, Facade};
 use kernel::module::SIZE_FAULT;
 use runtime::AlignedBuffer;
-use std::ffi::{CStr, CString, c_char, c_void};
-use std::os::unix::ffi::OsStrExt;
+use std::ffi::{CStr, c_char, c_void};
 use std::sync::Arc;
 
 type Init = unsafe extern "C" fn(*mut u8, i64, *const u8, i64, i32) -> i32;
@@ -38,7 +37,6 @@ pub enum CallError {
 
 /// A loaded library with one context.
 pub struct Library {
-    handle: *mut c_void,
     facade: Facade,
     outputs: Vec<TensorType>,
     context: AlignedBuffer,
@@ -50,6 +48,8 @@ pub struct Library {
     output_dims: List,
     run: Run,
     message: Message,
+    /// Behind all that leads into it.
+    _loaded: libloading::Library,
 }
 
 impl Library {
@@ -57,42 +57,37 @@ impl Library {
     pub fn open(artefact: &Artefact) -> Result<Library, CallError> {
         let facade = artefact.interface.facade.clone();
         let path = artefact.folder.join(format!("lib{}.so", facade.prefix));
-        let name = CString::new(path.as_os_str().as_bytes()).map_err(|why| CallError::Load(why.to_string()))?;
         // SAFETY: the library was made by this crate; loading it runs nothing but its own resolvers.
-        let handle = unsafe { libc::dlopen(name.as_ptr(), libc::RTLD_NOW | libc::RTLD_LOCAL) };
-        if handle.is_null() {
-            return Err(CallError::Load(last_error()));
-        }
+        let loaded = unsafe { libloading::Library::new(&path) }.map_err(load)?;
         let weights = match &facade.weights.symbol {
             Some(_) => AlignedBuffer::empty(),
             None => read(&artefact.folder.join(format!("{}.weights", facade.prefix)))?,
         };
-        let find = |name: &str| symbol(handle, &facade.prefix, name);
+        let name = |name: &str| format!("{}_{name}", facade.prefix);
         // SAFETY: the functions have these types, as `kernel::facade` says.
-        let mut library = unsafe {
-            Library {
-                handle,
+        let (init, mut library) = unsafe {
+            let init = *loaded.get::<Init>(name("init").as_bytes()).map_err(load)?;
+            let library = Library {
                 outputs: artefact.interface.outputs.iter().map(|(_, ty)| ty.clone()).collect(),
                 context: room(facade.context_bytes())?,
                 scratch: AlignedBuffer::empty(),
-                scratch_bytes: std::mem::transmute::<*mut c_void, Count>(find("scratch_bytes")?),
-                output_bytes: std::mem::transmute::<*mut c_void, List>(find("output_bytes")?),
-                output_dims: std::mem::transmute::<*mut c_void, List>(find("output_dims")?),
-                run: std::mem::transmute::<*mut c_void, Run>(find("run")?),
-                message: std::mem::transmute::<*mut c_void, Message>(find("message")?),
+                scratch_bytes: *loaded.get(name("scratch_bytes").as_bytes()).map_err(load)?,
+                output_bytes: *loaded.get(name("output_bytes").as_bytes()).map_err(load)?,
+                output_dims: *loaded.get(name("output_dims").as_bytes()).map_err(load)?,
+                run: *loaded.get(name("run").as_bytes()).map_err(load)?,
+                message: *loaded.get(name("message").as_bytes()).map_err(load)?,
                 _weights: weights,
+                _loaded: loaded,
                 facade,
-            }
+            };
+            (init, library)
         };
-        let init = symbol(handle, &library.facade.prefix, "init")?;
         let (weights, bytes) = match library._weights.len() {
             0 => (std::ptr::null(), 0),
             bytes => (library._weights.as_ptr(), bytes as i64),
         };
         // SAFETY: as above; the context has the bytes that are told.
-        let code = unsafe {
-            std::mem::transmute::<*mut c_void, Init>(init)(library.context.as_mut_ptr(), library.context.len() as i64, weights, bytes, ABI)
-        };
+        let code = unsafe { init(library.context.as_mut_ptr(), library.context.len() as i64, weights, bytes, ABI) };
         library.checked(code)?;
         Ok(library)
     }
@@ -174,24 +169,8 @@ impl Library {
     }
 }
 
-impl Drop for Library {
-    fn drop(&mut self) {
-        // SAFETY: nothing of the library is used any more.
-        unsafe { libc::dlclose(self.handle) };
-    }
-}
-
-fn symbol(handle: *mut c_void, prefix: &str, name: &str) -> Result<*mut c_void, CallError> {
-    let full = CString::new(format!("{prefix}_{name}")).map_err(|why| CallError::Load(why.to_string()))?;
-    // SAFETY: the handle is that of a loaded library.
-    let found = unsafe { libc::dlsym(handle, full.as_ptr()) };
-    if found.is_null() { Err(CallError::Load(last_error())) } else { Ok(found) }
-}
-
-fn last_error() -> String {
-    // SAFETY: the text is the system's and stays until the next call of these functions by this thread.
-    let text = unsafe { libc::dlerror() };
-    if text.is_null() { String::new() } else { unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned() }
+fn load(why: libloading::Error) -> CallError {
+    CallError::Load(why.to_string())
 }
 
 fn read(path: &std::path::Path) -> Result<AlignedBuffer, CallError> {

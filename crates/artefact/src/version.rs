@@ -75,7 +75,7 @@ impl Version {
     /// E006 where the code would call functions that nobody has: the machine lacks an instruction that the printer counts on.
     pub fn object(&self) -> Result<Vec<u8>, Error> {
         let failed = |why: String| Error::Bug(format!("code generation: {why}"));
-        let object = llvm::emit_object(&self.text(), &emit_options(&self.options)).map_err(|why| failed(why.to_string()))?;
+        let object = llvm::emit_object(&self.text(), &emit_options(&self.options))?;
         let called = link::undefined(&object).map_err(failed)?;
         let known = |name: &String| LIBRARY.contains(&name.as_str()) || self.facade.weights.symbol.as_ref() == Some(name);
         let missing: Vec<String> = called.into_iter().filter(|name| !known(name)).collect();

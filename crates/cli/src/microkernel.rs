@@ -19,8 +19,7 @@ impl Microkernel {
         let target = &machine.target;
         let print = PrintOptions::of(target);
         let emit = EmitOptions { cpu: target.cpu.clone(), features: target.feature_text(), triple: target.triple.clone() };
-        let object = llvm::emit_object(&llvm::print_kernel(kernel, &print), &emit);
-        let object = object.map_err(|why| Failure::bug(format!("code generation: {why}")))?;
+        let object = llvm::emit_object(&llvm::print_kernel(kernel, &print), &emit).map_err(driver::Error::from)?;
         let code = Code::load(&[object], &[]).map_err(|why| Failure::bug(why.to_string()))?;
         let pool = Pool::new(machine.threads).map_err(|why| Failure::bug(why.to_string()))?;
         Ok(Microkernel { name: kernel.name.clone(), code, pool })

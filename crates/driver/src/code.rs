@@ -21,7 +21,12 @@ use target::Target;
 
 /// The version of what turns nests into objects: a digest of its sources, and LLVM's version.
 pub fn compiler_version() -> String {
-    format!("inkle {} llvm {}", env!("INKLE_SOURCES"), llvm::version())
+    format!("inkle {} llvm {}", env!("INKLE_SOURCES"), llvm::version().as_deref().unwrap_or("not found"))
+}
+
+/// The same for keys, which are made before anyone needs LLVM.
+fn compiler_identity() -> String {
+    format!("inkle {} llvm {}", env!("INKLE_SOURCES"), llvm::identity())
 }
 
 /// How the store served a compile.
@@ -51,7 +56,7 @@ pub struct Lookup<'a> {
 
 impl<'a> Lookup<'a> {
     pub fn new(target: &Target, store: Option<&'a Store>) -> Lookup<'a> {
-        Lookup { store, target: Arc::new(target.clone()), target_text: target.to_string().into(), compiler: compiler_version().into() }
+        Lookup { store, target: Arc::new(target.clone()), target_text: target.to_string().into(), compiler: compiler_identity().into() }
     }
 
     pub fn kernel_key(&self, group: &PhysicalGroup, schedule: &Schedule) -> Key {
@@ -146,8 +151,7 @@ pub fn texts(assembly: &Assembly, options: &Options) -> Vec<String> {
 pub fn objects(mut parts: Vec<Part>, options: &Options) -> Result<(Vec<Vec<u8>>, CacheUse), Error> {
     let missing: Vec<usize> = (0..parts.len()).filter(|at| parts[*at].object.is_none()).collect();
     let texts: Vec<&str> = missing.iter().filter_map(|at| parts[*at].text.as_deref()).collect();
-    let objects = llvm::emit_all(&texts, &emit_options(options), options.threads);
-    let objects = objects.map_err(|why| Error::Bug(format!("code generation: {why}")))?;
+    let objects = llvm::emit_all(&texts, &emit_options(options), options.threads)?;
     for (at, object) in missing.iter().zip(objects) {
         parts[*at].object = Some(object);
     }

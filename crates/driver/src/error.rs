@@ -1,6 +1,7 @@
 //! Why a compile or a check failed.
 
 use ir::{Code, Diagnostics, Location};
+use llvm::EmitError;
 use std::fmt;
 
 #[derive(Debug)]
@@ -35,6 +36,15 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+impl From<EmitError> for Error {
+    fn from(why: EmitError) -> Error {
+        match why {
+            EmitError::Library(_) => Error::input(why.to_string()),
+            _ => Error::Bug(format!("code generation: {why}")),
+        }
+    }
+}
 
 impl From<Diagnostics> for Error {
     fn from(diagnostics: Diagnostics) -> Error {

@@ -33,10 +33,9 @@ pub fn inspect(compiled: &Compiled, options: &Options, at: At, node: Option<&str
         (At::Kernel, node) => each_kernel(compiled, node, &|at| Ok(kernel::text::print_kernel(compiled.assembly.lowered[at].kernel())))?,
         (At::Schedule, node) => each_kernel(compiled, node, &|at| Ok(format!("{}\n", compiled.assembly.lowered[at].schedule)))?,
         (At::Llvm, node) => each_kernel(compiled, node, &|at| Ok(llvm_text(compiled, options, at)))?,
-        (At::Asm, node) => each_kernel(compiled, node, &|at| {
-            llvm::emit_assembly(&llvm_text(compiled, options, at), &compile::emit_options(options))
-                .map_err(|why| Error::Bug(why.to_string()))
-        })?,
+        (At::Asm, node) => {
+            each_kernel(compiled, node, &|at| Ok(llvm::emit_assembly(&llvm_text(compiled, options, at), &compile::emit_options(options))?))?
+        }
     })
 }
 

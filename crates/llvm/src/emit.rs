@@ -7,6 +7,7 @@
 //! An instruction that the target cannot select ends the process inside LLVM; the printer must not emit one.
 
 mod guard;
+mod library;
 mod targets;
 
 use std::ffi::{CStr, CString, c_char};
@@ -15,17 +16,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-use llvm_sys::analysis::{LLVMVerifierFailureAction, LLVMVerifyModule};
-use llvm_sys::core::{LLVMCreateMemoryBufferWithMemoryRangeCopy, LLVMGetVersion, LLVMSetTarget};
-use llvm_sys::ir_reader::LLVMParseIRInContext;
-use llvm_sys::target::LLVMSetModuleDataLayout;
-use llvm_sys::target_machine::{
-    LLVMCodeGenFileType, LLVMCodeGenOptLevel, LLVMCodeModel, LLVMCreateTargetDataLayout, LLVMCreateTargetMachine,
-    LLVMTargetMachineEmitToMemoryBuffer,
-};
-use llvm_sys::transforms::pass_builder::{LLVMCreatePassBuilderOptions, LLVMRunPasses};
+use llvm_sys::analysis::LLVMVerifierFailureAction;
+use llvm_sys::target_machine::{LLVMCodeGenFileType, LLVMCodeGenOptLevel, LLVMCodeModel};
 
 use guard::{Context, DataLayout, Machine, MemoryBuffer, Message, Module, PassOptions, error_text};
+use library::Llvm;
+pub use library::identity;
 
 /// The machine to generate for, in LLVM's words.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +37,9 @@ pub struct EmitOptions {
 /// Why no code came out; each carries LLVM's own message.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EmitError {
+    /// There is no LLVM to load.
+    #[error("LLVM's library can't be loaded: {0}")]
+    Library(String),
     /// The triple names no target of this build, or an option holds a NUL byte.
     #[error("target `{triple}`: {message}")]
     Target { triple: String, message: String },
@@ -64,12 +63,13 @@ const PASSES: &CStr = c"function(early-cse)";
 /// Stack of an emitting thread: instruction selection recurses over large blocks.
 const STACK_BYTES: usize = 16 << 20;
 
-/// The version of LLVM that is linked: `19.1.7`.
-pub fn version() -> String {
+/// The version of LLVM, which is loaded: `19.1.7`. None where there is none.
+pub fn version() -> Option<String> {
+    let llvm = Llvm::get().ok()?;
     let (mut major, mut minor, mut patch) = (0, 0, 0);
     // SAFETY: LLVM writes three numbers.
-    unsafe { LLVMGetVersion(&mut major, &mut minor, &mut patch) };
-    format!("{major}.{minor}.{patch}")
+    unsafe { llvm.LLVMGetVersion(&mut major, &mut minor, &mut patch) };
+    Some(format!("{major}.{minor}.{patch}"))
 }
 
 /// The relocatable object of one module.
@@ -85,8 +85,12 @@ pub fn emit_assembly(text: &str, options: &EmitOptions) -> Result<String, EmitEr
 
 /// The objects of all modules in the order of `texts`, emitted on `threads` threads (at least one).
 ///
-/// The result does not depend on `threads`. Where several modules fail, the error is that of the first in order.
+/// The result does not depend on `threads`. Where several modules fail, the error is that of the first in order. LLVM is loaded where there
+/// are modules only.
 pub fn emit_all<T: AsRef<str> + Sync>(texts: &[T], options: &EmitOptions, threads: usize) -> Result<Vec<Vec<u8>>, EmitError> {
+    if texts.is_empty() {
+        return Ok(Vec::new());
+    }
     let order = longest_first(texts);
     let next = AtomicUsize::new(0);
     let objects: Vec<_> = texts.iter().map(|_| Mutex::new(None)).collect();
@@ -121,21 +125,21 @@ fn emit(text: &str, options: &EmitOptions, kind: LLVMCodeGenFileType) -> Result<
 }
 
 fn emit_on(machine: &Machine, text: &str, options: &EmitOptions, kind: LLVMCodeGenFileType) -> Result<Vec<u8>, EmitError> {
-    let context = Context::new();
-    let module = parsed(text, &context)?;
+    let context = Context::new(machine.llvm);
+    let module = parsed(text, machine.llvm, &context)?;
     retarget(&module, machine, options)?;
-    verify(&module)?;
+    verify(&module, machine.llvm)?;
     run_passes(&module, machine)?;
     generated(&module, machine, &context, kind)
 }
 
-fn parsed<'a>(text: &str, context: &'a Context) -> Result<Module<'a>, EmitError> {
+fn parsed<'a>(text: &str, llvm: Llvm, context: &'a Context) -> Result<Module<'a>, EmitError> {
     let mut module = ptr::null_mut();
-    let mut message = Message::none();
+    let mut message = Message::none(llvm);
     // SAFETY: the buffer copies the text and adds the NUL the parser wants; the parser owns and frees the buffer.
     let failed = unsafe {
-        let buffer = LLVMCreateMemoryBufferWithMemoryRangeCopy(text.as_ptr().cast::<c_char>(), text.len(), c"module".as_ptr());
-        LLVMParseIRInContext(context.raw, buffer, &mut module, message.slot())
+        let buffer = llvm.LLVMCreateMemoryBufferWithMemoryRangeCopy(text.as_ptr().cast::<c_char>(), text.len(), c"module".as_ptr());
+        llvm.LLVMParseIRInContext(context.raw, buffer, &mut module, message.slot())
     };
     if failed != 0 {
         return Err(EmitError::Parse(message.text()));
@@ -145,37 +149,40 @@ fn parsed<'a>(text: &str, context: &'a Context) -> Result<Module<'a>, EmitError>
 
 /// Gives the module the triple and the data layout of the machine.
 fn retarget(module: &Module, machine: &Machine, options: &EmitOptions) -> Result<(), EmitError> {
-    let triple = targets::normalised(&c_string(&options.triple, options)?);
+    let llvm = machine.llvm;
+    let triple = targets::normalised(llvm, &c_string(&options.triple, options)?);
     // SAFETY: module and machine are live; LLVM copies both strings.
     unsafe {
-        let layout = DataLayout(LLVMCreateTargetDataLayout(machine.0));
-        LLVMSetTarget(module.raw, triple.as_ptr());
-        LLVMSetModuleDataLayout(module.raw, layout.0);
+        let layout = DataLayout { llvm, raw: llvm.LLVMCreateTargetDataLayout(machine.raw) };
+        llvm.LLVMSetTarget(module.raw, triple.as_ptr());
+        llvm.LLVMSetModuleDataLayout(module.raw, layout.raw);
     }
     Ok(())
 }
 
-fn verify(module: &Module) -> Result<(), EmitError> {
-    let mut message = Message::none();
+fn verify(module: &Module, llvm: Llvm) -> Result<(), EmitError> {
+    let mut message = Message::none(llvm);
     // SAFETY: the module is live and the slot takes one message, which the guard frees.
-    let broken = unsafe { LLVMVerifyModule(module.raw, LLVMVerifierFailureAction::LLVMReturnStatusAction, message.slot()) };
+    let broken = unsafe { llvm.LLVMVerifyModule(module.raw, LLVMVerifierFailureAction::LLVMReturnStatusAction, message.slot()) };
     if broken != 0 { Err(EmitError::Verify(message.text())) } else { Ok(()) }
 }
 
 fn run_passes(module: &Module, machine: &Machine) -> Result<(), EmitError> {
+    let llvm = machine.llvm;
     // SAFETY: all four are live for the call.
     let error = unsafe {
-        let options = PassOptions(LLVMCreatePassBuilderOptions());
-        LLVMRunPasses(module.raw, PASSES.as_ptr(), machine.0, options.0)
+        let options = PassOptions { llvm, raw: llvm.LLVMCreatePassBuilderOptions() };
+        llvm.LLVMRunPasses(module.raw, PASSES.as_ptr(), machine.raw, options.raw)
     };
-    error_text(error).map_or(Ok(()), |message| Err(EmitError::Passes(message)))
+    error_text(llvm, error).map_or(Ok(()), |message| Err(EmitError::Passes(message)))
 }
 
 fn generated(module: &Module, machine: &Machine, context: &Context, kind: LLVMCodeGenFileType) -> Result<Vec<u8>, EmitError> {
-    let mut buffer = MemoryBuffer(ptr::null_mut());
-    let mut message = Message::none();
+    let llvm = machine.llvm;
+    let mut buffer = MemoryBuffer { llvm, raw: ptr::null_mut() };
+    let mut message = Message::none(llvm);
     // SAFETY: module and machine are live; on success LLVM stores a buffer that the guard frees.
-    let failed = unsafe { LLVMTargetMachineEmitToMemoryBuffer(machine.0, module.raw, kind, message.slot(), &mut buffer.0) };
+    let failed = unsafe { llvm.LLVMTargetMachineEmitToMemoryBuffer(machine.raw, module.raw, kind, message.slot(), &mut buffer.raw) };
     if failed != 0 {
         return Err(EmitError::Generate(message.text()));
     }
@@ -183,13 +190,14 @@ fn generated(module: &Module, machine: &Machine, context: &Context, kind: LLVMCo
 }
 
 fn target_machine(options: &EmitOptions) -> Result<Machine, EmitError> {
-    let triple = targets::normalised(&c_string(&options.triple, options)?);
+    let llvm = Llvm::get().map_err(EmitError::Library)?;
+    let triple = targets::normalised(llvm, &c_string(&options.triple, options)?);
     let cpu = c_string(&options.cpu, options)?;
     let features = c_string(&options.features, options)?;
-    let target = targets::generator(&triple).map_err(|message| target_error(options, message))?;
+    let target = targets::generator(llvm, &triple).map_err(|message| target_error(options, message))?;
     // SAFETY: the strings outlive the call.
-    let machine = unsafe {
-        LLVMCreateTargetMachine(
+    let raw = unsafe {
+        llvm.LLVMCreateTargetMachine(
             target,
             triple.as_ptr(),
             cpu.as_ptr(),
@@ -199,7 +207,7 @@ fn target_machine(options: &EmitOptions) -> Result<Machine, EmitError> {
             LLVMCodeModel::LLVMCodeModelSmall,
         )
     };
-    if machine.is_null() { Err(target_error(options, "no target machine".into())) } else { Ok(Machine(machine)) }
+    if raw.is_null() { Err(target_error(options, "no target machine".into())) } else { Ok(Machine { llvm, raw }) }
 }
 
 fn c_string(text: &str, options: &EmitOptions) -> Result<CString, EmitError> {

@@ -8,167 +8,188 @@ use std::marker::PhantomData;
 use std::ptr;
 
 use llvm_sys::LLVMDiagnosticSeverity;
-use llvm_sys::core::{
-    LLVMContextCreate, LLVMContextDispose, LLVMContextSetDiagnosticHandler, LLVMDisposeMemoryBuffer, LLVMDisposeMessage, LLVMDisposeModule,
-    LLVMGetBufferSize, LLVMGetBufferStart, LLVMGetDiagInfoDescription, LLVMGetDiagInfoSeverity,
-};
-use llvm_sys::error::{LLVMDisposeErrorMessage, LLVMErrorRef, LLVMGetErrorMessage};
+use llvm_sys::error::LLVMErrorRef;
 use llvm_sys::prelude::{LLVMContextRef, LLVMDiagnosticInfoRef, LLVMMemoryBufferRef, LLVMModuleRef};
-use llvm_sys::target::{LLVMDisposeTargetData, LLVMTargetDataRef};
-use llvm_sys::target_machine::{LLVMDisposeTargetMachine, LLVMTargetMachineRef};
-use llvm_sys::transforms::pass_builder::{LLVMDisposePassBuilderOptions, LLVMPassBuilderOptionsRef};
+use llvm_sys::target::LLVMTargetDataRef;
+use llvm_sys::target_machine::LLVMTargetMachineRef;
+use llvm_sys::transforms::pass_builder::LLVMPassBuilderOptionsRef;
+
+use super::library::Llvm;
 
 /// A context, and the errors that LLVM reports to it; without a handler LLVM would end the process instead.
 pub struct Context {
     pub raw: LLVMContextRef,
-    errors: Box<RefCell<Vec<String>>>,
+    reported: Box<Reported>,
+}
+
+/// What LLVM told a context.
+struct Reported {
+    llvm: Llvm,
+    errors: RefCell<Vec<String>>,
 }
 
 impl Context {
-    pub fn new() -> Context {
-        let errors = Box::new(RefCell::new(Vec::new()));
+    pub fn new(llvm: Llvm) -> Context {
+        let reported = Box::new(Reported { llvm, errors: RefCell::default() });
         // SAFETY: the box keeps its address and is freed after the context.
         let raw = unsafe {
-            let raw = LLVMContextCreate();
-            LLVMContextSetDiagnosticHandler(raw, Some(keep_error), (&raw const *errors).cast_mut().cast());
+            let raw = llvm.LLVMContextCreate();
+            llvm.LLVMContextSetDiagnosticHandler(raw, Some(keep_error), (&raw const *reported).cast_mut().cast());
             raw
         };
-        Context { raw, errors }
+        Context { raw, reported }
     }
 
     /// The first error reported since the context was made.
     pub fn first_error(&self) -> Option<String> {
-        self.errors.borrow().first().cloned()
+        self.reported.errors.borrow().first().cloned()
     }
 }
 
 impl Drop for Context {
     fn drop(&mut self) {
         // SAFETY: modules borrow the context, so none is left.
-        unsafe { LLVMContextDispose(self.raw) }
+        unsafe { self.reported.llvm.LLVMContextDispose(self.raw) }
     }
 }
 
-extern "C" fn keep_error(info: LLVMDiagnosticInfoRef, errors: *mut c_void) {
+extern "C" fn keep_error(info: LLVMDiagnosticInfoRef, reported: *mut c_void) {
     // SAFETY: LLVM passes a live diagnostic and the pointer given in `Context::new`, on the context's thread.
-    let (errors, message) = unsafe {
-        if LLVMGetDiagInfoSeverity(info) != LLVMDiagnosticSeverity::LLVMDSError {
+    let (reported, message) = unsafe {
+        let reported = &*reported.cast::<Reported>();
+        if reported.llvm.LLVMGetDiagInfoSeverity(info) != LLVMDiagnosticSeverity::LLVMDSError {
             return;
         }
-        (&*errors.cast::<RefCell<Vec<String>>>(), Message(LLVMGetDiagInfoDescription(info)))
+        (reported, Message { llvm: reported.llvm, raw: reported.llvm.LLVMGetDiagInfoDescription(info) })
     };
-    errors.borrow_mut().push(message.text());
+    reported.errors.borrow_mut().push(message.text());
 }
 
 /// A module, which lives no longer than its context.
 pub struct Module<'a> {
     pub raw: LLVMModuleRef,
+    llvm: Llvm,
     context: PhantomData<&'a Context>,
 }
 
 impl<'a> Module<'a> {
     /// Takes over `raw`, a module of `context`.
-    pub fn new(raw: LLVMModuleRef, _: &'a Context) -> Module<'a> {
-        Module { raw, context: PhantomData }
+    pub fn new(raw: LLVMModuleRef, context: &'a Context) -> Module<'a> {
+        Module { raw, llvm: context.reported.llvm, context: PhantomData }
     }
 }
 
 impl Drop for Module<'_> {
     fn drop(&mut self) {
         // SAFETY: this is the only owner.
-        unsafe { LLVMDisposeModule(self.raw) }
+        unsafe { self.llvm.LLVMDisposeModule(self.raw) }
     }
 }
 
 /// A message that LLVM may have stored.
-pub struct Message(*mut c_char);
+pub struct Message {
+    llvm: Llvm,
+    raw: *mut c_char,
+}
 
 impl Message {
-    pub fn none() -> Message {
-        Message(ptr::null_mut())
+    pub fn none(llvm: Llvm) -> Message {
+        Message { llvm, raw: ptr::null_mut() }
     }
 
     /// Where LLVM stores a message; use it for one call only.
     pub fn slot(&mut self) -> *mut *mut c_char {
-        &mut self.0
+        &mut self.raw
     }
 
     /// The message without the line end, or an empty string.
     pub fn text(&self) -> String {
         // SAFETY: a stored message is a NUL-terminated string.
-        if self.0.is_null() { String::new() } else { unsafe { CStr::from_ptr(self.0) }.to_string_lossy().trim_end().into() }
+        if self.raw.is_null() { String::new() } else { unsafe { CStr::from_ptr(self.raw) }.to_string_lossy().trim_end().into() }
     }
 }
 
 impl Drop for Message {
     fn drop(&mut self) {
-        if !self.0.is_null() {
+        if !self.raw.is_null() {
             // SAFETY: LLVM allocated the message for the caller.
-            unsafe { LLVMDisposeMessage(self.0) }
+            unsafe { self.llvm.LLVMDisposeMessage(self.raw) }
         }
     }
 }
 
 /// The message of an error, which is freed; `None` stands for success.
-pub fn error_text(error: LLVMErrorRef) -> Option<String> {
+pub fn error_text(llvm: Llvm, error: LLVMErrorRef) -> Option<String> {
     if error.is_null() {
         return None;
     }
     // SAFETY: reading the message consumes the error; the message is freed by its own call.
     unsafe {
-        let message = LLVMGetErrorMessage(error);
+        let message = llvm.LLVMGetErrorMessage(error);
         let text = CStr::from_ptr(message).to_string_lossy().into_owned();
-        LLVMDisposeErrorMessage(message);
+        llvm.LLVMDisposeErrorMessage(message);
         Some(text)
     }
 }
 
 /// Bytes that LLVM generated; null until they are.
-pub struct MemoryBuffer(pub LLVMMemoryBufferRef);
+pub struct MemoryBuffer {
+    pub llvm: Llvm,
+    pub raw: LLVMMemoryBufferRef,
+}
 
 impl MemoryBuffer {
     /// A copy of the bytes.
     pub fn bytes(&self) -> Vec<u8> {
         // SAFETY: start and size describe the live buffer.
-        unsafe { std::slice::from_raw_parts(LLVMGetBufferStart(self.0).cast(), LLVMGetBufferSize(self.0)) }.to_vec()
+        unsafe { std::slice::from_raw_parts(self.llvm.LLVMGetBufferStart(self.raw).cast(), self.llvm.LLVMGetBufferSize(self.raw)) }.to_vec()
     }
 }
 
 impl Drop for MemoryBuffer {
     fn drop(&mut self) {
-        if !self.0.is_null() {
+        if !self.raw.is_null() {
             // SAFETY: this is the only owner.
-            unsafe { LLVMDisposeMemoryBuffer(self.0) }
+            unsafe { self.llvm.LLVMDisposeMemoryBuffer(self.raw) }
         }
     }
 }
 
 /// A target machine.
-pub struct Machine(pub LLVMTargetMachineRef);
+pub struct Machine {
+    pub llvm: Llvm,
+    pub raw: LLVMTargetMachineRef,
+}
 
 impl Drop for Machine {
     fn drop(&mut self) {
         // SAFETY: this is the only owner.
-        unsafe { LLVMDisposeTargetMachine(self.0) }
+        unsafe { self.llvm.LLVMDisposeTargetMachine(self.raw) }
     }
 }
 
 /// A data layout.
-pub struct DataLayout(pub LLVMTargetDataRef);
+pub struct DataLayout {
+    pub llvm: Llvm,
+    pub raw: LLVMTargetDataRef,
+}
 
 impl Drop for DataLayout {
     fn drop(&mut self) {
         // SAFETY: this is the only owner.
-        unsafe { LLVMDisposeTargetData(self.0) }
+        unsafe { self.llvm.LLVMDisposeTargetData(self.raw) }
     }
 }
 
 /// Options of a pass pipeline.
-pub struct PassOptions(pub LLVMPassBuilderOptionsRef);
+pub struct PassOptions {
+    pub llvm: Llvm,
+    pub raw: LLVMPassBuilderOptionsRef,
+}
 
 impl Drop for PassOptions {
     fn drop(&mut self) {
         // SAFETY: this is the only owner.
-        unsafe { LLVMDisposePassBuilderOptions(self.0) }
+        unsafe { self.llvm.LLVMDisposePassBuilderOptions(self.raw) }
     }
 }

@@ -6,26 +6,13 @@ use ir::DType;
 use kernel::interp;
 use kernel::{Kernel, Space};
 use llvm::{EmitOptions, PrintOptions, emit_object, print_kernel};
-use llvm_sys::core::LLVMDisposeMessage;
-use llvm_sys::target_machine::{LLVMGetHostCPUFeatures, LLVMGetHostCPUName};
 use runtime::{AlignedBuffer, Code, KernelFn};
-use std::ffi::{CStr, c_char};
-
-/// LLVM's message, freed.
-fn message(text: *mut c_char) -> String {
-    // SAFETY: LLVM gives a C string that is ours to free.
-    unsafe {
-        let copy = CStr::from_ptr(text).to_string_lossy().into_owned();
-        LLVMDisposeMessage(text);
-        copy
-    }
-}
+use target::Target;
 
 /// The machine that the tests run on.
 pub fn host() -> EmitOptions {
-    // SAFETY: both functions only read the processor's description.
-    let (cpu, features) = unsafe { (message(LLVMGetHostCPUName()), message(LLVMGetHostCPUFeatures())) };
-    EmitOptions { cpu, features, triple: "x86_64-unknown-linux-gnu".into() }
+    let target = Target::native();
+    EmitOptions { features: target.feature_text(), cpu: target.cpu, triple: target.triple }
 }
 
 /// The host, where it has a feature.
