@@ -241,10 +241,10 @@ impl Checker<'_> {
         self.used(carried.init, at);
         let Carried { init, inside, next, result } = *carried;
         for id in [inside, next, result] {
-            if let (Some(first), Some(ty)) = (self.ty(init), self.ty(id)) {
-                if first != ty {
-                    self.fault(14, format!("{at}: {init:?}: {first} is carried as {id:?}: {ty}"));
-                }
+            if let (Some(first), Some(ty)) = (self.ty(init), self.ty(id))
+                && first != ty
+            {
+                self.fault(14, format!("{at}: {init:?}: {first} is carried as {id:?}: {ty}"));
             }
         }
     }

@@ -52,10 +52,10 @@ fn faulty_references(nest: &Nest) -> Vec<String> {
         if let Some(id) = scalar.op.operands().iter().find(|id| id.0 as usize >= at) {
             faults.push(format!("N1: v{at}: mentions {id:?}, which is not above it"));
         }
-        if let ScalarOp::Read(read) = &scalar.op {
-            if read.operand >= nest.operands.len() {
-                faults.push(format!("N1: v{at}: reads operand {} of {}", read.operand, nest.operands.len()));
-            }
+        if let ScalarOp::Read(read) = &scalar.op
+            && read.operand >= nest.operands.len()
+        {
+            faults.push(format!("N1: v{at}: reads operand {} of {}", read.operand, nest.operands.len()));
         }
     }
     for write in &nest.writes {

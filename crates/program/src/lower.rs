@@ -197,12 +197,11 @@ impl Lowering {
         nest.operands.iter_mut().zip(inputs).for_each(|(operand, id)| operand.name = name(*id));
         nest.writes.iter_mut().zip(outputs).for_each(|(write, id)| write.name = name(*id));
         for scalar in &mut nest.body {
-            if let ScalarOp::Read(read) = &scalar.op {
-                if let Role::Constant { tensor, .. } = &self.program.buffer(inputs[read.operand]).role {
-                    if let Some(value) = (tensor.count() == 1 && read.fill.is_none()).then(|| tensor.uniform()).flatten() {
-                        scalar.op = ScalarOp::Literal(value);
-                    }
-                }
+            if let ScalarOp::Read(read) = &scalar.op
+                && let Role::Constant { tensor, .. } = &self.program.buffer(inputs[read.operand]).role
+                && let Some(value) = (tensor.count() == 1 && read.fill.is_none()).then(|| tensor.uniform()).flatten()
+            {
+                scalar.op = ScalarOp::Literal(value);
             }
         }
         let nest = rewrite::tidy(&nest);

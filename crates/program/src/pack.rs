@@ -82,11 +82,13 @@ fn pack_operand(program: &mut Program, group: &mut Group, at: usize, c: &Contrac
     let copy = copy_nest(&stage.nest, &b, &iters);
     let layout = panel_layout(&iters, &n, block, dot);
     let whole = stage.operands[b.operand];
-    if !turned && packed.uses.get(&whole) == Some(&2) && program.buffer(whole).role == Role::Prepared {
-        if let Some(layout) = layout_of_operand(&layout, &iters, &b) {
-            program.buffers[whole.0 as usize].layout = layout;
-            return;
-        }
+    if !turned
+        && packed.uses.get(&whole) == Some(&2)
+        && program.buffer(whole).role == Role::Prepared
+        && let Some(layout) = layout_of_operand(&layout, &iters, &b)
+    {
+        program.buffers[whole.0 as usize].layout = layout;
+        return;
     }
     let known = matches!(program.buffer(stage.operands[b.operand]).role, Role::Constant { .. } | Role::Prepared);
     let key = (copy.clone(), layout.clone());

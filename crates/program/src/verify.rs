@@ -191,10 +191,10 @@ fn buffer_faults(program: &Program, buffer: &Buffer) -> Vec<String> {
     if fixed && !buffer.layout.is_row_major() {
         fault(4, format!("the layout {} is not row-major", buffer.layout));
     }
-    if let Role::Constant { tensor, .. } = &buffer.role {
-        if tensor.dtype() != buffer.ty.dtype || Some(tensor.dims().to_vec()) != buffer.ty.const_dims() {
-            fault(5, format!("the constant is {tensor:?}, the buffer {}", buffer.ty));
-        }
+    if let Role::Constant { tensor, .. } = &buffer.role
+        && (tensor.dtype() != buffer.ty.dtype || Some(tensor.dims().to_vec()) != buffer.ty.const_dims())
+    {
+        fault(5, format!("the constant is {tensor:?}, the buffer {}", buffer.ty));
     }
     for sym in unknown_symbols(program, &buffer.ty) {
         fault(6, format!("{sym} is no symbol of the program"));

@@ -311,10 +311,10 @@ impl Expr {
         if divisor.is_one() || self.is_zero() {
             return self.clone();
         }
-        if let (Some(a), Some(b)) = (self.as_const(), divisor.as_const()) {
-            if b > 0 {
-                return Expr::from(a.div_euclid(b));
-            }
+        if let (Some(a), Some(b)) = (self.as_const(), divisor.as_const())
+            && b > 0
+        {
+            return Expr::from(a.div_euclid(b));
         }
         if let Some(quotient) = self.exact_div(divisor) {
             return quotient;

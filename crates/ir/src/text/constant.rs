@@ -16,10 +16,10 @@ const MAX_BYTES: usize = 1 << 32;
 
 /// `splat 1.0`, `[1, 2]`, or `bits "00ff"` where the elements are many or have no exact text.
 pub fn elements_text(tensor: &Tensor) -> String {
-    if let Some(value) = tensor.uniform() {
-        if splat(tensor.dtype(), tensor.dims().to_vec(), value).is_some_and(|splat| splat == *tensor) {
-            return format!("splat {}", element_text(tensor.dtype(), value));
-        }
+    if let Some(value) = tensor.uniform()
+        && splat(tensor.dtype(), tensor.dims().to_vec(), value).is_some_and(|splat| splat == *tensor)
+    {
+        return format!("splat {}", element_text(tensor.dtype(), value));
     }
     if tensor.count() <= LISTED {
         let array = tensor.to_array();

@@ -150,10 +150,10 @@ impl RowsSchedule {
     ///   together.
     /// - R8: a stage by tiles is a contraction that they serve, with the block's points as its rows and panels of the right width.
     pub fn faults(&self, group: &PhysicalGroup) -> Vec<String> {
-        if let Some(block) = &self.block {
-            if self.piece.is_some() || block.size < 1 || !is_outer(group, &block.sym) {
-                return vec![format!("R7: a block of {}", block.sym)];
-            }
+        if let Some(block) = &self.block
+            && (self.piece.is_some() || block.size < 1 || !is_outer(group, &block.sym))
+        {
+            return vec![format!("R7: a block of {}", block.sym)];
         }
         let row = self.block.as_ref().map(|block| strip::row_sym(group, &block.sym));
         let group = scheduled(group, self.block.as_ref());

@@ -108,10 +108,10 @@ fn apply(
     operands: &[ScalarId],
     memo: &mut Memo,
 ) -> ValueId {
-    if let (Func::Select, [condition, yes, no]) = (func, operands) {
-        if let Some(holds) = decided(cx.nest(), point, *condition) {
-            return eval(b, cx, point, if holds { *yes } else { *no }, memo);
-        }
+    if let (Func::Select, [condition, yes, no]) = (func, operands)
+        && let Some(holds) = decided(cx.nest(), point, *condition)
+    {
+        return eval(b, cx, point, if holds { *yes } else { *no }, memo);
     }
     let values: Vec<ValueId> = operands.iter().map(|id| eval(b, cx, point, *id, memo)).collect();
     let lanes = values.iter().map(|v| b.ty(*v).lanes).max().unwrap_or(1);

@@ -177,12 +177,11 @@ proptest! {
             let at = at.index(bytes.len());
             bytes[at] = value;
         }
-        if let Ok(file) = ModelFile::from_bytes(bytes.into()) {
-            if let Ok(graph) = import(&file, &ImportOptions::default()) {
+        if let Ok(file) = ModelFile::from_bytes(bytes.into())
+            && let Ok(graph) = import(&file, &ImportOptions::default()) {
                 prop_assert_eq!(ir::verify::verify(&graph), []);
                 prop_assert_eq!(ops::verify::verify(&graph), Ok(()));
             }
-        }
     }
 }
 
