@@ -111,7 +111,8 @@ pub fn relocatable(target: &Target, objects: &[PathBuf], out: &Path) -> Result<(
 /// A shared library. It needs no other, and knows where nothing lies but its own parts.
 pub fn shared(target: &Target, objects: &[PathBuf], out: &Path) -> Result<(), LinkError> {
     let name = out.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    link(target, &["-shared", "-soname", &name, "-z", "noexecstack", "-z", "now", "--build-id=none", "--hash-style=gnu"], objects, out)
+    let plain = ["-shared", "-soname", &name, "-z", "noexecstack", "-z", "now"];
+    link(target, &[&plain[..], &["--build-id=none", "--hash-style=gnu", "--compress-debug-sections=zlib"]].concat(), objects, out)
 }
 
 /// A module with memory of its own, which can grow; it has the functions of this prefix, and says where its own data ends.

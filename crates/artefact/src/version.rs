@@ -49,7 +49,7 @@ impl Version {
     /// The LLVM text.
     pub fn text(&self) -> String {
         let Assembly { lowered, module, .. } = &self.assembled.assembly;
-        let options = PrintOptions { internal: true, aligned: true, marks: true, ..print_options(&self.options) };
+        let options = PrintOptions { internal: true, aligned: true, marks: true, small: true, ..print_options(&self.options) };
         let compiler = driver::code::compiler_version();
         let origins = Origins {
             model: &self.model,

@@ -61,6 +61,8 @@ pub struct PrintOptions {
     pub soft_half: bool,
     /// Whether the machine rounds f32 to bf16, but for subnormal numbers, which it takes for zero.
     pub flushing_bf16: bool,
+    /// Whether functions that run once a call are made small, which takes longer, rather than quickly.
+    pub small: bool,
     /// Whether divisions and conversions of i64 are calls of functions in the module.
     pub narrow_words: bool,
 }
@@ -164,5 +166,6 @@ fn linkage(options: &PrintOptions) -> &'static str {
 
 fn attributes(options: &PrintOptions) -> String {
     let width = options.vector_width.map(|width| format!(" \"prefer-vector-width\"=\"{width}\"")).unwrap_or_default();
-    format!("attributes #0 = {{ nounwind{width} }}\nattributes #1 = {{ nounwind noinline optnone }}\n")
+    let once = if options.small { "minsize optsize" } else { "optnone" };
+    format!("attributes #0 = {{ nounwind{width} }}\nattributes #1 = {{ nounwind noinline {once} }}\n")
 }

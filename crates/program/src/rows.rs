@@ -17,6 +17,10 @@ struct Rows {
     members: BTreeMap<usize, Stage>,
 }
 
+/// The most stages of a group: far more than any model's own rows have, and few enough that long chains take time in proportion to their
+/// length.
+const MOST_STAGES: usize = 32;
+
 /// before: `m = max_j s`, `e = exp(s - m)`, `z = sum_j e`, `y = e / z` -> after: one group with outer `(b, h, i)`.
 pub fn group_rows(work: &mut Work) {
     for at in 0..work.slots.len() {
@@ -69,7 +73,7 @@ fn grow(work: &Work, mut rows: Rows) -> Rows {
 type Naming<'a> = &'a dyn Fn(&Rows, &Stage) -> Option<BTreeMap<Sym, Sym>>;
 
 fn try_join(work: &Work, rows: &mut Rows, at: usize, naming: Naming) {
-    if rows.members.contains_key(&at) {
+    if rows.members.contains_key(&at) || rows.members.len() == MOST_STAGES {
         return;
     }
     let Some(stage) = work.stage(at).filter(|stage| !stage.nest.updates()) else { return };

@@ -110,6 +110,28 @@ fn attention() {
     check(build, &[&[1, 1, 32]]);
 }
 
+/// Products of small matrices and softmaxes by turns, which could all be stages of one group.
+fn chain(b: &mut Builder) -> Result<(), ir::Diagnostic> {
+    let mut x = b.input("x", f32s("n, 8"));
+    for _ in 0..30 {
+        let w = weight(b, &[8, 8]);
+        x = b.contract("bk,kn->bn", x, w)?;
+        x = softmax(b, x)?;
+    }
+    b.output("y", x);
+    Ok(())
+}
+
+#[test]
+fn groups_of_long_chains_are_bounded() {
+    check(chain, &[&[3, 8]]);
+    let mut builder = Builder::new("test");
+    chain(&mut builder).unwrap();
+    let program = fuse::fuse(lower::lower(&builder.finish()).unwrap());
+    let stages: Vec<usize> = program.steps.iter().flat_map(Step::groups).map(|group| group.stages.len()).collect();
+    assert!(stages.len() > 2 && stages.iter().all(|stages| *stages <= 32), "{stages:?}");
+}
+
 /// A result that is read at two points, of which only one is the reader's own.
 #[test]
 fn sums_times_their_transpose() {

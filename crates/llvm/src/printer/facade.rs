@@ -5,6 +5,7 @@ use super::scope::{Bound, Code};
 use super::text::global;
 use kernel::facade::{ABI, ALIGNMENT, Facade, HEADER_BYTES, Tensor, code};
 use kernel::module::{Entry, SIZE_FAULT};
+use std::collections::HashMap;
 use std::fmt::Write;
 use sym::Expr;
 use target::processor::Question;
@@ -340,25 +341,31 @@ fn message(facade: &Facade, options: &PrintOptions) -> String {
     let mut texts = String::new();
     let mut switch = |name: &str, cases: &[(i32, String)], other: &str| {
         let (mut targets, mut blocks) = (String::new(), String::new());
-        for (at, (code, text)) in cases.iter().enumerate() {
-            let _ = writeln!(texts, "@inkle.{name}.{at} = internal constant {}", string(text));
+        // many steps are called the same
+        let mut known: HashMap<&str, usize> = HashMap::new();
+        for (code, text) in cases {
+            let at = known.len();
+            let at = *known.entry(text).or_insert_with(|| {
+                let _ = writeln!(texts, "@inkle.{name}.{at} = {}", string(text));
+                let _ = write!(blocks, "{name}.{at}:\n  ret ptr @inkle.{name}.{at}\n");
+                at
+            });
             let _ = write!(targets, " i32 {code}, label %{name}.{at}");
-            let _ = write!(blocks, "{name}.{at}:\n  ret ptr @inkle.{name}.{at}\n");
         }
         format!("  switch i32 %{name}, label %{other} [{targets} ]\n{blocks}")
     };
     let (codes, steps) = (switch("code", &codes, "other"), switch("step", &steps, "unknown"));
     let mut f = Function::new(facade, options);
     f.code.append(&format!("{codes}other:\n  %step = ashr i32 %code, 16\n{steps}unknown:\n  ret ptr @inkle.unknown\n"));
-    format!("{texts}@inkle.unknown = internal constant {}\n{}", string("no code of this model"), f.text("message"))
+    format!("{texts}@inkle.unknown = {}\n{}", string("no code of this model"), f.text("message"))
 }
 
-/// A type and a constant of it: the text in UTF-8, and a zero.
+/// A constant: the text in UTF-8, and a zero. Linkers keep equal ones once.
 fn string(text: &str) -> String {
     let plain = |byte: u8| (b' '..=b'~').contains(&byte) && !matches!(byte, b'"' | b'\\');
     let escaped: String =
         text.bytes().filter(|byte| *byte != 0).map(|b| if plain(b) { (b as char).to_string() } else { format!("\\{b:02X}") }).collect();
-    format!("[{} x i8] c\"{escaped}\\00\"", text.bytes().filter(|byte| *byte != 0).count() + 1)
+    format!("private unnamed_addr constant [{} x i8] c\"{escaped}\\00\", align 1", text.bytes().filter(|byte| *byte != 0).count() + 1)
 }
 
 /// All tasks by the caller; the pool is its scratch.
@@ -371,7 +378,7 @@ entry:
 ";
 
 /// Functions of an x86 that run before it is known what the processor has.
-const ANYWHERE: &str = "attributes #2 = { nounwind noinline optnone \"target-cpu\"=\"x86-64\" \"target-features\"=\"\" }\n";
+const ANYWHERE: &str = "attributes #2 = { nounwind noinline minsize optsize \"target-cpu\"=\"x86-64\" \"target-features\"=\"\" }\n";
 
 fn attributes(facade: &Facade) -> &'static str {
     if facade.needed.is_empty() { "#1" } else { "#2" }
