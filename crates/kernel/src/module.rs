@@ -113,6 +113,28 @@ impl EntryStep {
         }
     }
 
+    /// What the expressions of the step and of those inside of it mention.
+    pub fn symbols(&self) -> BTreeSet<Sym> {
+        let place = |place: &Place| match place {
+            Place::Prepared(offset) | Place::Arena(offset) => offset.symbols(),
+            Place::Input(_) | Place::Output(_) | Place::Constant(_) => BTreeSet::new(),
+        };
+        let mut all = match self {
+            EntryStep::Launch(launch) => {
+                let expressions = launch.sizes.iter().chain([&launch.tasks, &launch.grain]).map(Expr::symbols);
+                expressions.chain(launch.args.iter().map(place)).flatten().collect()
+            }
+            EntryStep::Host(host) => host.dims.iter().map(Expr::symbols).chain(host.args.iter().map(place)).flatten().collect(),
+            EntryStep::If { condition, .. } => place(condition),
+            EntryStep::Loop(Loop { times: Times::Trips(trips), .. }) => trips.symbols(),
+            EntryStep::Loop(Loop { times: Times::While(condition), .. }) => place(condition),
+            EntryStep::Guard { condition, .. } => condition.symbols(),
+            EntryStep::Size { symbol, from, .. } => &BTreeSet::from([symbol.clone()]) | &place(from),
+        };
+        all.extend(self.blocks().into_iter().flatten().flat_map(EntryStep::symbols));
+        all
+    }
+
     /// The launches of the step and of those inside of it, in order.
     pub fn launches(&self) -> Vec<&Launch> {
         match self {

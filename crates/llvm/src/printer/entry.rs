@@ -2,7 +2,7 @@
 //!
 //! A launch stores its arguments into one array on the stack and calls [`LAUNCH`], which is printed once a module. Launches that may run at
 //! the same time become one, of the kernel [`TOGETHER`]. An entry is long and each of its instructions runs once, so LLVM is told not to
-//! optimise it: that halves its compile time.
+//! optimise it: that halves its compile time, which matters where code is run at once.
 
 use super::debug::mark;
 use super::scope::{Bound, Code, Kind, Scope};
@@ -11,7 +11,7 @@ use super::{PrintOptions, linkage};
 use ir::guard::Condition;
 use kernel::Interface;
 use kernel::module::{Entry, EntryStep, HostLaunch, Launch, Loop, Place, SIZE_FAULT, Times};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use sym::{Expr, Sym};
 
 /// Byte offsets in the context.
@@ -47,20 +47,58 @@ struct Computed {
     most: String,
 }
 
-/// The text of an entry's function. It calls the kernels and [`launch_function`] by name.
+/// The most launches of one function, about. LLVM's time for a function grows faster than its length.
+const LONGEST: usize = 128;
+
+const PARAMETERS: &str = "ptr %ctx, ptr %inputs, ptr %outputs, ptr %dims, ptr %arena, ptr %parallel_for";
+
+/// The text of an entry's function. It calls the kernels and [`launch_function`] by name. The steps of a long one are those of functions that
+/// it calls in order; each reads the sizes anew.
 pub fn entry_function(entry: &Entry, kernels: &[Interface], options: &PrintOptions) -> String {
-    let mut writer =
-        Writer { entry, kernels, together: !options.profile, marks: options.marks, computed: BTreeMap::new(), code: Code::new(options) };
-    let words = writer.most_words(&entry.steps).max(1);
-    writer.code.line(&format!("%args = alloca [{words} x i64], align 16"));
-    writer.code.line("%result = alloca i32, align 4");
-    writer.sizes();
-    writer.steps(&entry.steps);
-    writer.code.append(END);
-    let parameters = "ptr %ctx, ptr %inputs, ptr %outputs, ptr %dims, ptr %arena, ptr %parallel_for";
-    let (linkage, name) = (linkage(options), global(&entry.name));
-    format!("define {linkage}i32 {name}({parameters}) #1 {{\nentry:\n{}}}\n", writer.code.finish())
+    let parts = parts(&entry.steps);
+    let ([] | [_]) = parts.as_slice() else {
+        let name = |at: usize| format!("{}.{at}", entry.name);
+        let mut texts: Vec<String> = Vec::new();
+        let mut done = 0;
+        for (at, part) in parts.iter().enumerate() {
+            let mut writer = Writer::new(entry, kernels, options);
+            writer.body(&entry.steps[..done], part);
+            texts.push(writer.text("internal ", &name(at)));
+            done += part.len();
+        }
+        let mut writer = Writer::new(entry, kernels, options);
+        writer.code.line(RESULT);
+        for at in 0..parts.len() {
+            let result = writer.code.temp(format!("call i32 {}({PARAMETERS})", global(&name(at))));
+            let fine = writer.code.temp(format!("icmp eq i32 {result}, 0"));
+            writer.leave_unless(&fine, &result);
+        }
+        texts.push(writer.text(linkage(options), &entry.name));
+        return texts.join("\n");
+    };
+    let mut writer = Writer::new(entry, kernels, options);
+    writer.body(&[], &entry.steps);
+    writer.text(linkage(options), &entry.name)
 }
+
+/// Steps in pieces of [`LONGEST`] launches, but for branches and loops that have more, and for launches at the same time, which stay together.
+fn parts(steps: &[EntryStep]) -> Vec<&[EntryStep]> {
+    let (mut parts, mut start, mut at, mut launches) = (Vec::new(), 0, 0, 0);
+    while at < steps.len() {
+        let run = run_of(&steps[at..]).len().max(1);
+        let more: usize = steps[at..at + run].iter().map(|step| step.launches().len().max(1)).sum();
+        if launches > 0 && launches + more > LONGEST {
+            parts.push(&steps[start..at]);
+            (start, launches) = (at, 0);
+        }
+        (at, launches) = (at + run, launches + more);
+    }
+    parts.push(&steps[start..]);
+    parts
+}
+
+/// Where the result is kept.
+const RESULT: &str = "%result = alloca i32, align 4";
 
 /// The end of an entry; failures go to `leave` too.
 const END: &str = "  \
@@ -82,7 +120,25 @@ fn run_of(steps: &[EntryStep]) -> Vec<&Launch> {
     launches.enumerate().take_while(|(at, launch)| *at == 0 || launch.beside).map(|(_, launch)| launch).collect()
 }
 
-impl Writer<'_> {
+impl<'a> Writer<'a> {
+    fn new(entry: &'a Entry, kernels: &'a [Interface], options: &PrintOptions) -> Writer<'a> {
+        Writer { entry, kernels, together: !options.profile, marks: options.marks, computed: BTreeMap::new(), code: Code::new(options) }
+    }
+
+    /// Steps that follow those that are done.
+    fn body(&mut self, done: &[EntryStep], steps: &[EntryStep]) {
+        let words = self.most_words(steps).max(1);
+        self.code.line(&format!("%args = alloca [{words} x i64], align 16"));
+        self.code.line(RESULT);
+        self.sizes(done, steps);
+        self.steps(steps);
+    }
+
+    fn text(mut self, linkage: &str, name: &str) -> String {
+        self.code.append(END);
+        format!("define {linkage}i32 {}({PARAMETERS}) #1 {{\nentry:\n{}}}\n", global(name), self.code.finish())
+    }
+
     fn most_words(&self, steps: &[EntryStep]) -> usize {
         let here = (0..steps.len()).map(|at| match run_of(&steps[at..]).as_slice() {
             [] => 0,
@@ -94,13 +150,16 @@ impl Writer<'_> {
         here.chain(host).chain(inside).max().unwrap_or(0)
     }
 
-    fn sizes(&mut self) {
-        let (entry, computed) = (self.entry, self.entry.computed());
-        for (at, sym) in entry.sizes.iter().enumerate() {
+    /// What steps mention of the sizes: the values of those that are known behind the steps that are done, the places of others.
+    fn sizes(&mut self, done: &[EntryStep], steps: &[EntryStep]) {
+        let computed: BTreeSet<&Sym> = steps.iter().flat_map(EntryStep::computed).collect();
+        let known: BTreeSet<&Sym> = done.iter().flat_map(EntryStep::computed).collect();
+        let mentioned: BTreeSet<Sym> = steps.iter().flat_map(EntryStep::symbols).collect();
+        for (at, sym) in self.entry.sizes.iter().enumerate().filter(|(_, sym)| mentioned.contains(sym)) {
             let slot = self.code.temp(format!("getelementptr i64, ptr %dims, i64 {at}"));
             let operand = self.code.local(sym.name());
             self.code.line(&format!("{operand} = load i64, ptr {slot}, align 8"));
-            if computed.contains(sym) {
+            if computed.contains(sym) && !known.contains(sym) {
                 self.computed.insert(sym.clone(), Computed { word: at, slot, most: operand });
             } else {
                 self.code.bind(0, sym, Bound { operand, nonnegative: true });
