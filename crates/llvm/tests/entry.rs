@@ -12,7 +12,7 @@ use runtime::{AlignedBuffer, Code, ParallelFor, Pool, parallel_for};
 use std::ffi::c_void;
 use sym::{Expr, Sym};
 
-type Main = unsafe extern "C" fn(*const Context, *const *const u8, *const *mut u8, *const i64, *mut u8, ParallelFor) -> i32;
+type Main = unsafe extern "C" fn(*const Context, *const *const u8, *const *mut u8, *mut i64, *mut u8, ParallelFor) -> i32;
 
 /// The context as `kernel::module` describes it.
 #[repr(C)]
@@ -108,6 +108,9 @@ fn objects(module: &Module, options: &PrintOptions) -> [Vec<Vec<u8>>; 2] {
     [vec![emit(print_module(&kernels(), module, options))], parts]
 }
 
+/// The largest value of a size that a step computes.
+const MOST: i64 = 1000;
+
 struct Run {
     code: i32,
     out: [Vec<i32>; 2],
@@ -144,12 +147,12 @@ fn run(code: &Code, threads: usize, n: i32, index: &[i32], truth: u8) -> Run {
     };
     let ins: Vec<*const u8> = inputs.iter().map(AlignedBuffer::as_ptr).collect();
     let outs: Vec<*mut u8> = outputs.iter_mut().map(AlignedBuffer::as_mut_ptr).collect();
-    let dims = [i64::from(n), index.len() as i64];
+    let mut dims = [i64::from(n), index.len() as i64, MOST];
     let mut call = |name: &str| {
         // SAFETY: the entry has this signature, and the buffers are as long as its kernels want.
         unsafe {
             let main = std::mem::transmute::<*const (), Main>(code.symbol(name).unwrap());
-            main(&context, ins.as_ptr(), outs.as_ptr(), dims.as_ptr(), arena.as_mut_ptr(), parallel_for)
+            main(&context, ins.as_ptr(), outs.as_ptr(), dims.as_mut_ptr(), arena.as_mut_ptr(), parallel_for)
         }
     };
     assert_eq!(call("prepare"), 0);
@@ -204,6 +207,38 @@ fn loops_count_their_runs() {
     check(Times::Trips(size("m") - 1), 2, 0, 400);
     check(Times::Trips(size("m")), 4, 0, 700);
     check(Times::While(Place::Input(2)), 1, 0, 300);
+}
+
+/// out0 = in0 + in0 and then 300 times in0 more; `s` is what in1 starts with, and must be `n`: a place of out0 that is not there.
+fn long() -> Module {
+    let n = vec![size("n")];
+    let (x, out) = (Place::Input(0), Place::Output(0));
+    let more = |step: u32, x: Place, y: Place, z: Place| launch(step, 0, vec![x, y, z], n.clone(), true);
+    let mut steps =
+        vec![EntryStep::Size { symbol: Sym::new("s"), from: Place::Input(1), least: 1 }, more(0, x.clone(), x.clone(), out.clone())];
+    steps.extend((1..=300).map(|step| more(step, out.clone(), x.clone(), out.clone())));
+    steps.push(EntryStep::Guard { condition: Condition::Equal(size("s"), size("n")), guard: 6 });
+    steps.push(launch(301, 1, vec![out.clone(), Place::Input(1), Place::Output(1)], vec![Expr::from(2), size("s")], true));
+    let sizes = ["n", "m", "s"].map(Sym::new).to_vec();
+    let main = Entry { name: "main".into(), sizes, steps };
+    Module { main, ..module() }
+}
+
+#[test]
+fn long_entries_are_several_functions() {
+    let module = long();
+    let text = print_entry(&module.main, &module.kernels, &PrintOptions::default());
+    assert_eq!(text.matches("define internal i32 @main.").count(), 3);
+    for objects in objects(&module, &PrintOptions::default()) {
+        let code = Code::load(&objects, &[]).unwrap();
+        for (threads, n) in [(1, 3), (2, 400)] {
+            let got = run(&code, threads, n, &[n, 0], 1);
+            assert_eq!((got.code, got.out[0][0]), (302 * 65536 + 5, 30_200));
+            assert_eq!(run(&code, threads, n, &[n - 1, 0], 1).code, -7);
+            assert_eq!(run(&code, threads, n, &[0, 0], 1).code, kernel::module::SIZE_FAULT - 2);
+            assert_eq!(run(&code, threads, n, &[MOST as i32 + 1, 0], 1).code, kernel::module::SIZE_FAULT - 2);
+        }
+    }
 }
 
 /// At the same time: out0 = in0 + in0, and out1 = in0[in1].
