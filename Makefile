@@ -45,7 +45,7 @@ test: build models $(CASES) ## Check the format, run all tests, compare models a
 test-targets: build models ## Compile all models for AArch64, RISC-V, WebAssembly and one for Cortex-M, and run them under emulators
 	scripts/setup.sh --targets
 	$(PYTHON) scripts/test_targets.py --inkle $(INKLE) --zoo $(MODELS) ppocr_cls
-	$(PYTHON) scripts/test_targets.py --inkle $(INKLE) --zoo $(MODELS) --targets aarch64,riscv64,wasm32
+	$(PYTHON) scripts/test_targets.py --inkle $(INKLE) --zoo $(MODELS) --targets aarch64,aarch64-sve256,riscv64,wasm32
 
 $(CASES): scripts/conformance.py scripts/requirements.txt | setup
 	$(PYTHON) scripts/conformance.py cases $@.part

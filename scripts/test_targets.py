@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Compile models for other machines, run them there, and compare the outputs with onnxruntime's.
 
-    python3 scripts/test_targets.py --zoo DIR [--inkle PATH] [--targets aarch64,riscv64,wasm32,cortex-m7] [--only-installed] [NAME ...]
+    python3 scripts/test_targets.py --zoo DIR [--inkle PATH] [--targets aarch64,aarch64-sve256,riscv64,wasm32,cortex-m7] [--only-installed] [NAME ...]
 
 The machines are emulators: qemu for AArch64, RISC-V and Cortex-M (mps2-an500), Node for WebAssembly; scripts/setup.sh --targets installs
 them. Models are DIR/NAME.onnx with inputs DIR/io/NAME.npz, as for scripts/test_models.py, whose bound outputs are judged by. On Cortex-M all
@@ -86,6 +86,7 @@ class CortexM:
 
 MACHINES = {
     "aarch64": Linux("aarch64-linux-gnu-gcc", ["qemu-aarch64"]),
+    "aarch64-sve256": Linux("aarch64-linux-gnu-gcc", ["qemu-aarch64", "-cpu", "max,sve256=on"]),
     "riscv64": Linux("riscv64-linux-gnu-gcc", ["qemu-riscv64", "-cpu", "rv64,v=true,vext_spec=v1.0,vlen=128,elen=64"]),
     "wasm32": Wasm(),
     "cortex-m7": CortexM(),

@@ -136,8 +136,8 @@ pub struct MachineArgs {
     pub threads: Option<u16>,
 
     /// The machine to generate for: native, x86-64-v2, x86-64-v3, x86-64-v4, with +vnni and +bf16 for instructions beyond that level,
-    /// aarch64, riscv64, wasm32, cortex-m7, c, or a file with a target record. What is for another machine than this one can be compiled to
-    /// files, and inspected. `inkle compile` takes several levels of x86-64 with commas between, the least demanding first: the artefact
+    /// aarch64, aarch64-sve256 for scalable vectors of 256 bits or more, riscv64, wasm32, cortex-m7, c, or a file with a target record.
+    /// What is for another machine than this one can be compiled to files, and inspected. `inkle compile` takes several levels of x86-64 with commas between, the least demanding first: the artefact
     /// has code for each and uses the best for the processor that it is loaded on
     #[arg(long, value_name = "TARGET", default_value = "native")]
     pub target: String,

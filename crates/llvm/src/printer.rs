@@ -57,6 +57,8 @@ pub struct PrintOptions {
     pub marks: bool,
     /// Whether inputs start where their elements are aligned.
     pub aligned: bool,
+    /// How many 128-bit parts the machine's scalable vectors have at least, where vectors of that length are to be kept in them.
+    pub scalable_parts: Option<u32>,
     /// Whether f16 is converted by operations on bits.
     pub soft_half: bool,
     /// Whether the machine rounds f32 to bf16, but for subnormal numbers, which it takes for zero.
@@ -72,6 +74,7 @@ impl PrintOptions {
     pub fn of(target: &Target) -> PrintOptions {
         PrintOptions {
             vector_width: Some(target.vector_bits),
+            scalable_parts: target.features.iter().any(|feature| feature == "sve").then(|| target.vector_bits / 128),
             soft_half: !target.half,
             flushing_bf16: target.dot_group(DType::BF16, DType::BF16) > 1,
             narrow_words: target.word_bits < 64,
@@ -166,6 +169,22 @@ fn linkage(options: &PrintOptions) -> &'static str {
 
 fn attributes(options: &PrintOptions) -> String {
     let width = options.vector_width.map(|width| format!(" \"prefer-vector-width\"=\"{width}\"")).unwrap_or_default();
+    // 16 is the most that there is
+    let scalable = options.scalable_parts.map(|parts| format!(" vscale_range({parts},16)")).unwrap_or_default();
     let once = if options.small { "minsize optsize" } else { "optnone" };
-    format!("attributes #0 = {{ nounwind{width} }}\nattributes #1 = {{ nounwind noinline {once} }}\n")
+    format!("attributes #0 = {{ nounwind{scalable}{width} }}\nattributes #1 = {{ nounwind noinline {once} }}\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scalable_vectors_are_long_enough() {
+        let of = |target: &Target| attributes(&PrintOptions::of(target));
+        assert!(
+            of(&Target::aarch64_sve256()).starts_with("attributes #0 = { nounwind vscale_range(2,16) \"prefer-vector-width\"=\"256\" }")
+        );
+        assert!(!of(&Target::aarch64()).contains("vscale_range"));
+    }
 }

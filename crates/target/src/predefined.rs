@@ -11,6 +11,7 @@ impl Target {
             Target::x86_64_v3(),
             Target::x86_64_v4(),
             Target::aarch64(),
+            Target::aarch64_sve256(),
             Target::riscv64(),
             Target::wasm32(),
             Target::cortex_m7(),
@@ -103,6 +104,11 @@ impl Target {
             cores: 4,
             ..Target::x86_64_v3()
         }
+    }
+
+    /// A 64-bit Arm with Linux and scalable vectors (SVE) of 256 bits or more, of which 256 are used.
+    pub fn aarch64_sve256() -> Target {
+        Target { name: "aarch64-sve256".to_string(), features: vec!["sve".to_string()], vector_bits: 256, ..Target::aarch64() }
     }
 
     /// A 64-bit RISC-V with Linux and vectors of 128 bits or more.
