@@ -3,13 +3,14 @@
 use crate::build::Interface;
 use crate::names::{comment, identifiers};
 use ir::{DType, TensorType};
-use kernel::facade::ABI;
+use kernel::facade::{ABI, code};
 use kernel::module::SIZE_FAULT;
 use std::collections::BTreeMap;
 use std::fmt::{Display, Write};
 use sym::{Expr, Sym};
 
 const TEMPLATE: &str = include_str!("wrapper/template.rs");
+const THREADS: &str = include_str!("wrapper/threads.rs");
 
 const WEIGHTS_INSIDE: &str = "    impl Model {
         pub fn new() -> Result<Model, Error> {
@@ -57,6 +58,7 @@ pub fn wrapper(interface: &Interface) -> String {
     let weights = if inside { WEIGHTS_INSIDE } else { WEIGHTS_IN_FILE };
     TEMPLATE
         .replace("@constants@\n", &constants(interface))
+        .replace("@threads@\n", &indented(THREADS))
         .replace("@weights_field@", field)
         .replace("@weights_argument@", more)
         .replace("@weights_own@", own)
@@ -67,6 +69,11 @@ pub fn wrapper(interface: &Interface) -> String {
         .replace("@targets@", &comment(&interface.targets.join(", ")))
 }
 
+/// Text for the inside of a module.
+fn indented(text: &str) -> String {
+    text.lines().map(|line| if line.is_empty() { "\n".to_string() } else { format!("    {line}\n") }).collect()
+}
+
 fn constants(interface: &Interface) -> String {
     let Interface { facade, inputs, outputs, .. } = interface;
     let dims = |tensors: &[(String, TensorType)]| tensors.iter().map(|(_, ty)| ty.rank()).sum::<usize>();
@@ -74,7 +81,8 @@ fn constants(interface: &Interface) -> String {
     let first = facade.sizes.iter().map(|size| if size.computed { 1024.clamp(size.low, size.high) } else { 0 });
     let computed = facade.sizes.iter().map(|size| size.computed);
     let mut text = format!(
-        "    const ABI: i32 = {ABI};\n    const ERROR_SIZE: i32 = {SIZE_FAULT};\n    const CONTEXT_BYTES: i64 = {};\n    const WEIGHTS_BYTES: i64 = {};\n",
+        "    const ABI: i32 = {ABI};\n    const ERROR_SIZE: i32 = {SIZE_FAULT};\n    const ERROR_SCRATCH: i32 = {};\n    const CONTEXT_BYTES: i64 = {};\n    const WEIGHTS_BYTES: i64 = {};\n",
+        code::SCRATCH,
         facade.context_bytes(),
         facade.weights.bytes
     );

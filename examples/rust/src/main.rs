@@ -7,7 +7,8 @@
 
 include!(env!("WRAPPER"));
 
-use ppocr_cls::{Error, Model, Tensor};
+use ppocr_cls::{Error, Model, Tensor, Threads};
+use std::sync::Arc;
 
 const PICTURE: [usize; 3] = [3, 48, 192];
 
@@ -15,7 +16,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let path = std::env::args().nth(1).ok_or("usage: direction PLANES.f32")?;
     let bytes = std::fs::read(path)?;
     let planes: Vec<f32> = bytes.chunks_exact(4).map(|four| f32::from_le_bytes([four[0], four[1], four[2], four[3]])).collect();
-    for (upright, upside_down) in directions(&mut Model::new()?, &planes)? {
+    let threads = Threads::new(std::thread::available_parallelism()?.get())?;
+    let mut model = Model::new()?.on(Arc::new(threads));
+    for (upright, upside_down) in directions(&mut model, &planes)? {
         println!("upright {upright:.6}, upside down {upside_down:.6}");
     }
     Ok(())
@@ -67,6 +70,39 @@ mod tests {
         };
         let threads: Vec<_> = (0..8).map(|_| call()).collect();
         assert!(threads.into_iter().all(|thread| thread.join().unwrap() == wanted));
+    }
+
+    /// Gives some numbers twice, and the last one to nobody.
+    struct Odd(usize);
+
+    impl ppocr_cls::Parallel for Odd {
+        fn threads(&self) -> usize {
+            self.0
+        }
+
+        fn on_all(&self, work: &(dyn Fn(usize) + Sync)) {
+            std::thread::scope(|scope| {
+                for number in 1..self.0 {
+                    scope.spawn(move || (work(number - 1), work(number - 1), work(self.0)));
+                }
+            });
+        }
+    }
+
+    #[test]
+    fn threads_share_calls() {
+        let wanted = directions(&mut Model::new().unwrap(), &planes(7)).unwrap();
+        for threads in 1..4 {
+            let pool: [Arc<dyn ppocr_cls::Parallel>; 2] = [Arc::new(Threads::new(threads).unwrap()), Arc::new(Odd(threads))];
+            for pool in pool {
+                let mut models = [(); 3].map(|_| Model::new().unwrap().on(pool.clone()));
+                std::thread::scope(|scope| {
+                    for model in &mut models {
+                        scope.spawn(|| (0..4).for_each(|_| assert_eq!(directions(model, &planes(7)).unwrap(), wanted)));
+                    }
+                });
+            }
+        }
     }
 
     #[test]

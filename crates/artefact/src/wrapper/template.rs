@@ -5,12 +5,20 @@ pub mod PREFIX {
     #![allow(dead_code, clippy::all)]
 
     use std::ffi::{CStr, c_char, c_void};
+    use std::sync::atomic::Ordering::SeqCst;
+    use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicUsize};
+    use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+    use std::thread::JoinHandle;
     use std::{array, fmt, ptr, slice};
 
 @constants@
+    type Task = unsafe extern "C" fn(args: *const c_void, begin: i64, end: i64, scratch: *mut c_void) -> i32;
+    type ParallelFor = unsafe extern "C" fn(*mut c_void, Task, *const c_void, tasks: i64, grain: i64, scratch_bytes: i64) -> i32;
+
     unsafe extern "C" {
         fn PREFIX_init(context: *mut u8, context_bytes: i64, weights: *const u8, weights_bytes: i64, abi: i32) -> i32;
         fn PREFIX_scratch_bytes(dims: *const i64) -> i64;
+        fn PREFIX_thread_scratch_bytes(dims: *const i64) -> i64;
         fn PREFIX_output_bytes(dims: *const i64, bytes: *mut i64) -> i32;
         fn PREFIX_input_dims(dims: *const i64, input_dims: *mut i64) -> i32;
         fn PREFIX_output_dims(dims: *const i64, output_dims: *mut i64) -> i32;
@@ -21,7 +29,7 @@ pub mod PREFIX {
             dims: *mut i64,
             scratch: *mut u8,
             scratch_bytes: i64,
-            parallel_for: *const c_void,
+            parallel_for: Option<ParallelFor>,
             pool: *mut c_void,
         ) -> i32;
         fn PREFIX_message(result: i32) -> *const c_char;
@@ -112,6 +120,8 @@ pub mod PREFIX {
         }
     }
 
+@threads@
+
     /// The model with memory of its own. Threads that call it at the same time have one each.
     pub struct Model {
         context: Memory,
@@ -121,13 +131,21 @@ pub mod PREFIX {
         output_dims: [i64; OUTPUT_DIMS],
         /// Of computed sizes the largest that there is room for.
         room: [i64; DIMS],
+        crew: Option<Crew>,
 @weights_field@    }
 
 @weights@
     impl Model {
         fn of(context: Memory@weights_argument@) -> Model {
             let (inputs, outputs) = (array::from_fn(|_| Memory::default()), array::from_fn(|_| Memory::default()));
-            Model { context, scratch: Memory::default(), inputs, outputs, output_dims: [0; OUTPUT_DIMS], room: FIRST_ROOM@weights_own@ }
+            Model { context, scratch: Memory::default(), inputs, outputs, output_dims: [0; OUTPUT_DIMS], room: FIRST_ROOM, crew: None@weights_own@ }
+        }
+
+        /// Shares the work of calls between threads, which several models may have. Results have the same bits.
+        pub fn on(mut self, threads: Arc<dyn Parallel>) -> Model {
+            let scratch = (0..threads.threads().max(1)).map(|_| Memory::default()).collect();
+            self.crew = Some(Crew { parallel: threads, scratch });
+            self
         }
 
         fn made(weights: *const u8, weights_bytes: i64) -> Result<Memory, Error> {
@@ -155,12 +173,19 @@ pub mod PREFIX {
                     return Err(Error::Code(scratch as i32));
                 }
                 self.scratch.grow(scratch)?;
+                let (mut share, mut crew): (Option<ParallelFor>, *mut c_void) = (None, ptr::null_mut());
+                if let Some(own) = &mut self.crew {
+                    // SAFETY: as above
+                    own.grow(unsafe { PREFIX_thread_scratch_bytes(sizes.as_ptr()) })?;
+                    share = Some(Crew::share);
+                    crew = ptr::from_mut(own).cast();
+                }
                 dims.copy_from_slice(&sizes);
                 let outputs: [*mut u8; OUTPUTS] = array::from_fn(|at| self.outputs[at].start());
                 let (context, scratch, bytes) = (self.context.start(), self.scratch.start(), self.scratch.bytes());
                 // SAFETY: each tensor has the dims that the code takes it to have, and outputs and scratch the bytes that it asks for
                 let result = unsafe {
-                    PREFIX_run(context, inputs.as_ptr(), outputs.as_ptr(), dims.as_mut_ptr(), scratch, bytes, ptr::null(), ptr::null_mut())
+                    PREFIX_run(context, inputs.as_ptr(), outputs.as_ptr(), dims.as_mut_ptr(), scratch, bytes, share, crew)
                 };
                 if result == 0 {
                     break;
