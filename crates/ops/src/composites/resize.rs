@@ -259,8 +259,8 @@ fn decompose(b: &mut Builder, inputs: &[ValueId], attrs: &Attrs) -> Result<Vec<V
     if let Some(factor) = factor.filter(|factor| resize.is_nearest() && resize.repeats() && [0.0, *factor as f64].contains(&resize.scale)) {
         return Ok(vec![repeated(b, x, axis, factor)?]);
     }
-    let dtype = if resize.is_nearest() { DType::F64 } else { DType::F32 };
-    let mut line = Line { from: b.dims(x)[axis].clone(), to: size, dtype, b };
+    let dtype = if resize.is_nearest() || resize.stretches() { DType::F64 } else { DType::F32 };
+    let mut line = Line { from: b.dims(x)[axis].clone(), to: size, dtype, rounds: resize.is_nearest(), b };
     let at = line.coordinates(&resize)?;
     let outside = if resize.crops() { Some(line.outside(at)?) } else { None };
     let value = match resize.stretches() {
@@ -331,8 +331,10 @@ struct Line<'a> {
     b: &'a mut Builder,
     from: Expr,
     to: Expr,
-    /// Of coordinates: f32, or f64 for numbers that are rounded to f32.
+    /// Of coordinates. f64 for stretched filters: of a weight there is left what an error of its coordinate makes it, where it should be 0.
     dtype: DType,
+    /// Whether results of f64 are rounded to f32.
+    rounds: bool,
 }
 
 /// Rounds to the 24 bits of f32: for `c = SPLIT*x` it is `c - (c - x)`, and exact in f64 [Dekker, A floating-point technique for
@@ -344,7 +346,7 @@ type Vector = Result<ValueId, Diagnostic>;
 impl Line<'_> {
     fn map(&mut self, func: Func, operands: &[ValueId]) -> Vector {
         let y = self.b.map_broadcast(func, operands)?;
-        let rounds = matches!(func, Func::Add | Func::Sub | Func::Mul | Func::Div) && self.b.dtype(y) == DType::F64;
+        let rounds = self.rounds && matches!(func, Func::Add | Func::Sub | Func::Mul | Func::Div) && self.b.dtype(y) == DType::F64;
         if rounds { self.single(y) } else { Ok(y) }
     }
 
@@ -495,7 +497,7 @@ impl Line<'_> {
     }
 
     fn one_minus(&mut self, x: ValueId) -> Vector {
-        let one = self.b.number(DType::F32, 1.0);
+        let one = self.b.number(self.b.dtype(x), 1.0);
         self.map(Func::Sub, &[one, x])
     }
 

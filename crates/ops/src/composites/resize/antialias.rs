@@ -2,7 +2,7 @@
 
 use super::{Line, ResizeAttrs, cubic_pieces};
 use crate::build::core::Folded;
-use ir::{DType, Diagnostic, ValueId};
+use ir::{Diagnostic, ValueId};
 use nest::{Func, Monoid};
 use sym::Expr;
 
@@ -45,8 +45,8 @@ fn reach(line: &Line, resize: &ResizeAttrs) -> Expr {
 pub fn filtered(line: &mut Line, resize: &ResizeAttrs, x: ValueId, at: ValueId, axis: usize) -> Result<ValueId, Diagnostic> {
     let reach = reach(line, resize);
     let pairs = [line.to.clone(), &reach * 2];
-    let tap = line.b.iota(&pairs, 1, DType::F32)?;
-    let first = line.b.size(&(&Expr::one() - &reach), DType::F32)?;
+    let tap = line.b.iota(&pairs, 1, line.dtype)?;
+    let first = line.b.size(&(&Expr::one() - &reach), line.dtype)?;
     let at = line.b.unsqueeze(at, &[1])?;
     let floor = line.map(Func::Floor, &[at])?;
     let first = line.map(Func::Add, &[floor, first])?;
@@ -75,7 +75,7 @@ fn weights(line: &mut Line, resize: &ResizeAttrs, whole: ValueId, at: ValueId) -
     let apart = line.map(Func::Sub, &[whole, at])?;
     let apart = line.map(Func::Abs, &[apart])?;
     let distance = line.map(Func::Mul, &[apart, scale])?;
-    let zero = line.b.number(DType::F32, 0.0);
+    let zero = line.b.number(line.dtype, 0.0);
     let mut weights = match resize.mode.as_str() {
         "linear" => {
             let weight = line.one_minus(distance)?;
