@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Compile models for other machines, run them there, and compare the outputs with onnxruntime's.
 
-    python3 scripts/test_targets.py --zoo DIR [--inkle PATH] [--targets aarch64,aarch64-sve256,riscv64,wasm32,cortex-m7] [--only-installed] [NAME ...]
+    python3 scripts/test_targets.py --zoo DIR [--inkle PATH] [--targets aarch64,wasm32] [--only-installed] [NAME ...]
 
-The machines are emulators: qemu for AArch64, RISC-V and Cortex-M (mps2-an500), Node for WebAssembly; scripts/setup.sh --targets installs
-them. Models are DIR/NAME.onnx with inputs DIR/io/NAME.npz, as for scripts/test_models.py, whose bound outputs are judged by. On Cortex-M all
+The machines are emulators: qemu for AArch64, RISC-V and Cortex-M (mps2-an500), Node for WebAssembly, with weights beside the module and
+inside of it; scripts/setup.sh --targets installs them. Models are DIR/NAME.onnx with inputs DIR/io/NAME.npz, as for scripts/test_models.py, whose bound outputs are judged by. On Cortex-M all
 sizes are bound to those of the inputs, and what must not be off is decided by the program itself (examples/cortex-m).
 """
 import argparse
@@ -53,8 +53,11 @@ class Wasm:
 
     tools = ["node", "wasm-ld-19"]
 
+    def __init__(self, *weights):
+        self.weights = list(weights)
+
     def options(self, _):
-        return []
+        return self.weights
 
     def outputs(self, folder, manifest, arrays, _):
         shapes = ["x".join(map(str, array.shape)) for array in arrays]
@@ -89,6 +92,7 @@ MACHINES = {
     "aarch64-sve256": Linux("aarch64-linux-gnu-gcc", ["qemu-aarch64", "-cpu", "max,sve256=on"]),
     "riscv64": Linux("riscv64-linux-gnu-gcc", ["qemu-riscv64", "-cpu", "rv64,v=true,vext_spec=v1.0,vlen=128,elen=64"]),
     "wasm32": Wasm(),
+    "wasm32-inside": Wasm("--weights-in", "inside"),
     "cortex-m7": CortexM(),
 }
 
@@ -124,7 +128,7 @@ def test(options, name, target, given, wanted):
     try:
         with tempfile.TemporaryDirectory() as folder:
             folder = pathlib.Path(folder)
-            command = [options.inkle, "compile", options.zoo / f"{name}.onnx", "-o", folder, "--target", target, "--json"]
+            command = [options.inkle, "compile", options.zoo / f"{name}.onnx", "-o", folder, "--target", target.removesuffix("-inside"), "--json"]
             ran(command + machine.options(given))
             compiled = time.monotonic() - start
             (manifest,) = [json.loads(path.read_text()) for path in folder.glob("*.json")]

@@ -19,9 +19,11 @@ export async function fetched(address, prefix) {
     if (!response.ok) throw new Error(`${response.url}: ${response.status}`);
     return response;
   };
-  const [manifest, module, weights] = await Promise.all([get("json"), get("wasm"), get("weights")]);
-  const { instance } = await WebAssembly.instantiate(await module.arrayBuffer());
-  return new Artefact(await manifest.json(), instance, new Uint8Array(await weights.arrayBuffer()));
+  const manifest = await (await get("json")).json();
+  const files = [get("wasm"), ...(hasFile(manifest) ? [get("weights")] : [])];
+  const [module, weights] = await Promise.all(files.map(async (file) => (await file).arrayBuffer()));
+  const { instance } = await WebAssembly.instantiate(module);
+  return new Artefact(manifest, instance, new Uint8Array(weights ?? 0));
 }
 
 // The model in a folder.
@@ -31,7 +33,12 @@ export async function load(folder) {
   const manifest = JSON.parse(await readFile(join(folder, name), "utf8"));
   const module = await WebAssembly.compile(await readFile(join(folder, `${manifest.prefix}.wasm`)));
   const instance = await WebAssembly.instantiate(module);
-  return new Artefact(manifest, instance, await readFile(join(folder, `${manifest.prefix}.weights`)));
+  return new Artefact(manifest, instance, hasFile(manifest) ? await readFile(join(folder, `${manifest.prefix}.weights`)) : []);
+}
+
+// Whether the weights are a file of their own; else the module has them.
+function hasFile(manifest) {
+  return manifest.files.includes(`${manifest.prefix}.weights`);
 }
 
 // One instance of a model: weights and a context at the start of its memory, behind them what calls need.
@@ -40,7 +47,7 @@ export class Artefact {
     this.manifest = manifest;
     this.exports = instance.exports;
     this.end = this.exports.__heap_base.value;
-    const place = this.take(weights.length);
+    const place = weights.length === 0 ? 0 : this.take(weights.length);
     new Uint8Array(this.exports.memory.buffer, place, weights.length).set(weights);
     this.context = this.take(manifest.context_bytes);
     this.call("init", this.context, BigInt(manifest.context_bytes), place, BigInt(weights.length), manifest.abi);

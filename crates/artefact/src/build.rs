@@ -88,7 +88,7 @@ pub fn build(request: Request, assembled: Vec<(Assembled, Options)>, folder: &Pa
         if several && !options.target.triple.starts_with("x86_64") {
             return Err(Error::input(format!("only levels of x86-64 can share an artefact, which {} is not", options.target.name)));
         }
-        inside = weights_inside(request.weights_inside, request.emit, &options)?;
+        inside = request.weights_inside.unwrap_or(request.emit != Emit::C && Form::of(&options.target).holds_weights());
         let own = if several { format!("{prefix}_{}", names::prefix(&options.target.name)) } else { prefix.clone() };
         let mut version = Version::new(assembled, &options, (&request.model, &own), &mut weights)?;
         version.facade.hidden = several;
@@ -109,20 +109,6 @@ pub fn build(request: Request, assembled: Vec<(Assembled, Options)>, folder: &Pa
     }
     let written = write(folder, &interface, request.emit, &texts, &versions, &weights)?;
     Ok(Artefact { folder: folder.to_path_buf(), files: written.0, manifest: written.1, interface })
-}
-
-/// E006 where they are to be part of what can't have them.
-fn weights_inside(wanted: Option<bool>, emit: Emit, options: &Options) -> Result<bool, Error> {
-    if emit == Emit::C {
-        return Ok(wanted.unwrap_or(false));
-    }
-    let target = &options.target;
-    let can_be = Form::of(target).holds_weights();
-    if wanted == Some(true) && !can_be {
-        let why = format!("{} can't have weights linked in; with --weights-in file they are a file of their own", target.name);
-        return Err(Error::Diagnostics(Diagnostics::one(Code::Unsupported, &Location::default(), why)));
-    }
-    Ok(wanted.unwrap_or(can_be))
 }
 
 fn within(bytes: i64, most: i64) -> Result<(), Error> {

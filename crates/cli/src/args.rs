@@ -232,7 +232,7 @@ pub struct CompileArgs {
     pub emit: EmitAs,
 
     /// Where the weights go: into the code, or to a file NAME.weights that the caller reads or maps. By default into the code, but for C
-    /// source, and for WebAssembly, which knows the file alone
+    /// source and WebAssembly
     #[arg(long, value_name = "WHERE")]
     pub weights_in: Option<WeightsIn>,
 
