@@ -126,14 +126,15 @@ fn buffer(words: impl IntoIterator<Item = i32>) -> AlignedBuffer {
     AlignedBuffer::copy_of(&bytes).unwrap()
 }
 
-/// Runs both entries; constant 0 is 0, 1, 2, .., input 0 is all 100 and input 2 is `truth`.
+/// Runs both entries; constant 0 is 0, 1, 2, .., input 0 is all 100, input 2 is `truth` and input 3 is `MOST`.
 fn run(code: &Code, threads: usize, n: i32, index: &[i32], truth: u8) -> Run {
     let mut pool = Pool::new(threads).unwrap();
     pool.reserve_scratch(1 << 16).unwrap();
     let bytes = n as usize * 4 + 128;
     let [mut prepared, mut scratch, mut arena] = [bytes, bytes, 3 * bytes].map(|bytes| AlignedBuffer::zeroed(bytes).unwrap());
     let constant = buffer(0..n);
-    let inputs = [buffer(vec![100; n as usize]), buffer(index.iter().copied()), AlignedBuffer::copy_of(&[truth]).unwrap()];
+    let (all, index_words) = (buffer(vec![100; n as usize]), buffer(index.iter().copied()));
+    let inputs = [all, index_words, AlignedBuffer::copy_of(&[truth]).unwrap(), AlignedBuffer::copy_of(&MOST.to_le_bytes()).unwrap()];
     let mut outputs = [buffer(vec![-1; n as usize]), buffer(vec![-1; n as usize])];
     let mut profile = [0; 4];
     let constants = [constant.as_ptr()];
@@ -217,6 +218,9 @@ fn long() -> Module {
     let mut steps =
         vec![EntryStep::Size { symbol: Sym::new("s"), from: Place::Input(1), least: 1 }, more(0, x.clone(), x.clone(), out.clone())];
     steps.extend((1..=300).map(|step| more(step, out.clone(), x.clone(), out.clone())));
+    // the largest that there is memory for is still the caller's
+    steps.push(EntryStep::Size { symbol: Sym::new("s"), from: Place::Input(3), least: 1 });
+    steps.push(EntryStep::Size { symbol: Sym::new("s"), from: Place::Input(1), least: 1 });
     steps.push(EntryStep::Guard { condition: Condition::Equal(size("s"), size("n")), guard: 6 });
     steps.push(launch(301, 1, vec![out.clone(), Place::Input(1), Place::Output(1)], vec![Expr::from(2), size("s")], true));
     let sizes = ["n", "m", "s"].map(Sym::new).to_vec();

@@ -53,32 +53,33 @@ const LONGEST: usize = 128;
 const PARAMETERS: &str = "ptr %ctx, ptr %inputs, ptr %outputs, ptr %dims, ptr %arena, ptr %parallel_for";
 
 /// The text of an entry's function. It calls the kernels and [`launch_function`] by name. The steps of a long one are those of functions that
-/// it calls in order; each reads the sizes anew.
+/// it calls in order; each reads the sizes anew, and the largest values of computed ones from a copy, since `dims` gets what they are.
 pub fn entry_function(entry: &Entry, kernels: &[Interface], options: &PrintOptions) -> String {
     let parts = parts(&entry.steps);
     let ([] | [_]) = parts.as_slice() else {
         let name = |at: usize| format!("{}.{at}", entry.name);
         let mut texts: Vec<String> = Vec::new();
-        let mut done = 0;
+        let (mut done, parameters) = (0, format!("{PARAMETERS}, ptr %most"));
         for (at, part) in parts.iter().enumerate() {
             let mut writer = Writer::new(entry, kernels, options);
-            writer.body(&entry.steps[..done], part);
-            texts.push(writer.text("internal ", &name(at)));
+            writer.body(&entry.steps[..done], part, "%most");
+            texts.push(writer.text("internal ", &name(at), &parameters));
             done += part.len();
         }
         let mut writer = Writer::new(entry, kernels, options);
         writer.code.line(RESULT);
+        writer.keep_most();
         for at in 0..parts.len() {
-            let result = writer.code.temp(format!("call i32 {}({PARAMETERS})", global(&name(at))));
+            let result = writer.code.temp(format!("call i32 {}({parameters})", global(&name(at))));
             let fine = writer.code.temp(format!("icmp eq i32 {result}, 0"));
             writer.leave_unless(&fine, &result);
         }
-        texts.push(writer.text(linkage(options), &entry.name));
+        texts.push(writer.text(linkage(options), &entry.name, PARAMETERS));
         return texts.join("\n");
     };
     let mut writer = Writer::new(entry, kernels, options);
-    writer.body(&[], &entry.steps);
-    writer.text(linkage(options), &entry.name)
+    writer.body(&[], &entry.steps, "%dims");
+    writer.text(linkage(options), &entry.name, PARAMETERS)
 }
 
 /// Steps in pieces of [`LONGEST`] launches, but for branches and loops that have more, and for launches at the same time, which stay together.
@@ -125,18 +126,29 @@ impl<'a> Writer<'a> {
         Writer { entry, kernels, together: !options.profile, marks: options.marks, computed: BTreeMap::new(), code: Code::new(options) }
     }
 
-    /// Steps that follow those that are done.
-    fn body(&mut self, done: &[EntryStep], steps: &[EntryStep]) {
+    /// Steps that follow those that are done; the largest values of computed sizes stand in `most`.
+    fn body(&mut self, done: &[EntryStep], steps: &[EntryStep], most: &str) {
         let words = self.most_words(steps).max(1);
         self.code.line(&format!("%args = alloca [{words} x i64], align 16"));
         self.code.line(RESULT);
-        self.sizes(done, steps);
+        self.sizes(done, steps, most);
         self.steps(steps);
     }
 
-    fn text(mut self, linkage: &str, name: &str) -> String {
+    /// Copies the words of computed sizes.
+    fn keep_most(&mut self) {
+        let (entry, computed) = (self.entry, self.entry.computed());
+        self.code.line(&format!("%most = alloca [{} x i64], align 8", entry.sizes.len().max(1)));
+        for at in (0..entry.sizes.len()).filter(|at| computed.contains(&entry.sizes[*at])) {
+            let [from, to] = ["%dims", "%most"].map(|array| self.code.temp(format!("getelementptr i64, ptr {array}, i64 {at}")));
+            let word = self.code.temp(format!("load i64, ptr {from}, align 8"));
+            self.code.line(&format!("store i64 {word}, ptr {to}, align 8"));
+        }
+    }
+
+    fn text(mut self, linkage: &str, name: &str, parameters: &str) -> String {
         self.code.append(END);
-        format!("define {linkage}i32 {}({PARAMETERS}) #1 {{\nentry:\n{}}}\n", global(name), self.code.finish())
+        format!("define {linkage}i32 {}({parameters}) #1 {{\nentry:\n{}}}\n", global(name), self.code.finish())
     }
 
     fn most_words(&self, steps: &[EntryStep]) -> usize {
@@ -150,21 +162,29 @@ impl<'a> Writer<'a> {
         here.chain(host).chain(inside).max().unwrap_or(0)
     }
 
-    /// What steps mention of the sizes: the values of those that are known behind the steps that are done, the places of others.
-    fn sizes(&mut self, done: &[EntryStep], steps: &[EntryStep]) {
-        let computed: BTreeSet<&Sym> = steps.iter().flat_map(EntryStep::computed).collect();
-        let known: BTreeSet<&Sym> = done.iter().flat_map(EntryStep::computed).collect();
+    /// What steps mention of the sizes: the values of those that are known behind the steps that are done, and where those go that the
+    /// steps compute, some perhaps again.
+    fn sizes(&mut self, done: &[EntryStep], steps: &[EntryStep], most: &str) {
+        let [computed, known] = [steps, done].map(|steps| steps.iter().flat_map(EntryStep::computed).collect::<BTreeSet<&Sym>>());
         let mentioned: BTreeSet<Sym> = steps.iter().flat_map(EntryStep::symbols).collect();
         for (at, sym) in self.entry.sizes.iter().enumerate().filter(|(_, sym)| mentioned.contains(sym)) {
             let slot = self.code.temp(format!("getelementptr i64, ptr %dims, i64 {at}"));
-            let operand = self.code.local(sym.name());
-            self.code.line(&format!("{operand} = load i64, ptr {slot}, align 8"));
-            if computed.contains(sym) && !known.contains(sym) {
-                self.computed.insert(sym.clone(), Computed { word: at, slot, most: operand });
-            } else {
+            if !computed.contains(sym) || known.contains(sym) {
+                let operand = self.loaded(sym, &slot);
                 self.code.bind(0, sym, Bound { operand, nonnegative: true });
             }
+            if computed.contains(sym) {
+                let largest = self.code.temp(format!("getelementptr i64, ptr {most}, i64 {at}"));
+                let most = self.loaded(sym, &largest);
+                self.computed.insert(sym.clone(), Computed { word: at, slot, most });
+            }
         }
+    }
+
+    fn loaded(&mut self, sym: &Sym, slot: &str) -> String {
+        let operand = self.code.local(sym.name());
+        self.code.line(&format!("{operand} = load i64, ptr {slot}, align 8"));
+        operand
     }
 
     /// Reads a size, puts it where the caller finds it, and goes on where there is memory for it.
