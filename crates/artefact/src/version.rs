@@ -55,7 +55,7 @@ impl Version {
             model: &self.model,
             producer: &compiler,
             functions: self.nodes().into_iter().map(|(at, nodes)| (lowered[at].interface.name.clone(), together(&nodes))).collect(),
-            steps: self.facade.steps.iter().cloned().collect(),
+            steps: self.facade.steps.iter().map(|step| (step.number, step.nodes.clone())).collect(),
         };
         llvm::print_artefact(&|at| lowered[at].kernel(), &module.kernels, &self.main, &self.facade, &origins, &options)
     }
@@ -67,7 +67,7 @@ impl Version {
             model: comment(&self.model),
             target: comment(&self.target().name),
             kernels: self.nodes().into_iter().map(|(at, nodes)| (at, comment(&together(&nodes)))).collect(),
-            steps: self.facade.steps.iter().map(|(step, node)| (*step, comment(node))).collect(),
+            steps: self.facade.steps.iter().map(|step| (step.number, comment(&step.nodes))).collect(),
         };
         csource::print_artefact(&|at| lowered[at].kernel(), &module.kernels, &self.main, &self.facade, &origins)
     }
@@ -234,7 +234,14 @@ fn facade(assembled: &Assembled, target: &Target, prefix: &str, own: Stored) -> 
     let tensors: Vec<&facade::Tensor> = inputs.iter().chain(&outputs).collect();
     let sizes = sizes(program, memory, &computed, &tensors, &scratch_bytes)?;
     let first = assembly.prepare_steps;
-    let steps = assembly.labels.iter().enumerate().skip(first).map(|(at, label)| (at as u32, label.clone())).collect();
+    let failing: BTreeSet<usize> = (0..assembly.lowered.len()).filter(|at| assembly.lowered[*at].kernel().may_fail()).collect();
+    let failing: BTreeSet<u32> =
+        assembly.module.main.launches().iter().filter(|launch| failing.contains(&launch.kernel)).map(|launch| launch.step).collect();
+    let step = |(at, nodes): (usize, &String)| {
+        let number = at as u32;
+        facade::Step { number, nodes: nodes.clone(), may_fail: failing.contains(&number) }
+    };
+    let steps = assembly.labels.iter().enumerate().skip(first).map(step).collect();
     Ok(Facade {
         prefix: prefix.to_string(),
         inputs,

@@ -67,12 +67,22 @@ pub struct Facade {
     pub values: Vec<Value>,
     /// What to say of a failed guard or of a size, by result.
     pub messages: Vec<(i32, String)>,
-    /// The model nodes of each step of the entry, by its number.
-    pub steps: Vec<(u32, String)>,
+    /// Those of the entry.
+    pub steps: Vec<Step>,
     /// What the processor must have; `init` asks it.
     pub needed: Vec<Needed>,
     /// Whether the functions are one version of several: known inside of the artefact only.
     pub hidden: bool,
+}
+
+/// A step that runs a kernel.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Step {
+    pub number: u32,
+    /// The model nodes that it is for.
+    pub nodes: String,
+    /// Whether a call can end there.
+    pub may_fail: bool,
 }
 
 /// Several versions of a model behind one name: the loader of programs binds each function to the best version for the processor.
@@ -144,7 +154,7 @@ impl Facade {
 
     /// The texts of failed steps, by the result divided by 65536.
     pub fn step_texts(&self) -> Vec<(i32, String)> {
-        self.steps.iter().map(|(step, label)| (*step as i32 + 1, label.clone())).collect()
+        self.steps.iter().filter(|step| step.may_fail).map(|step| (step.number as i32 + 1, step.nodes.clone())).collect()
     }
 
     /// Bytes of a context.

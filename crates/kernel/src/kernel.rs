@@ -275,6 +275,19 @@ impl Kernel {
         ops(&self.body).into_iter().filter_map(types).collect()
     }
 
+    /// Whether a task may give another code than 0.
+    pub fn may_fail(&self) -> bool {
+        fn any(stmts: &[Stmt]) -> bool {
+            stmts.iter().any(|stmt| match stmt {
+                Stmt::Check { .. } => true,
+                Stmt::For { body, .. } => any(body),
+                Stmt::If { then, otherwise, .. } => any(then) || any(otherwise),
+                Stmt::Name { .. } | Stmt::Def { .. } | Stmt::Store { .. } => false,
+            })
+        }
+        any(&self.body)
+    }
+
     pub fn has_mul_add(&self) -> bool {
         ops(&self.body).into_iter().any(|op| matches!(op, Op::MulAdd(..)))
     }

@@ -37,6 +37,8 @@ struct Writer<'a> {
     marks: bool,
     /// The sizes that steps compute.
     computed: BTreeMap<Sym, Computed>,
+    /// What the function gives, by the block that it ends behind.
+    results: Vec<(String, String)>,
     code: Code,
 }
 
@@ -67,7 +69,6 @@ pub fn entry_function(entry: &Entry, kernels: &[Interface], options: &PrintOptio
             done += part.len();
         }
         let mut writer = Writer::new(entry, kernels, options);
-        writer.code.line(RESULT);
         writer.keep_most();
         for at in 0..parts.len() {
             let result = writer.code.temp(format!("call i32 {}({parameters})", global(&name(at))));
@@ -98,16 +99,12 @@ fn parts(steps: &[EntryStep]) -> Vec<&[EntryStep]> {
     parts
 }
 
-/// Where the result is kept.
-const RESULT: &str = "%result = alloca i32, align 4";
-
-/// The end of an entry; failures go to `leave` too.
-const END: &str = "  \
-  store i32 0, ptr %result, align 4
-  br label %leave
-leave:
-  %code = load i32, ptr %result, align 4
-  ret i32 %code
+/// What all launches need, in one place so that each passes one pointer.
+const CALL: &str = "  \
+  %call = alloca [2 x ptr], align 8
+  store ptr %ctx, ptr %call, align 8
+  %call_threads = getelementptr ptr, ptr %call, i64 1
+  store ptr %parallel_for, ptr %call_threads, align 8
 ";
 
 /// The array's words for the arguments of a launch.
@@ -123,14 +120,15 @@ fn run_of(steps: &[EntryStep]) -> Vec<&Launch> {
 
 impl<'a> Writer<'a> {
     fn new(entry: &'a Entry, kernels: &'a [Interface], options: &PrintOptions) -> Writer<'a> {
-        Writer { entry, kernels, together: !options.profile, marks: options.marks, computed: BTreeMap::new(), code: Code::new(options) }
+        let (together, marks, code) = (!options.profile, options.marks, Code::new(options));
+        Writer { entry, kernels, together, marks, computed: BTreeMap::new(), results: Vec::new(), code }
     }
 
     /// Steps that follow those that are done; the largest values of computed sizes stand in `most`.
     fn body(&mut self, done: &[EntryStep], steps: &[EntryStep], most: &str) {
         let words = self.most_words(steps).max(1);
         self.code.line(&format!("%args = alloca [{words} x i64], align 16"));
-        self.code.line(RESULT);
+        self.code.append(CALL);
         self.sizes(done, steps, most);
         self.steps(steps);
     }
@@ -147,7 +145,9 @@ impl<'a> Writer<'a> {
     }
 
     fn text(mut self, linkage: &str, name: &str, parameters: &str) -> String {
-        self.code.append(END);
+        self.results.push(("0".to_string(), self.code.last_block()));
+        let results: Vec<String> = self.results.iter().map(|(result, block)| format!("[ {result}, %{block} ]")).collect();
+        self.code.append(&format!("  br label %leave\nleave:\n  %code = phi i32 {}\n  ret i32 %code\n", results.join(", ")));
         format!("define {linkage}i32 {}({parameters}) #1 {{\nentry:\n{}}}\n", global(name), self.code.finish())
     }
 
@@ -290,7 +290,7 @@ impl<'a> Writer<'a> {
 
     /// Runs a kernel's tasks; the entry ends where that fails.
     fn call(&mut self, kernel: &str, arguments: &str, range: &str) {
-        let result = self.code.temp(format!("call i32 @{LAUNCH}(ptr %ctx, ptr %parallel_for, ptr {kernel}, ptr {arguments}, {range})"));
+        let result = self.code.temp(format!("call i32 @{LAUNCH}(ptr %call, ptr {kernel}, ptr {arguments}, {range})"));
         let fine = self.code.temp(format!("icmp eq i32 {result}, 0"));
         self.leave_unless(&fine, &result);
     }
@@ -315,7 +315,7 @@ impl<'a> Writer<'a> {
     /// Ends the function with `result` where `fine` is false.
     fn leave_unless(&mut self, fine: &str, result: &str) {
         let next = format!("next.{}", self.code.fresh());
-        self.code.line(&format!("store i32 {result}, ptr %result, align 4"));
+        self.results.push((result.to_string(), self.code.last_block()));
         self.code.line(&format!("br i1 {fine}, label %{next}, label %leave"));
         self.code.block(&next);
     }
@@ -510,8 +510,11 @@ fine:
 ";
 
 const LAUNCH_HEAD: &str = "\
-define internal i32 @inkle.launch(ptr %ctx, ptr %parallel_for, ptr %kernel, ptr %args, i64 %tasks, i64 %grain, i64 %scratch_bytes, i32 %step) #0 {
+define internal i32 @inkle.launch(ptr %call, ptr %kernel, ptr %args, i64 %tasks, i64 %grain, i64 %scratch_bytes, i32 %step) #0 {
 entry:
+  %ctx = load ptr, ptr %call, align 8
+  %threads_slot = getelementptr ptr, ptr %call, i64 1
+  %parallel_for = load ptr, ptr %threads_slot, align 8
 ";
 
 const PROFILE_START: &str = "  \
