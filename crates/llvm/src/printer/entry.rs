@@ -2,7 +2,7 @@
 //!
 //! A launch stores its arguments into one array on the stack and calls [`LAUNCH`], which is printed once a module. Launches that may run at
 //! the same time become one, of the kernel [`TOGETHER`]. An entry is long and each of its instructions runs once, so LLVM is told not to
-//! optimise it: that halves its compile time, which matters where code is run at once.
+//! optimise it: that halves its compile time, which matters where code is run at once. In files it is made small instead.
 
 use super::debug::mark;
 use super::scope::{Bound, Code, Kind, Scope};
